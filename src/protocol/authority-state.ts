@@ -1,0 +1,138 @@
+/**
+ * The durable state of the synchronization authority and its transitions (DESIGN.md sections 3.5 and 5).
+ *
+ * Each function returns the state to be put on disk; nobody acts on it before it is there. The epoch rises with every
+ * transition that changes who may write or who is in sync, so every attempt at a recovery has its own (F28).
+ */
+import { invariant } from './invariant.js';
+import { type Epoch, EPOCH_NONE, toEpoch } from './tag.js';
+import type { StoreId } from './token.js';
+
+declare const mirrorIdBrand: unique symbol;
+/** One copy of the set, as a role: a configured name such as "osd-0". */
+export type MirrorId = string & { readonly [mirrorIdBrand]: 'MirrorId' };
+
+const MIRROR_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+
+/** Types text from outside as a mirror id. Throws RangeError when it is none. */
+export function toMirrorId(text: string): MirrorId {
+  if (!MIRROR_ID_PATTERN.test(text))
+    throw new RangeError(`not a mirror id: ${JSON.stringify(text.slice(0, 80))}`);
+  return text as MirrorId;
+}
+
+export interface Member {
+  readonly mirror: MirrorId;
+  /** The store that plays this role; null until the first activation. In sync is granted to a store, never inferred (F16). */
+  readonly storeId: StoreId | null;
+  /** Why this mirror needs a full copy before it may be in sync again; null: rows are enough. */
+  readonly fullCopyReason: string | null;
+}
+
+export interface AuthorityState {
+  readonly formatVersion: 1;
+  readonly setId: string;
+  readonly epoch: Epoch;
+  /** `recovering`: fenced, nobody may write (I6). `active`: the writer may. */
+  readonly phase: 'recovering' | 'active';
+  readonly members: readonly Member[];
+  /** The last set that was made equal. While recovering it is the set of the last activation. Empty only before the first (I3). */
+  readonly inSync: readonly MirrorId[];
+  /** The run of each in-sync mirror's process at the last activation (F18). */
+  readonly incarnations: Readonly<Record<MirrorId, string>>;
+  /** The commit sequences at a clean stop, when nothing was in flight; null from the next activation on. */
+  readonly cleanStop: Readonly<Record<MirrorId, number>> | null;
+}
+
+export function newAuthorityState(setId: string, mirrors: readonly MirrorId[]): AuthorityState {
+  invariant(mirrors.length > 0, 'a mirror set has at least one mirror');
+  invariant(new Set(mirrors).size === mirrors.length, 'mirror ids are distinct', { mirrors });
+  return {
+    formatVersion: 1,
+    setId,
+    epoch: EPOCH_NONE,
+    phase: 'recovering',
+    members: mirrors.map((mirror) => ({ mirror, storeId: null, fullCopyReason: null })),
+    inSync: [],
+    incarnations: {},
+    cleanStop: null,
+  };
+}
+
+function nextEpoch(state: AuthorityState): Epoch {
+  return toEpoch(state.epoch + 1);
+}
+
+/** A new attempt at a recovery: nobody may write until `activate`. The last in-sync set is kept. */
+export function beginRecovery(state: AuthorityState): AuthorityState {
+  return { ...state, epoch: nextEpoch(state), phase: 'recovering' };
+}
+
+/**
+ * Leaves mirrors out of the in-sync set while the writer goes on with the others. On disk before the first answer that
+ * is given without them (F12). Precondition: active, and somebody remains (I3).
+ */
+export function excludeMirrors(state: AuthorityState, excluded: readonly MirrorId[]): AuthorityState {
+  const inSync = state.inSync.filter((mirror) => !excluded.includes(mirror));
+  invariant(state.phase === 'active', 'a mirror is excluded from an active set', { phase: state.phase });
+  invariant(inSync.length > 0, 'I3: the in-sync set is never empty', { excluded });
+  invariant(inSync.length < state.inSync.length, 'an exclusion leaves somebody out', { excluded });
+  const incarnations: Record<MirrorId, string> = {};
+  for (const mirror of inSync) {
+    const incarnation = state.incarnations[mirror];
+    invariant(incarnation !== undefined, 'the incarnation of every in-sync mirror is known', { mirror });
+    incarnations[mirror] = incarnation;
+  }
+  return { ...state, epoch: nextEpoch(state), inSync, incarnations };
+}
+
+/** What is known of a mirror that takes part in an activation. */
+export interface Participant {
+  readonly mirror: MirrorId;
+  readonly storeId: StoreId;
+  readonly incarnation: string;
+}
+
+/** The fence lifts: these mirrors are equal, and the writer may write to them. Precondition: recovering at this very epoch. */
+export function activate(state: AuthorityState, epoch: Epoch, equal: readonly Participant[]): AuthorityState {
+  invariant(state.phase === 'recovering', 'activation ends a recovery', { phase: state.phase });
+  invariant(state.epoch === epoch, 'F28: only the latest recovery attempt activates', {
+    epoch,
+    latest: state.epoch,
+  });
+  invariant(equal.length > 0, 'I3: the in-sync set is never empty');
+  const byMirror = new Map(equal.map((participant) => [participant.mirror, participant]));
+  const members = state.members.map((member) => {
+    const participant = byMirror.get(member.mirror);
+    return participant === undefined
+      ? member
+      : { ...member, storeId: participant.storeId, fullCopyReason: null };
+  });
+  const incarnations: Record<MirrorId, string> = {};
+  for (const participant of equal) incarnations[participant.mirror] = participant.incarnation;
+  return {
+    ...state,
+    phase: 'active',
+    members,
+    inSync: equal.map((participant) => participant.mirror),
+    incarnations,
+    cleanStop: null,
+  };
+}
+
+/** Puts on record that a mirror needs a full copy, whatever becomes of this recovery (F27). */
+export function requireFullCopy(state: AuthorityState, mirror: MirrorId, reason: string): AuthorityState {
+  const members = state.members.map((member) =>
+    member.mirror === mirror ? { ...member, fullCopyReason: member.fullCopyReason ?? reason } : member,
+  );
+  return { ...state, members };
+}
+
+/** Puts on record where the in-sync mirrors stood when the writer stopped with nothing in flight. */
+export function recordCleanStop(
+  state: AuthorityState,
+  sequences: Readonly<Record<MirrorId, number>>,
+): AuthorityState {
+  invariant(state.phase === 'active', 'a clean stop ends an active epoch', { phase: state.phase });
+  return { ...state, cleanStop: sequences };
+}

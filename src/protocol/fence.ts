@@ -1,0 +1,82 @@
+/**
+ * The fence of one store, and what may land behind it (DESIGN.md sections 4 and 5).
+ *
+ *            fence(e)                    activate(e)
+ *   any ----------------> fenced at e ----------------> active at e --- advance(e -> f) ---> active at f
+ *                         (pushes, row drops)           (writes, token clears)
+ *
+ * `fencedEpoch` is durable. `activeEpoch` is not: a restarted OSD takes no write until the authority has noticed the
+ * restart and activated it again (F29), and between fence and activation no client write is taken (I6).
+ */
+import { invariant } from './invariant.js';
+import { type Epoch, EPOCH_NONE, isLater, type Tag, tagEpoch } from './tag.js';
+
+export interface FenceState {
+  readonly fencedEpoch: Epoch;
+  readonly activeEpoch: Epoch;
+}
+
+export type FenceRefusalCode = 'stale-epoch' | 'not-active' | 'not-fenced';
+
+export type FenceVerdict =
+  | { readonly kind: 'move'; readonly state: FenceState }
+  | { readonly kind: 'refuse'; readonly code: FenceRefusalCode };
+
+/** A store is fenced at any epoch that is not below the one it was fenced at last; doing it twice changes nothing. */
+export function decideFence(state: FenceState, epoch: Epoch): FenceVerdict {
+  if (epoch < state.fencedEpoch) return { kind: 'refuse', code: 'stale-epoch' };
+  // F14, F28: a fence that arrives late must not stop the epoch that it led to.
+  if (epoch === state.activeEpoch) return { kind: 'refuse', code: 'stale-epoch' };
+  return { kind: 'move', state: { fencedEpoch: epoch, activeEpoch: EPOCH_NONE } };
+}
+
+/** Writes are let in at exactly the epoch that the store is fenced at. */
+export function decideActivate(state: FenceState, epoch: Epoch): FenceVerdict {
+  if (epoch < state.fencedEpoch) return { kind: 'refuse', code: 'stale-epoch' };
+  if (epoch > state.fencedEpoch) return { kind: 'refuse', code: 'not-fenced' };
+  return { kind: 'move', state: { fencedEpoch: epoch, activeEpoch: epoch } };
+}
+
+/** An exclusion elsewhere raises the epoch of a mirror that stays active, without a break (so only if it never had one). */
+export function decideAdvance(state: FenceState, from: Epoch, to: Epoch): FenceVerdict {
+  if (to === state.activeEpoch) return { kind: 'move', state };
+  if (from < state.fencedEpoch || to <= from) return { kind: 'refuse', code: 'stale-epoch' };
+  if (state.activeEpoch !== from) return { kind: 'refuse', code: 'not-active' };
+  invariant(state.fencedEpoch === from, 'an active store is fenced at its active epoch', { ...state });
+  return { kind: 'move', state: { fencedEpoch: to, activeEpoch: to } };
+}
+
+/** True when the store is fenced for the recovery that has this very epoch, so that rows and objects may be repaired. */
+export function isRecoveringAt(state: FenceState, epoch: Epoch): boolean {
+  return state.fencedEpoch === epoch && state.activeEpoch === EPOCH_NONE;
+}
+
+export type PushRefusalCode = 'stale-epoch' | 'not-fenced' | 'changed' | 'would-go-back';
+
+export type PushVerdict =
+  { readonly kind: 'land' } | { readonly kind: 'refuse'; readonly code: PushRefusalCode };
+
+export interface PushContext {
+  readonly fence: FenceState;
+  /** The target's last tag of the object; null: it knows nothing of it. */
+  readonly targetLastTag: Tag | null;
+}
+
+export interface PushClaim {
+  readonly epoch: Epoch;
+  /** The target's last tag when the rows were matched. */
+  readonly expectedLastTag: Tag | null;
+  /** The source's last tag, which the target gets; null when the source knows nothing of the object. */
+  readonly lastTag: Tag | null;
+}
+
+/** Decides whether repaired content lands: by compare-and-set (F36), and never back within the epoch (F34). */
+export function decidePush(context: PushContext, push: PushClaim): PushVerdict {
+  if (push.epoch < context.fence.fencedEpoch) return { kind: 'refuse', code: 'stale-epoch' };
+  if (!isRecoveringAt(context.fence, push.epoch)) return { kind: 'refuse', code: 'not-fenced' };
+  if (context.targetLastTag !== push.expectedLastTag) return { kind: 'refuse', code: 'changed' };
+  const { targetLastTag } = context;
+  const isOlder = targetLastTag === null || tagEpoch(targetLastTag) < push.epoch;
+  if (!isOlder && !isLater(push.lastTag, targetLastTag)) return { kind: 'refuse', code: 'would-go-back' };
+  return { kind: 'land' };
+}

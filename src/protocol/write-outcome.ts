@@ -1,0 +1,71 @@
+/**
+ * What the answers of the mirrors to one write amount to (DESIGN.md sections 3.5, 3.6).
+ *
+ * A mirror's answer is one of three, never two: it committed, it certainly did not, or nobody knows.
+ */
+import type { MirrorId } from './authority-state.js';
+import type { Token, Witness } from './token.js';
+
+export type MirrorAnswer =
+  | { readonly kind: 'committed'; readonly token: Token; readonly witness: Witness }
+  | { readonly kind: 'refused'; readonly code: string }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+export interface WriteProgress {
+  /** The mirrors that the write was sent to, with their answers so far; null: none yet. */
+  readonly answers: ReadonlyMap<MirrorId, MirrorAnswer | null>;
+  /** The in-sync set that the authority has on disk now. */
+  readonly inSync: readonly MirrorId[];
+  /** All mirrors that the set is configured to have, reachable or not. */
+  readonly configured: readonly MirrorId[];
+}
+
+export type WriteOutcome =
+  | { readonly kind: 'wait' }
+  /** Every mirror in sync has it: the client may be told (I2). */
+  | { readonly kind: 'acknowledge' }
+  /** Some have it, these do not or may not: the authority must leave them out before anyone is told (F12). */
+  | { readonly kind: 'exclude'; readonly mirrors: readonly MirrorId[] }
+  /** Nobody has it, for certain. */
+  | { readonly kind: 'refuse'; readonly code: string }
+  /** Nobody is known to have it, somebody may: only a recovery decides. */
+  | { readonly kind: 'unknown' };
+
+/** Decides what a write's answers amount to. Call it again after every answer and every change of the in-sync set. */
+export function decideOutcome(progress: WriteProgress): WriteOutcome {
+  const answers = progress.inSync.map((mirror) => ({ mirror, answer: progress.answers.get(mirror) ?? null }));
+  if (answers.some(({ answer }) => answer === null)) return { kind: 'wait' };
+  const lacking = answers.filter(({ answer }) => answer?.kind !== 'committed').map(({ mirror }) => mirror);
+  if (lacking.length === 0) return { kind: 'acknowledge' };
+  if (lacking.length < answers.length) return { kind: 'exclude', mirrors: lacking };
+  const refusal = answers.find(({ answer }) => answer?.kind === 'refused')?.answer;
+  const nobodyHasIt = [...progress.answers.values()].every((answer) => answer?.kind === 'refused');
+  return nobodyHasIt && refusal?.kind === 'refused'
+    ? { kind: 'refuse', code: refusal.code }
+    : { kind: 'unknown' };
+}
+
+export interface ReadyToken {
+  readonly mirror: MirrorId;
+  readonly token: Token;
+  /** Where the other configured mirrors stood with this write. */
+  readonly witnesses: readonly Witness[];
+}
+
+/**
+ * The tokens that may now be sent back. They are ready only when **all configured** mirrors committed the write, not
+ * merely all that are reachable or in sync (F6, F11): otherwise none is, and the rows stay as the to-do list.
+ */
+export function readyTokens(progress: WriteProgress): ReadyToken[] {
+  const committed: { mirror: MirrorId; token: Token; witness: Witness }[] = [];
+  for (const mirror of progress.configured) {
+    const answer = progress.answers.get(mirror);
+    if (answer?.kind !== 'committed') return [];
+    committed.push({ mirror, token: answer.token, witness: answer.witness });
+  }
+  return committed.map(({ mirror, token }) => ({
+    mirror,
+    token,
+    witnesses: committed.filter((other) => other.mirror !== mirror).map((other) => other.witness),
+  }));
+}

@@ -1,0 +1,288 @@
+/**
+ * The port of one OSD as others see it: the gateway, and a peer that reconciles. The real implementation speaks HTTP
+ * (`HttpOsdConnection` in this folder); the in-memory one under test/ passes the same conformance suite.
+ *
+ * Errors are of two kinds, never mixed (STYLE.md 12, 14):
+ * - `OsdRefusal`: the OSD answered, with a stable code, and did nothing.
+ * - `OsdUnreachable`: no answer came. With `sent: false` the request certainly did nothing; with `sent: true` nobody knows.
+ * No method retries by itself; every method takes the time it may last from `OsdTimeouts`.
+ */
+import type { Extent } from '../protocol/extent.js';
+import type { MirrorId } from '../protocol/authority-state.js';
+import type { ObjectId } from '../protocol/object-id.js';
+import type { ObjectSummary } from '../protocol/reconcile-plan.js';
+import type { CopyNeed } from '../protocol/recovery-plan.js';
+import type { Epoch, Tag } from '../protocol/tag.js';
+import type { ClearRefusalCode, StoreId, Token, Witness } from '../protocol/token.js';
+import type { PushRefusalCode } from '../protocol/fence.js';
+import type { ObjectState, TagRow, WriteRefusalCode, WriteTransaction } from '../protocol/write.js';
+
+/** What an OSD says of itself (GET /v1/identity). Sizes are bytes. */
+export interface OsdIdentity {
+  readonly setId: string;
+  readonly storeId: StoreId;
+  /** Names one run of the OSD process. */
+  readonly incarnation: string;
+  readonly softwareVersion: string;
+  readonly formatVersion: number;
+  readonly processId: number;
+  readonly commitSequence: number;
+  readonly fencedEpoch: Epoch;
+  /** EPOCH_NONE (0) when no writes are let in. */
+  readonly activeEpoch: Epoch;
+  readonly selfDoubt: string | null;
+  readonly blank: boolean;
+  readonly witnesses: readonly Witness[];
+  readonly rowCount: number;
+  readonly rowBytes: number;
+  readonly oldestRowMs: number | null;
+  readonly objectCount: number;
+  readonly tombstoneCount: number;
+  readonly blobBytes: number;
+}
+
+export type TransactionContent =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'bytes'; readonly bytes: Buffer }
+  | { readonly kind: 'stage'; readonly stageId: string };
+
+export interface TransactionItem {
+  readonly transaction: WriteTransaction;
+  readonly content: TransactionContent;
+  /** CRC32C of the content; 0 for none. */
+  readonly contentChecksum: number;
+}
+
+export interface Clear {
+  readonly token: Token;
+  readonly witnesses: readonly Witness[];
+}
+
+/** Some small transactions and ready tokens in one request (POST /v1/transactions). */
+export interface TransactionBatch {
+  readonly setId: string;
+  readonly epoch: Epoch;
+  readonly floor: Tag;
+  readonly writes: readonly TransactionItem[];
+  readonly clears: readonly Clear[];
+}
+
+export const BATCH_WRITES_MAX = 256;
+export const BATCH_CLEARS_MAX = 1024;
+export const BATCH_CONTENT_BYTES_MAX = 4 * 1024 * 1024;
+/** Content up to this travels inside its transaction; more is staged first. */
+export const INLINE_CONTENT_BYTES_MAX = 256 * 1024;
+
+export type TransactionReply =
+  | {
+      readonly kind: 'committed';
+      readonly token: Token;
+      readonly commitSequence: number;
+      readonly isDuplicate: boolean;
+    }
+  | {
+      readonly kind: 'refused';
+      readonly code:
+        WriteRefusalCode | 'unknown-stage' | 'checksum-mismatch' | 'no-space' | 'self-doubt' | 'io-error';
+      readonly lastTag: Tag | null;
+    };
+
+export type ClearsReply =
+  | { readonly kind: 'cleared'; readonly rowCount: number }
+  | { readonly kind: 'refused'; readonly code: ClearRefusalCode };
+
+export interface TransactionBatchReply {
+  /** In the order of the batch. */
+  readonly writes: readonly TransactionReply[];
+  /** Null when the batch had no clears. */
+  readonly clears: ClearsReply | null;
+  readonly storeId: StoreId;
+}
+
+/** Content on its way into an OSD (POST /v1/stages), with backpressure from that OSD. */
+export interface RemoteStage {
+  /** Resolves when the next piece may come; rejects with OsdRefusal or OsdUnreachable when the stage is lost. */
+  write(piece: Buffer): Promise<void>;
+  finish(): Promise<{
+    readonly stageId: string;
+    readonly lengthBytes: number;
+    readonly contentChecksum: number;
+  }>;
+  /** The OSD keeps nothing of it. Never throws. */
+  abort(): void;
+}
+
+export type RemoteRange =
+  | { readonly kind: 'whole' }
+  | { readonly kind: 'between'; readonly first: number; readonly last: number | null }
+  | { readonly kind: 'suffix'; readonly lengthBytes: number };
+
+export type PresentObject = Extract<ObjectState, { kind: 'present' }>;
+
+export interface RemoteRead {
+  readonly state: PresentObject;
+  readonly extent: Extent | null;
+  /** Throws OsdUnreachable or OsdRefusal (code `damaged`) when the rest can't be had. Let go of it with `return()`. */
+  readonly body: AsyncIterable<Buffer>;
+}
+
+export interface RemoteListRequest {
+  readonly container: string;
+  readonly prefix: string;
+  readonly after: string;
+  readonly delimiter: string;
+  readonly limit: number;
+}
+
+export type RemoteListEntry =
+  | { readonly kind: 'object'; readonly id: ObjectId; readonly state: PresentObject }
+  | { readonly kind: 'common-prefix'; readonly prefix: string };
+
+export interface RemoteListPage {
+  readonly entries: readonly RemoteListEntry[];
+  readonly truncated: boolean;
+}
+
+/** A place in a tag table, which is ordered by object id (UTF-8 bytes), then tag. */
+export interface RowCursor {
+  readonly objectId: ObjectId;
+  readonly tag: Tag;
+}
+
+export const ROWS_PAGE_MAX = 1000;
+export const SUMMARIES_PAGE_MAX = 1000;
+
+export interface RemotePush {
+  readonly epoch: Epoch;
+  readonly objectId: ObjectId;
+  readonly expectedLastTag: Tag | null;
+  readonly lastTag: Tag | null;
+  /** Null: the source knows nothing of the object, and the target forgets it. */
+  readonly state: ObjectState | null;
+  readonly content:
+    { readonly kind: 'whole' } | { readonly kind: 'extents'; readonly extents: readonly Extent[] };
+  /** The bytes: sent along when small, staged before when large, none when there are none. */
+  readonly bytes: TransactionContent;
+  readonly contentChecksum: number;
+  readonly rows: readonly TagRow[];
+}
+
+export type RemotePushReply =
+  | { readonly kind: 'landed' }
+  | {
+      readonly kind: 'refused';
+      readonly code:
+        PushRefusalCode | 'unknown-stage' | 'checksum-mismatch' | 'no-base' | 'no-space' | 'io-error';
+    };
+
+export interface ReconcileParticipant {
+  readonly mirror: MirrorId;
+  /** Base URL of its OSD, for the peer that drives. */
+  readonly url: string;
+  readonly storeId: StoreId;
+  readonly role: { readonly kind: 'trusted' } | { readonly kind: 'stale'; readonly need: CopyNeed };
+}
+
+/** What the authority asks one trusted OSD to drive (POST /v1/reconciliations). */
+export interface ReconcileOrder {
+  readonly setId: string;
+  /** Names the reconciliation; everyone is fenced at it. */
+  readonly epoch: Epoch;
+  /** The driver's own role among the participants. */
+  readonly driver: MirrorId;
+  readonly participants: readonly ReconcileParticipant[];
+  /** True when all configured mirrors take part: then rows are dropped once matched or repaired. */
+  readonly complete: boolean;
+}
+
+/** Live figures of a reconciliation. `toDo` figures grow while tables are still being read, `isScanned` says when they are final. */
+export interface ReconcileProgress {
+  readonly epoch: Epoch;
+  readonly phase: 'matching' | 'copying' | 'full-copy' | 'clearing' | 'done' | 'failed';
+  readonly isScanned: boolean;
+  readonly rowsMatched: number;
+  readonly rowsUnmatched: number;
+  readonly rowsDropped: number;
+  readonly objectsToDo: number;
+  readonly objectsDone: number;
+  readonly rangesDone: number;
+  readonly bytesUnmatched: number;
+  readonly bytesCopied: number;
+  /** Objects compared by a full copy, and objects that it deleted because only the target had them. */
+  readonly objectsCompared: number;
+  readonly objectsDeleted: number;
+  /** Why it failed; null otherwise. */
+  readonly failure: string | null;
+}
+
+export interface OsdConnection {
+  readonly url: string;
+
+  identity(): Promise<OsdIdentity>;
+  fence(epoch: Epoch): Promise<OsdIdentity>;
+  activate(epoch: Epoch): Promise<OsdIdentity>;
+  advance(from: Epoch, to: Epoch): Promise<OsdIdentity>;
+
+  transact(batch: TransactionBatch): Promise<TransactionBatchReply>;
+  openStage(): RemoteStage;
+  discardStage(stageId: string): Promise<void>;
+
+  /** `epoch`: refused as `stale-epoch` by an OSD that was fenced higher. Null: no such object. */
+  head(epoch: Epoch, id: ObjectId): Promise<PresentObject | null>;
+  read(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null>;
+  list(epoch: Epoch, request: RemoteListRequest): Promise<RemoteListPage>;
+
+  rows(after: RowCursor | null, limit: number): Promise<readonly TagRow[]>;
+  summaries(after: ObjectId | null, limit: number): Promise<readonly ObjectSummary[]>;
+  /** States (tombstones included) of some objects, in the order asked; at most ROWS_PAGE_MAX. */
+  states(ids: readonly ObjectId[]): Promise<readonly (ObjectState | null)[]>;
+  push(push: RemotePush): Promise<RemotePushReply>;
+  dropRows(
+    setId: string,
+    epoch: Epoch,
+    rows: readonly RowCursor[],
+    witnesses: readonly Witness[],
+  ): Promise<ClearsReply>;
+  setSelfDoubt(epoch: Epoch, reason: string | null): Promise<void>;
+  fullCopyCursor(): Promise<ObjectId | null>;
+  setFullCopyCursor(epoch: Epoch, cursor: ObjectId | null): Promise<void>;
+
+  startReconcile(order: ReconcileOrder): Promise<ReconcileProgress>;
+  reconcileProgress(epoch: Epoch): Promise<ReconcileProgress>;
+
+  close(): Promise<void>;
+}
+
+/** All in milliseconds. */
+export interface OsdTimeouts {
+  readonly connectMs: number;
+  /** From the last byte of a small request to the head of its answer. */
+  readonly answerMs: number;
+  /** Longest pause within a body, either way. */
+  readonly bodyIdleMs: number;
+}
+
+/** The OSD answered that it did nothing; `code` is one of the stable codes of openapi/osd.yaml. */
+export class OsdRefusal extends Error {
+  readonly code: string;
+  readonly status: number;
+
+  constructor(code: string, status: number, message: string) {
+    super(message);
+    this.name = 'OsdRefusal';
+    this.code = code;
+    this.status = status;
+  }
+}
+
+/** No answer. `sent` says whether the request may have been carried out. */
+export class OsdUnreachable extends Error {
+  readonly code = 'osd-unreachable';
+  readonly sent: boolean;
+
+  constructor(message: string, sent: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'OsdUnreachable';
+    this.sent = sent;
+  }
+}
