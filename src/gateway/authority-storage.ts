@@ -1,0 +1,171 @@
+/**
+ * Where the synchronization authority keeps its state (DESIGN.md section 5).
+ *
+ * Guarantees: `save` resolves when the state is on disk; a crash leaves the old state or the new one, whole. Commit
+ * order: temporary file written and synced, renamed over the old one, folder synced.
+ *
+ * Format: one JSON object, the `AuthorityState` with its `formatVersion`, and under `checksum` the SHA-256 of the rest.
+ */
+import { createHash } from 'node:crypto';
+import { open, readFile, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { type AuthorityState, type Member, type MirrorId, toMirrorId } from '../protocol/authority-state.js';
+import { type Epoch, EPOCH_NONE, toEpoch } from '../protocol/tag.js';
+import { toStoreId } from '../protocol/token.js';
+
+export interface AuthorityStorage {
+  /** Null: there never was a state. Throws when there is one that can't be read (F31: it is never made up). */
+  load(): Promise<AuthorityState | null>;
+  /**
+   * Replaces the state that was loaded or saved last by this caller, whose epoch is `expectedEpoch` (0: there was none).
+   * Rejects with AuthoritySuperseded, and changes nothing, when another epoch is on disk: somebody else has taken over.
+   */
+  save(state: AuthorityState, expectedEpoch: Epoch): Promise<void>;
+}
+
+/** Another gateway uses the same authority and has gone on; this one must stop (F14). */
+export class AuthoritySuperseded extends Error {
+  readonly code = 'authority-superseded';
+
+  constructor(expectedEpoch: Epoch, foundEpoch: Epoch) {
+    super(
+      `the synchronization authority is at epoch ${foundEpoch}, not ${expectedEpoch}: another gateway took over`,
+    );
+    this.name = 'AuthoritySuperseded';
+  }
+}
+
+export class AuthorityStateError extends Error {
+  readonly code = 'authority-state-unreadable';
+
+  constructor(path: string, detail: string, options?: ErrorOptions) {
+    super(`the synchronization authority's state in ${path} can't be read: ${detail}`, options);
+    this.name = 'AuthorityStateError';
+  }
+}
+
+function checksumOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+function asRecord(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new RangeError(`${what} is no object`);
+  return value as Record<string, unknown>;
+}
+
+function asString(value: unknown, what: string): string {
+  if (typeof value !== 'string') throw new RangeError(`${what} is no text`);
+  return value;
+}
+
+function asArray(value: unknown, what: string): unknown[] {
+  if (!Array.isArray(value)) throw new RangeError(`${what} is no list`);
+  return value;
+}
+
+function asNumber(value: unknown, what: string): number {
+  if (!Number.isSafeInteger(value)) throw new RangeError(`${what} is no integer`);
+  return value as number;
+}
+
+function decodeMember(value: unknown): Member {
+  const member = asRecord(value, 'a member');
+  const storeId = member['storeId'];
+  const reason = member['fullCopyReason'];
+  return {
+    mirror: toMirrorId(asString(member['mirror'], 'mirror')),
+    storeId: storeId === null ? null : toStoreId(asString(storeId, 'storeId')),
+    fullCopyReason: reason === null ? null : asString(reason, 'fullCopyReason'),
+  };
+}
+
+function decodeByMirror<Value>(
+  value: unknown,
+  what: string,
+  decode: (value: unknown, what: string) => Value,
+): Record<MirrorId, Value> {
+  const decoded: Record<MirrorId, Value> = {};
+  for (const [key, entry] of Object.entries(asRecord(value, what)))
+    decoded[toMirrorId(key)] = decode(entry, what);
+  return decoded;
+}
+
+function decodeState(value: unknown): AuthorityState {
+  const state = asRecord(value, 'the state');
+  if (state['formatVersion'] !== 1) throw new RangeError('unknown format version');
+  const phase = state['phase'];
+  if (phase !== 'recovering' && phase !== 'active') throw new RangeError('unknown phase');
+  const cleanStop = state['cleanStop'];
+  return {
+    formatVersion: 1,
+    setId: asString(state['setId'], 'setId'),
+    epoch: toEpoch(asNumber(state['epoch'], 'epoch')),
+    phase,
+    members: asArray(state['members'], 'members').map(decodeMember),
+    inSync: asArray(state['inSync'], 'inSync').map((mirror) => toMirrorId(asString(mirror, 'inSync'))),
+    incarnations: decodeByMirror(state['incarnations'], 'incarnations', asString),
+    cleanStop: cleanStop === null ? null : decodeByMirror(cleanStop, 'cleanStop', asNumber),
+  };
+}
+
+/** Reads what `encodeAuthorityState` wrote. Throws RangeError or SyntaxError for anything else. */
+export function decodeAuthorityState(text: string): AuthorityState {
+  const { checksum, ...rest } = asRecord(JSON.parse(text), 'the file');
+  if (checksum !== checksumOf(JSON.stringify(rest))) throw new RangeError('its checksum does not match');
+  return decodeState(rest);
+}
+
+export function encodeAuthorityState(state: AuthorityState): string {
+  return JSON.stringify({ ...state, checksum: checksumOf(JSON.stringify(state)) });
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** One file in a folder that exists. */
+export class AuthorityFile implements AuthorityStorage {
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async load(): Promise<AuthorityState | null> {
+    let text: string;
+    try {
+      text = await readFile(this.#path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw new AuthorityStateError(this.#path, 'the file can not be opened', { cause: error });
+    }
+    try {
+      return decodeAuthorityState(text);
+    } catch (error) {
+      throw new AuthorityStateError(this.#path, error instanceof Error ? error.message : 'damaged', {
+        cause: error,
+      });
+    }
+  }
+
+  async save(state: AuthorityState, expectedEpoch: Epoch): Promise<void> {
+    const foundEpoch = (await this.load())?.epoch ?? EPOCH_NONE;
+    if (foundEpoch !== expectedEpoch) throw new AuthoritySuperseded(expectedEpoch, foundEpoch);
+    const temporaryPath = `${this.#path}.new`;
+    const handle = await open(temporaryPath, 'w', 0o600);
+    try {
+      await handle.writeFile(encodeAuthorityState(state));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporaryPath, this.#path);
+    await syncFolder(dirname(this.#path));
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * Content on its way to the mirrors, ahead of the write that will name it.
+ *
+ * Up to INLINE_CONTENT_BYTES_MAX it waits in memory and later travels inside the transaction; from there on it streams into
+ * a stage on every mirror in sync, at the pace of the slowest. A mirror whose stage fails is dropped from the upload
+ * (and left out of the set when the write is committed without it); the upload goes on while one is left.
+ */
+import { crc32c } from '@node-rs/crc32';
+import type { MirrorId } from '../protocol/authority-state.js';
+import { invariant } from '../protocol/invariant.js';
+import {
+  INLINE_CONTENT_BYTES_MAX,
+  type OsdConnection,
+  type RemoteStage,
+  type TransactionContent,
+} from '../wire/osd-connection.js';
+import type { Logger } from './logger.js';
+import { type ContentSink, ObjectStorageError, type StagedContent } from './object-storage.js';
+
+export interface ContentTarget {
+  readonly mirror: MirrorId;
+  readonly connection: OsdConnection;
+}
+
+interface OpenStage extends ContentTarget {
+  readonly stage: RemoteStage;
+}
+
+interface FinishedStage extends ContentTarget {
+  readonly stageId: string;
+}
+
+/** Content that is ready for one write. */
+export class ReadyContent implements StagedContent {
+  readonly sizeBytes: number;
+  /** CRC32C of all of it. */
+  readonly checksum: number;
+  readonly #bytes: Buffer | null;
+  readonly #stages: readonly FinishedStage[];
+  #isUsed = false;
+
+  constructor(fields: {
+    readonly sizeBytes: number;
+    readonly checksum: number;
+    readonly bytes: Buffer | null;
+    readonly stages: readonly FinishedStage[];
+  }) {
+    this.sizeBytes = fields.sizeBytes;
+    this.checksum = fields.checksum;
+    this.#bytes = fields.bytes;
+    this.#stages = fields.stages;
+  }
+
+  /** How it travels to a mirror; null when that mirror was never given it. */
+  contentFor(mirror: MirrorId): TransactionContent | null {
+    this.#isUsed = true;
+    if (this.#bytes !== null) return { kind: 'bytes', bytes: this.#bytes };
+    const stage = this.#stages.find((candidate) => candidate.mirror === mirror);
+    return stage === undefined ? null : { kind: 'stage', stageId: stage.stageId };
+  }
+
+  discard(): void {
+    if (this.#isUsed) return;
+    this.#isUsed = true;
+    // An OSD that does not hear this lets go of the stage by itself after a while.
+    for (const { connection, stageId } of this.#stages)
+      connection.discardStage(stageId).catch(() => undefined);
+  }
+}
+
+export class MirroredContentSink implements ContentSink {
+  readonly #targets: () => readonly ContentTarget[];
+  readonly #logger: Logger;
+  #pieces: Buffer[] = [];
+  #stages: OpenStage[] | null = null;
+  #sizeBytes = 0;
+  #checksum = 0;
+  #isOver = false;
+
+  /** `targets` is asked once, when the first bytes go out: the mirrors that are in sync at that moment. */
+  constructor(targets: () => readonly ContentTarget[], logger: Logger) {
+    this.#targets = targets;
+    this.#logger = logger;
+  }
+
+  async write(piece: Buffer): Promise<void> {
+    invariant(!this.#isOver, 'a content sink takes no pieces after its end');
+    this.#sizeBytes += piece.length;
+    this.#checksum = crc32c(piece, this.#checksum);
+    if (this.#stages !== null) {
+      await this.#writeToStages(piece);
+      return;
+    }
+    this.#pieces.push(piece);
+    if (this.#sizeBytes > INLINE_CONTENT_BYTES_MAX) await this.#goStreaming();
+  }
+
+  async finish(): Promise<StagedContent> {
+    invariant(!this.#isOver, 'a content sink is finished once');
+    this.#isOver = true;
+    const [only, ...others] = this.#pieces;
+    if (this.#stages === null) {
+      const bytes = only !== undefined && others.length === 0 ? only : Buffer.concat(this.#pieces);
+      this.#pieces = [];
+      return new ReadyContent({ sizeBytes: this.#sizeBytes, checksum: this.#checksum, bytes, stages: [] });
+    }
+    const finished = await Promise.all(this.#stages.map((open) => this.#finishStage(open)));
+    const stages = finished.filter((stage) => stage !== null);
+    if (stages.length === 0) throw this.#lost();
+    return new ReadyContent({ sizeBytes: this.#sizeBytes, checksum: this.#checksum, bytes: null, stages });
+  }
+
+  abort(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#pieces = [];
+    for (const { stage } of this.#stages ?? []) stage.abort();
+  }
+
+  async #goStreaming(): Promise<void> {
+    this.#stages = this.#targets().map((target) => ({ ...target, stage: target.connection.openStage() }));
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    for (const piece of pieces) await this.#writeToStages(piece);
+  }
+
+  async #writeToStages(piece: Buffer): Promise<void> {
+    const stages = this.#stages ?? [];
+    const [first, second] = stages;
+    if (first === undefined) throw this.#lost();
+    if (second === undefined) {
+      await this.#writeToStage(first, piece);
+    } else {
+      await Promise.all(stages.map((open) => this.#writeToStage(open, piece)));
+    }
+    if (this.#stages?.length === 0) throw this.#lost();
+  }
+
+  async #writeToStage(open: OpenStage, piece: Buffer): Promise<void> {
+    try {
+      await open.stage.write(piece);
+    } catch (error) {
+      this.#drop(open, error);
+    }
+  }
+
+  async #finishStage(open: OpenStage): Promise<FinishedStage | null> {
+    try {
+      const { stageId, lengthBytes, contentChecksum } = await open.stage.finish();
+      if (lengthBytes === this.#sizeBytes && contentChecksum === this.#checksum) {
+        return { mirror: open.mirror, connection: open.connection, stageId };
+      }
+      this.#drop(open, new Error('the mirror received other bytes than were sent'));
+      open.connection.discardStage(stageId).catch(() => undefined);
+    } catch (error) {
+      this.#drop(open, error);
+    }
+    return null;
+  }
+
+  #drop(open: OpenStage, error: unknown): void {
+    this.#logger.warn({ mirror: open.mirror, err: error }, 'a mirror lost an upload; it goes on without it');
+    this.#stages = (this.#stages ?? []).filter((candidate) => candidate !== open);
+    open.stage.abort();
+  }
+
+  #lost(): ObjectStorageError {
+    return new ObjectStorageError('unavailable', 'no mirror could take the content');
+  }
+}

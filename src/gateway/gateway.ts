@@ -1,0 +1,216 @@
+/**
+ * A gateway over one mirror set: the storage that `s3/` uses, the control that `admin/` uses, and the life of both.
+ */
+import type { MirrorId } from '../protocol/authority-state.js';
+import type { GeneratorId } from '../protocol/tag.js';
+import { unreachable } from '../protocol/invariant.js';
+import type { TagRow } from '../protocol/write.js';
+import type { OsdConnection, RowCursor } from '../wire/osd-connection.js';
+import type { AuthorityStorage } from './authority-storage.js';
+import { HealthMonitor } from './health-monitor.js';
+import type { Logger } from './logger.js';
+import { MirrorSet } from './mirror-set.js';
+import type {
+  MirrorCondition,
+  MirrorSetEvent,
+  MirrorSetPhase,
+  MirrorSetStatus,
+  MirrorStatus,
+  ReconcileOperation,
+} from './mirror-set-status.js';
+import { MirroredObjectStorage } from './mirrored-object-storage.js';
+import type { ObjectStorage } from './object-storage.js';
+import { RecoveryRunner } from './recovery-runner.js';
+import type { GatewayTimings } from './timings.js';
+
+/** Events kept for operators. */
+export const EVENTS_KEPT_MAX = 200;
+
+export interface GatewayOptions {
+  readonly setId: string;
+  readonly members: readonly { readonly mirror: MirrorId; readonly connection: OsdConnection }[];
+  readonly generator: GeneratorId;
+  readonly authority: AuthorityStorage;
+  readonly timings: GatewayTimings;
+  /** Reconcile a mirror as soon as it is back; otherwise it waits for an operator. */
+  readonly reconcilesByItself: boolean;
+  readonly logger: Logger;
+  /** Unix ms. */
+  readonly clock: () => number;
+  /** Our bug, or another gateway took over: the process must stop. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** What `admin/` may do with a mirror set. */
+export interface MirrorSetControl {
+  status(): MirrorSetStatus;
+  /** Newest first. */
+  events(): readonly MirrorSetEvent[];
+  /** Starts a reconciliation, or says which one runs. */
+  reconcile(): { readonly operation: ReconcileOperation; readonly isNew: boolean };
+  operation(id: string): ReconcileOperation | null;
+  operations(): readonly ReconcileOperation[];
+  /** One page of a mirror's tag table, straight from its OSD. Null: no such mirror. */
+  rows(mirror: string, after: RowCursor | null, limit: number): Promise<readonly TagRow[]> | null;
+}
+
+export class Gateway implements MirrorSetControl {
+  readonly storage: ObjectStorage;
+  readonly #options: GatewayOptions;
+  readonly #set: MirrorSet;
+  readonly #runner: RecoveryRunner;
+  readonly #health: HealthMonitor;
+  readonly #events: MirrorSetEvent[] = [];
+  #isStopped = false;
+
+  private constructor(options: GatewayOptions, set: MirrorSet) {
+    this.#options = options;
+    this.#set = set;
+    const { timings, logger, clock, onFatal } = options;
+    this.storage = new MirroredObjectStorage(set, logger);
+    this.#runner = new RecoveryRunner({
+      set,
+      timings,
+      logger,
+      clock,
+      onFatal,
+      onEvent: (event) => {
+        this.#note(event);
+      },
+    });
+    this.#health = new HealthMonitor({
+      set,
+      timings,
+      clock,
+      onFinding: (mirror, finding) => {
+        this.#act(mirror, finding.kind);
+      },
+    });
+    set.onRecoveryNeeded = (cause, reason) => {
+      this.#startRecovery(cause, reason);
+    };
+    set.onExcluded = (mirrors, reasons) => {
+      const message = `${mirrors.join(', ')} left out: ${reasons.join('; ')}`;
+      this.#note({ atMs: clock(), kind: 'excluded', message });
+    };
+  }
+
+  /** Loads the authority's state and starts the first recovery. Requests wait until it is over. */
+  static async start(options: GatewayOptions): Promise<Gateway> {
+    const { setId, members, generator, authority, logger, timings } = options;
+    const { gateWaitMs } = timings;
+    const set = await MirrorSet.load({ setId, members, generator, authority, logger, gateWaitMs });
+    const gateway = new Gateway(options, set);
+    gateway.#startRecovery('start', 'the gateway started');
+    gateway.#health.start();
+    return gateway;
+  }
+
+  /** True while requests are served. */
+  get isReady(): boolean {
+    return this.#set.gate.isOpen;
+  }
+
+  /** Ends the service: requests in flight are answered, tokens sent, the clean stop put on record, connections closed. */
+  async stop(): Promise<void> {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    await this.#health.stop();
+    await this.#runner.stop();
+    await this.#set.stop();
+    await Promise.all(this.#set.members.map(({ connection }) => connection.close()));
+    this.#note({ atMs: this.#options.clock(), kind: 'stopped', message: 'the gateway stopped' });
+  }
+
+  #startRecovery(trigger: ReconcileOperation['trigger'], reason: string): void {
+    if (!this.#isStopped) this.#runner.start(trigger, reason);
+  }
+
+  #act(mirror: MirrorId, finding: 'lost' | 'restarted' | 'returned'): void {
+    switch (finding) {
+      case 'lost':
+        void this.#set.exclude([mirror], `${mirror} does not answer`);
+        return;
+      case 'restarted':
+        this.#startRecovery('mirror-restarted', `${mirror} was restarted`);
+        return;
+      case 'returned':
+        if (!this.#options.reconcilesByItself || !this.#runner.mayRejoin(mirror)) return;
+        if (this.#runner.current === null) {
+          this.#note({ atMs: this.#options.clock(), kind: 'returned', message: `${mirror} is back` });
+        }
+        this.#startRecovery('mirror-returned', `${mirror} is back`);
+        return;
+      default:
+        unreachable(finding);
+    }
+  }
+
+  #note(event: MirrorSetEvent): void {
+    this.#events.unshift(event);
+    if (this.#events.length > EVENTS_KEPT_MAX) this.#events.pop();
+  }
+
+  events(): readonly MirrorSetEvent[] {
+    return this.#events;
+  }
+
+  reconcile(): { readonly operation: ReconcileOperation; readonly isNew: boolean } {
+    return this.#runner.start('operator', 'an operator asked for it');
+  }
+
+  operation(id: string): ReconcileOperation | null {
+    return this.#runner.operation(id);
+  }
+
+  operations(): readonly ReconcileOperation[] {
+    return this.#runner.operations();
+  }
+
+  rows(mirror: string, after: RowCursor | null, limit: number): Promise<readonly TagRow[]> | null {
+    const member = this.#set.members.find((candidate) => candidate.mirror === mirror);
+    return member === undefined ? null : member.connection.rows(after, limit);
+  }
+
+  status(): MirrorSetStatus {
+    const set = this.#set;
+    const mirrors = set.members.map((member) => this.#mirrorStatus(member.mirror));
+    // While a mirror is out, nothing is cleared on those that are in: the longest of their tables is what it lacks.
+    const isWhole = set.inSync.length === set.members.length && this.#phase() === 'active';
+    const tables = mirrors
+      .filter(({ mirror }) => set.inSync.includes(mirror))
+      .map(({ identity }) => identity);
+    const longest = isWhole
+      ? null
+      : tables.reduce((a, b) => ((b?.rowCount ?? 0) > (a?.rowCount ?? -1) ? b : a), null);
+    return {
+      setId: set.setId,
+      epoch: set.epoch,
+      phase: this.#phase(),
+      waitingFor: this.#runner.waitingFor,
+      inSync: set.inSync,
+      mirrors,
+      unmatchedWrites: longest?.rowCount ?? 0,
+      unmatchedBytes: longest?.rowBytes ?? 0,
+      oldestUnmatchedMs: longest?.oldestRowMs ?? null,
+      writesInFlight: set.inFlight.count,
+      operation: this.#runner.current,
+    };
+  }
+
+  #phase(): MirrorSetPhase {
+    if (this.#isStopped) return 'stopped';
+    if (this.#set.gate.isOpen) return 'active';
+    return this.#runner.waitingFor === null ? 'recovering' : 'waiting';
+  }
+
+  #mirrorStatus(mirror: MirrorId): MirrorStatus {
+    const { identity, lastSeenMs, isReachable } = this.#health.healthOf(mirror);
+    const member = this.#set.state.members.find((candidate) => candidate.mirror === mirror);
+    const isInSync = this.#set.inSync.includes(mirror) && this.#set.gate.isOpen;
+    const condition: MirrorCondition = isInSync ? 'in-sync' : isReachable ? 'behind' : 'away';
+    const fullCopyReason = member?.fullCopyReason ?? identity?.selfDoubt ?? null;
+    const { url } = this.#set.connectionOf(mirror);
+    return { mirror, url, condition, fullCopyReason, lastSeenMs, identity };
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * Looks at every OSD again and again, and says what follows: a lost mirror is left out, a restarted one gets a new epoch
+ * (F29), one that is back is reconciled.
+ */
+import type { MirrorId } from '../protocol/authority-state.js';
+import { unreachable } from '../protocol/invariant.js';
+import type { OsdIdentity } from '../wire/osd-connection.js';
+import type { MirrorSet } from './mirror-set.js';
+import type { GatewayTimings } from './timings.js';
+
+export interface MirrorHealth {
+  readonly identity: OsdIdentity | null;
+  /** Unix ms of the last answer; null: none yet. */
+  readonly lastSeenMs: number | null;
+  readonly isReachable: boolean;
+}
+
+export type HealthFinding =
+  | { readonly kind: 'fine' }
+  | { readonly kind: 'lost' }
+  | { readonly kind: 'restarted' }
+  | { readonly kind: 'returned' };
+
+export interface HealthMonitorOptions {
+  readonly set: MirrorSet;
+  readonly timings: GatewayTimings;
+  /** Unix ms; for display. */
+  readonly clock: () => number;
+  readonly onFinding: (mirror: MirrorId, finding: Exclude<HealthFinding, { kind: 'fine' }>) => void;
+}
+
+interface Watch {
+  health: MirrorHealth;
+  /** On the monotonic clock, in ms. */
+  unreachableSinceMs: number | null;
+}
+
+export class HealthMonitor {
+  readonly #options: HealthMonitorOptions;
+  readonly #watches = new Map<MirrorId, Watch>();
+  #timer: NodeJS.Timeout | null = null;
+  #round: Promise<void> = Promise.resolve();
+  #isStopped = false;
+
+  constructor(options: HealthMonitorOptions) {
+    this.#options = options;
+    for (const { mirror } of options.set.members) {
+      const health: MirrorHealth = { identity: null, lastSeenMs: null, isReachable: false };
+      this.#watches.set(mirror, { health, unreachableSinceMs: null });
+    }
+  }
+
+  healthOf(mirror: MirrorId): MirrorHealth {
+    return this.#watches.get(mirror)?.health ?? { identity: null, lastSeenMs: null, isReachable: false };
+  }
+
+  start(): void {
+    this.#schedule();
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#round;
+  }
+
+  /** Looks at everyone now. */
+  async look(): Promise<void> {
+    await Promise.all([...this.#watches].map(([mirror, watch]) => this.#lookAt(mirror, watch)));
+  }
+
+  #schedule(): void {
+    if (this.#isStopped) return;
+    this.#timer = setTimeout(() => {
+      this.#round = this.look().finally(() => {
+        this.#schedule();
+      });
+    }, this.#options.timings.healthPollMs);
+  }
+
+  async #lookAt(mirror: MirrorId, watch: Watch): Promise<void> {
+    const { set, clock } = this.#options;
+    const epochBefore = set.epoch;
+    let identity: OsdIdentity | null = null;
+    try {
+      identity = await set.connectionOf(mirror).identity();
+    } catch {
+      // Whatever kept it from answering, it is not there for us.
+    }
+    if (identity === null) {
+      watch.unreachableSinceMs ??= performance.now();
+      watch.health = { ...watch.health, isReachable: false };
+    } else {
+      watch.unreachableSinceMs = null;
+      watch.health = { identity, lastSeenMs: clock(), isReachable: true };
+    }
+    // What was seen while the epoch changed says nothing of the present.
+    if (this.#isStopped || set.isInTransition || set.epoch !== epochBefore) return;
+    const finding = this.#judge(mirror, identity, watch);
+    switch (finding.kind) {
+      case 'fine':
+        return;
+      case 'lost':
+      case 'restarted':
+      case 'returned':
+        this.#options.onFinding(mirror, finding);
+        return;
+      default:
+        unreachable(finding);
+    }
+  }
+
+  #judge(mirror: MirrorId, identity: OsdIdentity | null, watch: Watch): HealthFinding {
+    const { set, timings } = this.#options;
+    const isInSync = set.inSync.includes(mirror);
+    if (identity === null) {
+      const silentMs = performance.now() - (watch.unreachableSinceMs ?? performance.now());
+      return isInSync && silentMs >= timings.mirrorLostMs ? { kind: 'lost' } : { kind: 'fine' };
+    }
+    if (!isInSync) return { kind: 'returned' };
+    const isTheSameRun = set.state.incarnations[mirror] === identity.incarnation;
+    const isSound = identity.selfDoubt === null && identity.activeEpoch === set.epoch;
+    return isTheSameRun && isSound ? { kind: 'fine' } : { kind: 'restarted' };
+  }
+}

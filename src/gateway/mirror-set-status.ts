@@ -1,0 +1,78 @@
+/** What operators are told of a mirror set. Times are Unix ms, sizes bytes. */
+import type { MirrorId } from '../protocol/authority-state.js';
+import type { OsdIdentity, ReconcileProgress } from '../wire/osd-connection.js';
+
+/**
+ * - `in-sync`: has every acknowledged write.
+ * - `behind`: reachable, waits to be reconciled or is being reconciled.
+ * - `away`: can't be reached.
+ */
+export type MirrorCondition = 'in-sync' | 'behind' | 'away';
+
+export interface MirrorStatus {
+  readonly mirror: MirrorId;
+  readonly url: string;
+  readonly condition: MirrorCondition;
+  /** Why it needs a full copy; null: its missing writes are listed in the tag tables. */
+  readonly fullCopyReason: string | null;
+  readonly lastSeenMs: number | null;
+  /** As of `lastSeenMs`; null: never seen by this gateway. */
+  readonly identity: OsdIdentity | null;
+}
+
+/**
+ * - `active`: requests are served by the mirrors in sync.
+ * - `recovering`: the fence is up, requests wait.
+ * - `waiting`: nobody may be trusted yet; `waitingFor` says what is missing.
+ * - `stopped`
+ */
+export type MirrorSetPhase = 'active' | 'recovering' | 'waiting' | 'stopped';
+
+export interface MirrorSetStatus {
+  readonly setId: string;
+  readonly epoch: number;
+  readonly phase: MirrorSetPhase;
+  readonly waitingFor: string | null;
+  readonly inSync: readonly MirrorId[];
+  readonly mirrors: readonly MirrorStatus[];
+  /** Writes that some configured mirror is known to lack: the longest tag table among the mirrors in sync while one is out; 0 when all are in sync. */
+  readonly unmatchedWrites: number;
+  readonly unmatchedBytes: number;
+  readonly oldestUnmatchedMs: number | null;
+  readonly writesInFlight: number;
+  readonly operation: ReconcileOperation | null;
+}
+
+export type ReconcileTrigger =
+  'start' | 'mirror-returned' | 'mirror-restarted' | 'undecided-write' | 'mirror-lost' | 'operator';
+
+/** One run of recovery, from the decision to start it to the activation (or the stop of the gateway). */
+export interface ReconcileOperation {
+  readonly id: string;
+  readonly trigger: ReconcileTrigger;
+  readonly reason: string;
+  readonly startedMs: number;
+  readonly endedMs: number | null;
+  readonly state: 'running' | 'done' | 'failed';
+  /** The epoch of the latest attempt. */
+  readonly epoch: number;
+  readonly attempts: number;
+  readonly progress: ReconcileProgress | null;
+  /** The set that was activated in the end. */
+  readonly inSync: readonly MirrorId[];
+  readonly failure: string | null;
+}
+
+/** Something an operator wants to know of, in plain words. */
+export interface MirrorSetEvent {
+  readonly atMs: number;
+  readonly kind:
+    | 'excluded'
+    | 'returned'
+    | 'recovery-started'
+    | 'recovery-ended'
+    | 'recovery-failed'
+    | 'waiting'
+    | 'stopped';
+  readonly message: string;
+}

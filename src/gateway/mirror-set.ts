@@ -1,0 +1,379 @@
+/**
+ * One mirror set as its only writer runs it: who is in sync, which writes are in flight, when nobody may write.
+ *
+ * Guarantees, with the rule that each comes from:
+ * - A write is acknowledged when every mirror in sync has it (I2). Before an answer is given without a mirror, the
+ *   authority has the exclusion on disk (section 3.5, F12).
+ * - The epoch changes only while no write waits for an answer of a mirror that stays, so a floor is never too high.
+ * - Nothing is written between the fence and the activation (I6): the gate is shut.
+ * - Transitions (exclusion, recovery) run one at a time.
+ */
+import {
+  type AuthorityState,
+  excludeMirrors,
+  type MirrorId,
+  newAuthorityState,
+  recordCleanStop,
+} from '../protocol/authority-state.js';
+import { TagGenerator } from '../protocol/generator.js';
+import { invariant, unreachable } from '../protocol/invariant.js';
+import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
+import type { WriteTransaction } from '../protocol/write.js';
+import { decideOutcome, type MirrorAnswer, readyTokens } from '../protocol/write-outcome.js';
+import type { OsdConnection } from '../wire/osd-connection.js';
+import { transactionChecksum } from '../wire/transaction-checksum.js';
+import type { Activation } from './activation.js';
+import type { AuthorityStorage } from './authority-storage.js';
+import { Gate } from './gate.js';
+import { InFlightWrite, InFlightWrites, type SettledOutcome } from './in-flight-writes.js';
+import type { Logger } from './logger.js';
+import { MirrorLink } from './mirror-link.js';
+import { ObjectStorageError } from './object-storage.js';
+import type { WriteDraft } from './write-draft.js';
+
+export interface MirrorSetMember {
+  readonly mirror: MirrorId;
+  readonly connection: OsdConnection;
+}
+
+export interface MirrorSetOptions {
+  readonly setId: string;
+  readonly members: readonly MirrorSetMember[];
+  readonly generator: GeneratorId;
+  readonly authority: AuthorityStorage;
+  readonly logger: Logger;
+  /** How long a request waits for the set to become active before it is turned away. */
+  readonly gateWaitMs: number;
+}
+
+/** Why the set asks for a recovery; the recovery runner listens. */
+export type RecoveryCause = 'undecided-write' | 'mirror-lost';
+
+export class MirrorSet {
+  readonly setId: string;
+  readonly members: readonly MirrorSetMember[];
+  /** What every write passes. */
+  readonly gate = new Gate();
+  /** What every read passes: open with the other one, and in a recovery that has one source only. */
+  readonly #readGate = new Gate();
+  /** Who serves reads while the read gate is open. */
+  #readable: readonly MirrorId[] = [];
+  readonly inFlight = new InFlightWrites();
+  readonly #options: MirrorSetOptions;
+  #state: AuthorityState;
+  #activation: Activation | null = null;
+  #transitions: Promise<unknown> = Promise.resolve();
+  #transitionsQueued = 0;
+  /** Set until the recovery that was asked for is over: nobody else opens the gate meanwhile. */
+  #isRecoveryNeeded = false;
+  #isStopping = false;
+  /** Called when only a recovery can go on. Set once, before the first write. */
+  onRecoveryNeeded: (cause: RecoveryCause, reason: string) => void = () => undefined;
+  /** Called after mirrors were left out. */
+  onExcluded: (mirrors: readonly MirrorId[], reasons: readonly string[]) => void = () => undefined;
+
+  private constructor(options: MirrorSetOptions, state: AuthorityState) {
+    this.#options = options;
+    this.#state = state;
+    this.setId = options.setId;
+    this.members = options.members;
+  }
+
+  /** Loads the authority's state, or makes the first one. Throws when it belongs to another set or other mirrors. */
+  static async load(options: MirrorSetOptions): Promise<MirrorSet> {
+    const mirrors = options.members.map((member) => member.mirror);
+    const state = (await options.authority.load()) ?? newAuthorityState(options.setId, mirrors);
+    const known = state.members.map((member) => member.mirror);
+    if (state.setId !== options.setId || known.join() !== mirrors.join()) {
+      throw new Error(
+        `the authority's state is of set ${state.setId} with mirrors ${known.join(', ')}, not of set ${options.setId} with ${mirrors.join(', ')}`,
+      );
+    }
+    return new MirrorSet(options, state);
+  }
+
+  get state(): AuthorityState {
+    return this.#state;
+  }
+
+  get epoch(): Epoch {
+    return this.#state.epoch;
+  }
+
+  /** The mirrors that have every acknowledged write, as the authority has it on disk. */
+  get inSync(): readonly MirrorId[] {
+    return this.#state.inSync;
+  }
+
+  get isInTransition(): boolean {
+    return this.#transitionsQueued > 0;
+  }
+
+  /** The mirrors that may serve a read now. */
+  get readable(): readonly MirrorId[] {
+    return this.#readable;
+  }
+
+  connectionOf(mirror: MirrorId): OsdConnection {
+    const member = this.members.find((candidate) => candidate.mirror === mirror);
+    invariant(member !== undefined, 'a mirror in use is configured', { mirror });
+    return member.connection;
+  }
+
+  /** Waits until writes are let in. Rejects with `unavailable`. */
+  async pass(): Promise<void> {
+    if (!this.gate.isOpen) await this.gate.pass(this.#options.gateWaitMs);
+  }
+
+  /** Waits until reads are let in. Rejects with `unavailable`. */
+  async passToRead(): Promise<void> {
+    if (!this.#readGate.isOpen) await this.#readGate.pass(this.#options.gateWaitMs);
+  }
+
+  /** Lets reads in at the only source of a recovery: its state is what the others will be made equal to. */
+  openReads(source: MirrorId): void {
+    this.#readable = [source];
+    if (!this.#isStopping) this.#readGate.open();
+  }
+
+  #closeGates(reason: string): void {
+    this.gate.close(reason);
+    this.#readGate.close(reason);
+    this.#readable = [];
+  }
+
+  #openGates(): void {
+    this.#readable = this.inSync;
+    if (this.#isRecoveryNeeded || this.#isStopping) return;
+    this.gate.open();
+    this.#readGate.open();
+  }
+
+  /**
+   * Sends one write to every mirror in sync and resolves with its outcome. The gate must be open at the call: nothing is awaited
+   * before the tag is issued.
+   */
+  write(draft: WriteDraft): { readonly tag: Tag; readonly outcome: Promise<SettledOutcome> } {
+    const activation = this.#activation;
+    invariant(this.gate.isOpen && activation !== null, 'I6: a write passes an open gate');
+    const tag = activation.generator.issue();
+    const write = new InFlightWrite(tag, [...activation.links.keys()]);
+    this.inFlight.add(write);
+    const transaction = this.#makeTransaction(draft, tag, activation.generator.epoch);
+    for (const link of activation.links.values()) this.#send(write, link, draft, transaction);
+    const outcome = write.outcome.finally(() => {
+      this.inFlight.delete(tag);
+      activation.generator.settle(tag);
+    });
+    return { tag, outcome };
+  }
+
+  #makeTransaction(draft: WriteDraft, tag: Tag, epoch: Epoch): WriteTransaction {
+    const { objectId, kind, previousTag, offset, length, mode, attributes } = draft;
+    const fields = {
+      setId: this.setId,
+      epoch,
+      tag,
+      objectId,
+      kind,
+      previousTag,
+      offset,
+      length,
+      mode,
+      attributes,
+    };
+    return { ...fields, checksum: transactionChecksum(fields, draft.contentChecksum) };
+  }
+
+  #send(write: InFlightWrite, link: MirrorLink, draft: WriteDraft, transaction: WriteTransaction): void {
+    const content = draft.contentFor(link.mirror);
+    const answer: Promise<MirrorAnswer> =
+      content === null
+        ? Promise.resolve({ kind: 'refused', code: 'content-not-there' })
+        : link.submit({ transaction, content, contentChecksum: draft.contentChecksum });
+    void answer.then((received) => {
+      write.record(link.mirror, received);
+      this.#review(write);
+    });
+  }
+
+  /** Looks at a write again after an answer, or after the in-sync set changed. */
+  #review(write: InFlightWrite): void {
+    if (write.isSettled) return;
+    const configured = this.members.map((member) => member.mirror);
+    const progress = { answers: write.answers, inSync: this.inSync, configured };
+    const outcome = decideOutcome(progress);
+    switch (outcome.kind) {
+      case 'wait':
+        return;
+      case 'acknowledge':
+        write.settle({ kind: 'acknowledged' });
+        if (this.inSync.length === configured.length) this.#offerTokens(progress);
+        return;
+      case 'refuse':
+        write.settle({ kind: 'refused', code: outcome.code });
+        return;
+      case 'unknown':
+        write.settle({ kind: 'undecided' });
+        this.#needRecovery('undecided-write', describeAnswers(write));
+        return;
+      case 'exclude':
+        void this.exclude(outcome.mirrors, describeAnswers(write));
+        return;
+      default:
+        unreachable(outcome);
+    }
+  }
+
+  #offerTokens(progress: Parameters<typeof readyTokens>[0]): void {
+    for (const ready of readyTokens(progress)) this.#activation?.links.get(ready.mirror)?.offerToken(ready);
+  }
+
+  #needRecovery(cause: RecoveryCause, reason: string): void {
+    this.#isRecoveryNeeded = true;
+    this.#closeGates(reason);
+    this.onRecoveryNeeded(cause, reason);
+  }
+
+  /** Runs one transition after the ones before it. */
+  async runTransition<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#transitionsQueued += 1;
+    const turn = this.#transitions.then(work);
+    this.#transitions = turn.catch(() => undefined);
+    try {
+      return await turn;
+    } finally {
+      this.#transitionsQueued -= 1;
+    }
+  }
+
+  /** Puts a new state of the authority on disk, then acts by it. */
+  async saveState(state: AuthorityState): Promise<void> {
+    await this.#options.authority.save(state, this.#state.epoch);
+    this.#state = state;
+  }
+
+  /**
+   * Leaves mirrors out of the in-sync set, for good until a recovery takes them back. Mirrors that are out already are
+   * passed over; when nobody would remain a recovery is asked for instead.
+   */
+  async exclude(mirrors: readonly MirrorId[], reason: string): Promise<void> {
+    try {
+      await this.runTransition(() => this.#exclude(mirrors, reason));
+    } catch (error) {
+      this.#needRecovery('mirror-lost', error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  async #exclude(mirrors: readonly MirrorId[], reason: string): Promise<void> {
+    const activation = this.#activation;
+    const leaving = mirrors.filter((mirror) => this.inSync.includes(mirror));
+    if (activation === null || this.#state.phase !== 'active' || leaving.length === 0) {
+      this.#reviewAll();
+      return;
+    }
+    if (leaving.length === this.inSync.length) throw new Error(`no mirror in sync is left: ${reason}`);
+    this.#closeGates(`${leaving.join(', ')} is being left out`);
+    for (const mirror of leaving) activation.links.get(mirror)?.cut(reason);
+    await this.inFlight.allAnswered();
+    const from = this.epoch;
+    await this.saveState(excludeMirrors(this.#state, leaving));
+    this.#options.logger.warn(
+      { mirrors: leaving, epoch: this.epoch, reason },
+      'mirrors left out of the in-sync set',
+    );
+    const staying = this.inSync;
+    await Promise.all(staying.map((mirror) => this.connectionOf(mirror).advance(from, this.epoch)));
+    this.#moveTo(staying, activation.links);
+    this.onExcluded(leaving, [reason]);
+    this.#reviewAll();
+    this.#openGates();
+  }
+
+  #reviewAll(): void {
+    for (const write of this.inFlight.all()) this.#review(write);
+  }
+
+  /** Stops new writes and waits until those in flight have all their answers and an outcome. */
+  async quiesce(reason: string): Promise<void> {
+    this.#closeGates(reason);
+    await this.inFlight.allAnswered();
+    // What is left hangs on an exclusion that waits for its turn behind us; the recovery decides it instead.
+    for (const write of this.inFlight.all()) if (!write.isSettled) write.settle({ kind: 'undecided' });
+    for (const link of this.#activation?.links.values() ?? []) link.cut(reason);
+    this.#activation = null;
+  }
+
+  /** Opens the gate on an active state. Precondition: every mirror in sync was activated at its epoch. */
+  open(): void {
+    invariant(this.#state.phase === 'active', 'the gate opens on an active state', {
+      phase: this.#state.phase,
+    });
+    this.#isRecoveryNeeded = false;
+    this.#moveTo(this.inSync, new Map());
+    this.#openGates();
+  }
+
+  #moveTo(mirrors: readonly MirrorId[], links: ReadonlyMap<MirrorId, MirrorLink>): void {
+    const generator = new TagGenerator(this.#options.generator, this.epoch);
+    const context = {
+      setId: this.setId,
+      logger: this.#options.logger,
+      epoch: () => this.#activation?.generator.epoch ?? generator.epoch,
+      floor: () => (this.#activation?.generator ?? generator).floor(),
+    };
+    const kept = mirrors.map((mirror): [MirrorId, MirrorLink] => [
+      mirror,
+      links.get(mirror) ?? new MirrorLink(mirror, this.connectionOf(mirror), context),
+    ]);
+    this.#activation = { generator, links: new Map(kept) };
+  }
+
+  /** Stops for good: no request gets in, ready tokens are sent, and the authority learns where the mirrors stood. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    this.gate.shut('the gateway is stopping');
+    this.#readGate.shut('the gateway is stopping');
+    await this.runTransition(async () => {
+      const activation = this.#activation;
+      await this.inFlight.allAnswered();
+      if (activation === null || this.#state.phase !== 'active') return;
+      await Promise.all([...activation.links.values()].map((link) => link.drain()));
+      await this.#recordCleanStop();
+      for (const link of activation.links.values()) link.cut('the gateway is stopping');
+      this.#activation = null;
+    });
+  }
+
+  async #recordCleanStop(): Promise<void> {
+    if (this.inFlight.count > 0) return;
+    const sequences: Record<MirrorId, number> = {};
+    try {
+      for (const mirror of this.inSync) {
+        const identity = await this.connectionOf(mirror).identity();
+        if (identity.activeEpoch !== this.epoch) return;
+        sequences[mirror] = identity.commitSequence;
+      }
+      await this.saveState(recordCleanStop(this.#state, sequences));
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, 'the clean stop could not be put on record');
+    }
+  }
+}
+
+function describeAnswers(write: InFlightWrite): string {
+  const parts = [...write.answers].map(([mirror, answer]) => {
+    if (answer === null) return `${mirror} has not answered`;
+    if (answer.kind === 'committed') return `${mirror} has it`;
+    return answer.kind === 'refused'
+      ? `${mirror} refused (${answer.code})`
+      : `${mirror} is unknown (${answer.reason})`;
+  });
+  return `write ${write.tag}: ${parts.join(', ')}`;
+}
+
+/** The error for a write that no mirror took. */
+export function refusalError(code: string): ObjectStorageError {
+  if (code === 'no-space') return new ObjectStorageError('no-space', 'no mirror has room for it');
+  return new ObjectStorageError('unavailable', `no mirror took the write: ${code}`);
+}

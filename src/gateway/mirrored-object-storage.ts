@@ -1,0 +1,230 @@
+/**
+ * The gateway's storage of whole objects: `ObjectStorage` over one mirror set. Guarantees as stated at the port.
+ *
+ * A mutation holds its object's lock from the look at the present state to the outcome, so that on each object there is
+ * one write at a time and `previousTag` is what the mirrors have (F4, F23).
+ */
+import { invariant } from '../protocol/invariant.js';
+import type { ObjectId } from '../protocol/object-id.js';
+import type { Tag } from '../protocol/tag.js';
+import { ReadyContent, MirroredContentSink } from './content-sink.js';
+import { KeyLocks } from './key-locks.js';
+import type { Logger } from './logger.js';
+import { MirroredReads } from './mirrored-reads.js';
+import { type MirrorSet, refusalError } from './mirror-set.js';
+import {
+  ATTRIBUTES_BYTES_MAX,
+  type AttributesRequest,
+  type ContentSink,
+  type ListPage,
+  type ListRequest,
+  type ObjectHead,
+  type ObjectRead,
+  type ObjectStorage,
+  ObjectStorageError,
+  type RangeWriteRequest,
+  type ReadRange,
+  type RemoveRequest,
+  type ReplaceRequest,
+  type StagedContent,
+} from './object-storage.js';
+import type { WriteDraft } from './write-draft.js';
+
+/** How often a mutation starts over because the mirror set changed between its look at the object and its write. */
+const WRITE_ATTEMPTS_MAX = 16;
+
+const NO_CONTENT = {
+  offset: 0,
+  length: 0,
+  contentChecksum: 0,
+  contentFor: () => ({ kind: 'none' as const }),
+};
+
+function contentOf(content: StagedContent): ReadyContent {
+  if (!(content instanceof ReadyContent)) throw new TypeError('the content was staged by another storage');
+  return content;
+}
+
+function checkAttributes(attributes: string): string {
+  if (Buffer.byteLength(attributes) > ATTRIBUTES_BYTES_MAX) {
+    throw new RangeError(`attributes are longer than ${ATTRIBUTES_BYTES_MAX} bytes`);
+  }
+  return attributes;
+}
+
+interface Prepared {
+  readonly draft: WriteDraft;
+  /** The size of the object after the write. */
+  readonly sizeBytes: number;
+}
+
+type Prepare = (current: ObjectHead | null) => Prepared | null;
+
+export class MirroredObjectStorage implements ObjectStorage {
+  readonly #set: MirrorSet;
+  readonly #reads: MirroredReads;
+  readonly #locks = new KeyLocks();
+  readonly #logger: Logger;
+
+  constructor(set: MirrorSet, logger: Logger) {
+    this.#set = set;
+    this.#logger = logger;
+    this.#reads = new MirroredReads(set, logger);
+  }
+
+  head(id: ObjectId): Promise<ObjectHead | null> {
+    return this.#reads.head(id);
+  }
+
+  read(id: ObjectId, range: ReadRange, expectedTag?: Tag): Promise<ObjectRead | null> {
+    return this.#reads.read(id, range, expectedTag);
+  }
+
+  list(request: ListRequest): Promise<ListPage> {
+    return this.#reads.list(request);
+  }
+
+  openContent(_sizeBytes: number | null): ContentSink {
+    return new MirroredContentSink(
+      () => this.#set.inSync.map((mirror) => ({ mirror, connection: this.#set.connectionOf(mirror) })),
+      this.#logger,
+    );
+  }
+
+  async replace(request: ReplaceRequest): Promise<ObjectHead> {
+    const content = contentOf(request.content);
+    const { id, attributes } = request;
+    const prepare = (current: ObjectHead | null): Prepared => ({
+      sizeBytes: content.sizeBytes,
+      draft: {
+        objectId: id,
+        kind: 'replace',
+        mode: 'overwrite',
+        previousTag: null,
+        offset: 0,
+        length: content.sizeBytes,
+        attributes: checkAttributes(typeof attributes === 'string' ? attributes : attributes(current)),
+        contentChecksum: content.checksum,
+        contentFor: (mirror) => content.contentFor(mirror),
+      },
+    });
+    try {
+      return await this.#mustMutate(id, typeof attributes !== 'string', prepare);
+    } finally {
+      content.discard();
+    }
+  }
+
+  async writeRange(request: RangeWriteRequest): Promise<ObjectHead> {
+    const content = contentOf(request.content);
+    const { id } = request;
+    const prepare = (current: ObjectHead | null): Prepared => {
+      const { offset, attributes } = request.decide(current);
+      if (current === null) throw new RangeError('a range write needs an object');
+      if (offset < 0 || offset > current.sizeBytes) throw new RangeError('a range write leaves no hole');
+      const end = offset + content.sizeBytes;
+      return {
+        sizeBytes: Math.max(current.sizeBytes, end),
+        draft: {
+          objectId: id,
+          kind: offset === current.sizeBytes ? 'extend' : 'range-write',
+          mode: end > current.sizeBytes ? 'extend' : 'overwrite',
+          previousTag: current.lastTag,
+          offset,
+          length: content.sizeBytes,
+          attributes: checkAttributes(attributes),
+          contentChecksum: content.checksum,
+          contentFor: (mirror) => content.contentFor(mirror),
+        },
+      };
+    };
+    try {
+      return await this.#mustMutate(id, true, prepare);
+    } finally {
+      content.discard();
+    }
+  }
+
+  async setAttributes({ id, decide }: AttributesRequest): Promise<ObjectHead> {
+    return this.#mustMutate(id, true, (current) => {
+      const attributes = checkAttributes(decide(current));
+      if (current === null) throw new RangeError('attributes need an object');
+      const previousTag = current.lastTag;
+      const { sizeBytes } = current;
+      const draft: WriteDraft = {
+        objectId: id,
+        kind: 'set-attributes',
+        mode: 'overwrite',
+        previousTag,
+        attributes,
+        ...NO_CONTENT,
+      };
+      return { sizeBytes, draft };
+    });
+  }
+
+  async remove({ id, decide }: RemoveRequest): Promise<boolean> {
+    const removed = await this.#mutate(id, true, (current) => {
+      decide?.(current);
+      if (current === null) return null;
+      const draft: WriteDraft = {
+        objectId: id,
+        kind: 'remove',
+        mode: 'overwrite',
+        previousTag: null,
+        attributes: null,
+        ...NO_CONTENT,
+      };
+      return { sizeBytes: 0, draft };
+    });
+    return removed !== null;
+  }
+
+  /** Null when `prepare` finds nothing to do. */
+  #mutate(id: ObjectId, needsCurrent: boolean, prepare: Prepare): Promise<ObjectHead | null> {
+    return this.#locks.run(id, async () => {
+      for (let attempt = 1; attempt <= WRITE_ATTEMPTS_MAX; attempt += 1) {
+        await this.#set.pass();
+        const { epoch } = this.#set;
+        const current = needsCurrent ? await this.#reads.head(id) : null;
+        // A recovery that came between may have decided an older write of this object.
+        if (!this.#set.gate.isOpen || this.#set.epoch !== epoch) continue;
+        const prepared = prepare(current);
+        if (prepared === null) return null;
+        const { draft, sizeBytes } = prepared;
+        return { id, sizeBytes, lastTag: await this.#write(draft), attributes: draft.attributes ?? '' };
+      }
+      throw new ObjectStorageError('unavailable', 'the mirrors keep coming and going');
+    });
+  }
+
+  /** As `#mutate` for a `prepare` that always finds something to do. */
+  async #mustMutate(id: ObjectId, needsCurrent: boolean, prepare: Prepare): Promise<ObjectHead> {
+    const head = await this.#mutate(id, needsCurrent, prepare);
+    invariant(head !== null, 'a replacement or a range write always writes', { id });
+    return head;
+  }
+
+  async #write(draft: WriteDraft): Promise<Tag> {
+    const { tag, outcome } = this.#set.write(draft);
+    const settled = await outcome;
+    if (settled.kind === 'refused') throw refusalError(settled.code);
+    if (settled.kind === 'undecided') await this.#awaitDecision(draft, tag);
+    return tag;
+  }
+
+  /** After the recovery the mirrors either all have the write or none has: nobody else wrote to the object meanwhile. */
+  async #awaitDecision(draft: WriteDraft, tag: Tag): Promise<void> {
+    let head: ObjectHead | null;
+    try {
+      head = await this.#reads.head(draft.objectId);
+    } catch (error) {
+      throw new ObjectStorageError('outcome-unknown', 'the write may or may not have happened', {
+        cause: error,
+      });
+    }
+    const hasHappened = draft.kind === 'remove' ? head === null : head?.lastTag === tag;
+    if (!hasHappened)
+      throw new ObjectStorageError('unavailable', 'the write was lost with the mirror that had it');
+  }
+}

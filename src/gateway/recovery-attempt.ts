@@ -1,0 +1,132 @@
+/**
+ * One attempt at a recovery, from the new epoch to the activation (DESIGN.md section 5, steps 1 to 7).
+ *
+ * Every attempt has an epoch of its own, so a crash anywhere, or a second attempt, finds this one's fence lower than its
+ * own (F28). The authority has the epoch on disk before anyone is fenced, and the new in-sync set before anyone is
+ * activated.
+ */
+import { activate, beginRecovery, type MirrorId, requireFullCopy } from '../protocol/authority-state.js';
+import { type MirrorReport, planRecovery, type RecoveryPlan } from '../protocol/recovery-plan.js';
+import type { Epoch } from '../protocol/tag.js';
+import type { OsdIdentity, ReconcileOrder, ReconcileProgress } from '../wire/osd-connection.js';
+import type { Logger } from './logger.js';
+import type { MirrorSet } from './mirror-set.js';
+
+export interface AttemptContext {
+  readonly set: MirrorSet;
+  readonly logger: Logger;
+  readonly progressPollMs: number;
+  /** Mirrors of which nothing is wanted this time, because their last reconciliation failed. */
+  readonly leftOut: ReadonlySet<MirrorId>;
+  readonly onProgress: (progress: ReconcileProgress) => void;
+  readonly sleep: (ms: number) => Promise<void>;
+  readonly isStopping: () => boolean;
+}
+
+export type AttemptResult =
+  | { readonly kind: 'activated'; readonly inSync: readonly MirrorId[] }
+  | { readonly kind: 'wait'; readonly reason: string }
+  /** `suspects`: the stale mirrors that took part; the next attempt does better without them. */
+  | { readonly kind: 'failed'; readonly reason: string; readonly suspects: readonly MirrorId[] };
+
+type ProceedPlan = Extract<RecoveryPlan, { kind: 'proceed' }>;
+
+export function toReport(mirror: MirrorId, identity: OsdIdentity): MirrorReport {
+  const { storeId, incarnation, commitSequence, selfDoubt, blank, witnesses } = identity;
+  return { mirror, storeId, incarnation, commitSequence, selfDoubt, blank, witnesses };
+}
+
+async function fenceAll(context: AttemptContext, epoch: Epoch): Promise<MirrorReport[]> {
+  const present = context.set.members.filter((member) => !context.leftOut.has(member.mirror));
+  const reports = await Promise.all(
+    present.map(async ({ mirror, connection }) => {
+      try {
+        return toReport(mirror, await connection.fence(epoch));
+      } catch (error) {
+        context.logger.warn(
+          { mirror, epoch, err: error },
+          'a mirror could not be fenced; it does not take part',
+        );
+        return null;
+      }
+    }),
+  );
+  return reports.filter((report) => report !== null);
+}
+
+/** A mirror that needs a full copy needs it until it is done, whatever else is found out about it on the way. */
+async function putFullCopiesOnRecord(set: MirrorSet, plan: ProceedPlan): Promise<void> {
+  let { state } = set;
+  for (const { mirror, need } of plan.stale) {
+    if (need.kind === 'full-copy') state = requireFullCopy(state, mirror, need.reason);
+  }
+  if (state !== set.state) await set.saveState(state);
+}
+
+function makeOrder(
+  context: AttemptContext,
+  epoch: Epoch,
+  plan: ProceedPlan,
+  reports: readonly MirrorReport[],
+): ReconcileOrder {
+  const participants = reports.map((report) => {
+    const stale = plan.stale.find(({ mirror }) => mirror === report.mirror);
+    const role: ReconcileOrder['participants'][number]['role'] =
+      stale === undefined ? { kind: 'trusted' } : { kind: 'stale', need: stale.need };
+    const { url } = context.set.connectionOf(report.mirror);
+    return { mirror: report.mirror, url, storeId: report.storeId, role };
+  });
+  const driver = plan.trusted[0];
+  if (driver === undefined) throw new Error('a plan to proceed names a trusted mirror');
+  return { setId: context.set.setId, epoch, driver, participants, complete: plan.complete };
+}
+
+async function reconcile(context: AttemptContext, order: ReconcileOrder): Promise<void> {
+  const driver = context.set.connectionOf(order.driver);
+  let progress = await driver.startReconcile(order);
+  context.onProgress(progress);
+  while (progress.phase !== 'done') {
+    if (progress.phase === 'failed') throw new Error(progress.failure ?? 'the reconciliation failed');
+    if (context.isStopping()) throw new Error('the gateway is stopping');
+    await context.sleep(context.progressPollMs);
+    progress = await driver.reconcileProgress(order.epoch);
+    context.onProgress(progress);
+  }
+}
+
+async function activateAll(
+  context: AttemptContext,
+  epoch: Epoch,
+  reports: readonly MirrorReport[],
+): Promise<void> {
+  await context.set.saveState(activate(context.set.state, epoch, reports));
+  await Promise.all(
+    reports.map(async ({ mirror, incarnation }) => {
+      const identity = await context.set.connectionOf(mirror).activate(epoch);
+      if (identity.incarnation !== incarnation)
+        throw new Error(`${mirror} was restarted during the recovery`);
+    }),
+  );
+}
+
+/** Runs one attempt. Precondition: no write is in flight and the gate is closed. Never rejects for what a mirror does. */
+export async function attemptRecovery(context: AttemptContext): Promise<AttemptResult> {
+  const { set } = context;
+  await set.saveState(beginRecovery(set.state));
+  const { epoch } = set;
+  const reports = await fenceAll(context, epoch);
+  const plan = planRecovery(set.state, reports);
+  if (plan.kind === 'wait') return plan;
+  const [onlySource, ...otherSources] = plan.trusted;
+  if (onlySource !== undefined && otherSources.length === 0) set.openReads(onlySource);
+  try {
+    await putFullCopiesOnRecord(set, plan);
+    if (reports.length > 1) await reconcile(context, makeOrder(context, epoch, plan, reports));
+    await activateAll(context, epoch, reports);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { kind: 'failed', reason, suspects: plan.stale.map(({ mirror }) => mirror) };
+  }
+  set.open();
+  return { kind: 'activated', inSync: set.inSync };
+}
