@@ -96,7 +96,7 @@ function decodeState(value: unknown): AuthorityState {
   if (state['formatVersion'] !== 1) throw new RangeError('unknown format version');
   const phase = state['phase'];
   if (phase !== 'recovering' && phase !== 'active') throw new RangeError('unknown phase');
-  const cleanStop = state['cleanStop'];
+  const { cleanStop, sequences } = state;
   return {
     formatVersion: 1,
     setId: asString(state['setId'], 'setId'),
@@ -106,6 +106,7 @@ function decodeState(value: unknown): AuthorityState {
     inSync: asArray(state['inSync'], 'inSync').map((mirror) => toMirrorId(asString(mirror, 'inSync'))),
     incarnations: decodeByMirror(state['incarnations'], 'incarnations', asString),
     cleanStop: cleanStop === null ? null : decodeByMirror(cleanStop, 'cleanStop', asNumber),
+    ...(sequences === undefined ? {} : { sequences: decodeByMirror(sequences, 'sequences', asNumber) }),
   };
 }
 

@@ -1,8 +1,10 @@
 /**
- * The writes whose tags are issued and whose outcome is not decided yet, each with the answers it has.
+ * The writes whose tags are issued and whose outcome is not decided yet, each with the answers it has. One that only a
+ * recovery can decide stays among them until that recovery is over, so that no read shows it before (F26).
  */
 import type { MirrorId } from '../protocol/authority-state.js';
 import { invariant } from '../protocol/invariant.js';
+import type { ObjectId } from '../protocol/object-id.js';
 import type { Tag } from '../protocol/tag.js';
 import type { MirrorAnswer } from '../protocol/write-outcome.js';
 
@@ -18,6 +20,8 @@ export type SettledOutcome =
 
 export class InFlightWrite {
   readonly tag: Tag;
+  readonly objectId: ObjectId;
+  readonly isRemoval: boolean;
   readonly answers: Map<MirrorId, MirrorAnswer | null>;
   /** Resolves once, when the outcome is decided. */
   readonly outcome: Promise<SettledOutcome>;
@@ -28,10 +32,15 @@ export class InFlightWrite {
   readonly #resolveOutcome: (outcome: SettledOutcome) => void;
   readonly #resolveAnswered: () => void;
 
-  constructor(tag: Tag, mirrors: readonly MirrorId[]) {
+  constructor(
+    write: { readonly tag: Tag; readonly objectId: ObjectId; readonly isRemoval: boolean },
+    mirrors: readonly MirrorId[],
+  ) {
     let resolveOutcome!: (outcome: SettledOutcome) => void;
     let resolveAnswered!: () => void;
-    this.tag = tag;
+    this.tag = write.tag;
+    this.objectId = write.objectId;
+    this.isRemoval = write.isRemoval;
     this.answers = new Map(mirrors.map((mirror) => [mirror, null]));
     this.#unanswered = mirrors.length;
     this.outcome = new Promise((resolve) => {
@@ -68,7 +77,9 @@ export class InFlightWrite {
 
 export class InFlightWrites {
   readonly #writes = new Map<Tag, InFlightWrite>();
+  readonly #undecided = new Map<Tag, InFlightWrite>();
 
+  /** Writes that wait for answers or for an exclusion. */
   get count(): number {
     return this.#writes.size;
   }
@@ -77,16 +88,33 @@ export class InFlightWrites {
     this.#writes.set(write.tag, write);
   }
 
-  get(tag: Tag): InFlightWrite | undefined {
-    return this.#writes.get(tag);
+  /** Takes out a write that has its outcome. */
+  finish(write: InFlightWrite, outcome: SettledOutcome): void {
+    this.#writes.delete(write.tag);
+    if (outcome.kind === 'undecided') this.#undecided.set(write.tag, write);
   }
 
-  delete(tag: Tag): void {
-    this.#writes.delete(tag);
+  /** A recovery is over: what was undecided is on all mirrors in sync now, or on none. */
+  decideAll(): void {
+    this.#undecided.clear();
   }
 
   all(): InFlightWrite[] {
     return [...this.#writes.values()];
+  }
+
+  /** The write with this tag, if its outcome is still open. */
+  openWrite(tag: Tag): InFlightWrite | undefined {
+    return this.#writes.get(tag) ?? this.#undecided.get(tag);
+  }
+
+  /** Removals whose outcome is still open, of objects for which `concerns` holds. */
+  openRemovals(concerns: (id: ObjectId) => boolean): InFlightWrite[] {
+    const found: InFlightWrite[] = [];
+    for (const writes of [this.#writes, this.#undecided]) {
+      for (const write of writes.values()) if (write.isRemoval && concerns(write.objectId)) found.push(write);
+    }
+    return found;
   }
 
   /** Resolves when every write has all its answers. New ones must be held off meanwhile. */

@@ -157,13 +157,17 @@ export class MirrorSet {
     const activation = this.#activation;
     invariant(this.gate.isOpen && activation !== null, 'I6: a write passes an open gate');
     const tag = activation.generator.issue();
-    const write = new InFlightWrite(tag, [...activation.links.keys()]);
+    const { objectId, kind } = draft;
+    const write = new InFlightWrite({ tag, objectId, isRemoval: kind === 'remove' }, [
+      ...activation.links.keys(),
+    ]);
     this.inFlight.add(write);
     const transaction = this.#makeTransaction(draft, tag, activation.generator.epoch);
     for (const link of activation.links.values()) this.#send(write, link, draft, transaction);
-    const outcome = write.outcome.finally(() => {
-      this.inFlight.delete(tag);
+    const outcome = write.outcome.then((settled) => {
+      this.inFlight.finish(write, settled);
       activation.generator.settle(tag);
+      return settled;
     });
     return { tag, outcome };
   }
@@ -310,6 +314,7 @@ export class MirrorSet {
       phase: this.#state.phase,
     });
     this.#isRecoveryNeeded = false;
+    this.inFlight.decideAll();
     this.#moveTo(this.inSync, new Map());
     this.#openGates();
   }

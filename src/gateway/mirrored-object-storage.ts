@@ -217,6 +217,8 @@ export class MirroredObjectStorage implements ObjectStorage {
   async #awaitDecision(draft: WriteDraft, tag: Tag): Promise<void> {
     let head: ObjectHead | null;
     try {
+      // Not before the activation: until then a mirror that has it may still come back as a source.
+      await this.#set.pass();
       head = await this.#reads.head(draft.objectId);
     } catch (error) {
       throw new ObjectStorageError('outcome-unknown', 'the write may or may not have happened', {

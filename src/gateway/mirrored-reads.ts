@@ -18,6 +18,7 @@ import {
   type RemoteRead,
 } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
+import type { InFlightWrite } from './in-flight-writes.js';
 import type { MirrorSet } from './mirror-set.js';
 import {
   type ListPage,
@@ -56,11 +57,12 @@ export class MirroredReads {
   }
 
   async head(id: ObjectId): Promise<ObjectHead | null> {
-    return this.#decided(
+    const state = await this.#decided(
       id,
       (connection) => connection.head(this.#set.epoch, id),
-      (state) => (state === null ? [] : [state.lastTag]),
-    ).then((state) => (state === null ? null : toHead(id, state)));
+      (found) => this.#openWritesOf(id, found?.lastTag ?? null),
+    );
+    return state === null ? null : toHead(id, state);
   }
 
   async read(id: ObjectId, range: ReadRange, expectedTag?: Tag): Promise<ObjectRead | null> {
@@ -71,7 +73,7 @@ export class MirroredReads {
         servedBy = mirror;
         return connection.read(this.#set.epoch, id, range);
       },
-      (found) => (found === null ? [] : [found.state.lastTag]),
+      (found) => this.#openWritesOf(id, found?.state.lastTag ?? null),
       (found) => {
         letGo(found);
       },
@@ -91,7 +93,7 @@ export class MirroredReads {
     const page = await this.#decided(
       `${request.container}/${request.prefix}`,
       (connection) => connection.list(this.#set.epoch, request),
-      (found) => found.entries.flatMap((entry) => (entry.kind === 'object' ? [entry.state.lastTag] : [])),
+      (found) => this.#openWritesIn(request, found),
     );
     return toListPage(page);
   }
@@ -100,7 +102,7 @@ export class MirroredReads {
   async #decided<Answer>(
     spreadBy: string,
     ask: (connection: OsdConnection, mirror: MirrorId) => Promise<Answer>,
-    tagsOf: (answer: Answer) => readonly Tag[],
+    openWritesIn: (answer: Answer) => readonly InFlightWrite[],
     discard: (answer: Answer) => void = () => undefined,
   ): Promise<Answer> {
     for (let attempt = 1; attempt <= READ_ATTEMPTS_MAX; attempt += 1) {
@@ -108,9 +110,12 @@ export class MirroredReads {
       const epoch = this.#set.epoch;
       const answer = await this.#askAnyone(spreadBy, ask);
       if (answer === null) continue;
-      if ((await this.#isDecided(tagsOf(answer.value))) && this.#wasInSync(answer.mirror, epoch))
-        return answer.value;
+      const openWrites = openWritesIn(answer.value);
+      const isDecided = openWrites.length === 0 || (await this.#areAcknowledged(openWrites));
+      if (isDecided && this.#wasInSync(answer.mirror, epoch)) return answer.value;
       discard(answer.value);
+      // Only the end of the recovery decides.
+      if (!isDecided) await this.#set.pass();
     }
     throw new ObjectStorageError(
       'unavailable',
@@ -123,13 +128,32 @@ export class MirroredReads {
     return this.#set.epoch === epochAtStart || this.#set.readable.includes(mirror);
   }
 
-  async #isDecided(tags: readonly Tag[]): Promise<boolean> {
-    let isDecided = true;
-    for (const tag of tags) {
-      const write = this.#set.inFlight.get(tag);
-      if (write !== undefined && (await write.outcome).kind !== 'acknowledged') isDecided = false;
+  /** The writes that an answer about one object may show and whose outcome is open. `lastTag` null: it shows no object. */
+  #openWritesOf(id: ObjectId, lastTag: Tag | null): readonly InFlightWrite[] {
+    const { inFlight } = this.#set;
+    if (lastTag === null) return inFlight.openRemovals((removed) => removed === id);
+    const shown = inFlight.openWrite(lastTag);
+    return shown === undefined ? [] : [shown];
+  }
+
+  #openWritesIn({ container, prefix }: ListRequest, page: RemoteListPage): readonly InFlightWrite[] {
+    const { inFlight } = this.#set;
+    const shown: InFlightWrite[] = [];
+    for (const entry of page.entries) {
+      const write = entry.kind === 'object' ? inFlight.openWrite(entry.state.lastTag) : undefined;
+      if (write !== undefined) shown.push(write);
     }
-    return isDecided;
+    const hidden = inFlight.openRemovals((id) => {
+      const removed = parseObjectId(id);
+      return removed.container === container && removed.name.startsWith(prefix);
+    });
+    return [...shown, ...hidden];
+  }
+
+  /** Waits for the outcomes. An answer that shows a write which was refused or is undecided is no good. */
+  async #areAcknowledged(writes: readonly InFlightWrite[]): Promise<boolean> {
+    const outcomes = await Promise.all(writes.map((write) => write.outcome));
+    return outcomes.every((outcome) => outcome.kind === 'acknowledged');
   }
 
   /** Null: nobody in sync answered, and a recovery or an exclusion may change that. */

@@ -5,7 +5,13 @@
  * own (F28). The authority has the epoch on disk before anyone is fenced, and the new in-sync set before anyone is
  * activated.
  */
-import { activate, beginRecovery, type MirrorId, requireFullCopy } from '../protocol/authority-state.js';
+import {
+  activate,
+  beginRecovery,
+  type MirrorId,
+  type Participant,
+  requireFullCopy,
+} from '../protocol/authority-state.js';
 import { type MirrorReport, planRecovery, type RecoveryPlan } from '../protocol/recovery-plan.js';
 import type { Epoch } from '../protocol/tag.js';
 import type { OsdIdentity, ReconcileOrder, ReconcileProgress } from '../wire/osd-connection.js';
@@ -94,12 +100,26 @@ async function reconcile(context: AttemptContext, order: ReconcileOrder): Promis
   }
 }
 
+/** Where each mirror stands after the repairs, so that the authority is a witness itself (F17). */
+async function takeSequences(
+  context: AttemptContext,
+  reports: readonly MirrorReport[],
+): Promise<Participant[]> {
+  return Promise.all(
+    reports.map(async ({ mirror, storeId, incarnation }) => {
+      const { commitSequence } = await context.set.connectionOf(mirror).identity();
+      return { mirror, storeId, incarnation, commitSequence };
+    }),
+  );
+}
+
 async function activateAll(
   context: AttemptContext,
   epoch: Epoch,
   reports: readonly MirrorReport[],
 ): Promise<void> {
-  await context.set.saveState(activate(context.set.state, epoch, reports));
+  const equal = await takeSequences(context, reports);
+  await context.set.saveState(activate(context.set.state, epoch, equal));
   await Promise.all(
     reports.map(async ({ mirror, incarnation }) => {
       const identity = await context.set.connectionOf(mirror).activate(epoch);
