@@ -14,6 +14,7 @@ interface Waiter {
 
 export class Gate {
   #isOpen = false;
+  #isShut = false;
   #reason = 'the gateway is starting';
   readonly #waiters = new Set<Waiter>();
 
@@ -27,6 +28,7 @@ export class Gate {
   }
 
   open(): void {
+    if (this.#isShut) return;
     this.#isOpen = true;
     for (const waiter of this.#waiters) waiter.admit();
     this.#waiters.clear();
@@ -37,9 +39,10 @@ export class Gate {
     this.#reason = reason;
   }
 
-  /** Closes it for good: whoever waits is turned away. */
+  /** Closes it for good: whoever waits or comes later is turned away at once. */
   shut(reason: string): void {
     this.close(reason);
+    this.#isShut = true;
     for (const waiter of this.#waiters) waiter.turnAway(reason);
     this.#waiters.clear();
   }
@@ -52,7 +55,8 @@ export class Gate {
   }
 
   async #wait(remainingMs: number): Promise<void> {
-    if (remainingMs <= 0 || this.#waiters.size >= GATE_WAITERS_MAX) throw this.#unavailable(this.#reason);
+    if (this.#isShut || remainingMs <= 0 || this.#waiters.size >= GATE_WAITERS_MAX)
+      throw this.#unavailable(this.#reason);
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiters.delete(waiter);

@@ -66,7 +66,11 @@ export class Gateway implements MirrorSetControl {
   private constructor(options: GatewayOptions, set: MirrorSet) {
     this.#options = options;
     this.#set = set;
-    const { timings, logger, clock, onFatal } = options;
+    const { timings, logger, clock } = options;
+    const onFatal = (error: unknown): void => {
+      set.shut('the gateway has failed');
+      options.onFatal(error);
+    };
     this.storage = new MirroredObjectStorage(set, logger);
     this.#runner = new RecoveryRunner({
       set,

@@ -334,11 +334,16 @@ export class MirrorSet {
     this.#activation = { generator, links: new Map(kept) };
   }
 
+  /** Lets no request in any more, for good. */
+  shut(reason: string): void {
+    this.#isStopping = true;
+    this.gate.shut(reason);
+    this.#readGate.shut(reason);
+  }
+
   /** Stops for good: no request gets in, ready tokens are sent, and the authority learns where the mirrors stood. */
   async stop(): Promise<void> {
-    this.#isStopping = true;
-    this.gate.shut('the gateway is stopping');
-    this.#readGate.shut('the gateway is stopping');
+    this.shut('the gateway is stopping');
     await this.runTransition(async () => {
       const activation = this.#activation;
       await this.inFlight.allAnswered();

@@ -1,0 +1,152 @@
+/** A gateway over memory OSDs with faulty links, and what its tests do to it. */
+import { expect } from 'vitest';
+import { FaultyOsd } from '../../fakes/faulty-osd.js';
+import type { AuthorityStorage } from '../../../src/gateway/authority-storage.js';
+import { AuthoritySuperseded } from '../../../src/gateway/authority-storage.js';
+import { Gateway } from '../../../src/gateway/gateway.js';
+import type { ObjectHead, ObjectStorage } from '../../../src/gateway/object-storage.js';
+import type { GatewayTimings } from '../../../src/gateway/timings.js';
+import type { AuthorityState } from '../../../src/protocol/authority-state.js';
+import { makeObjectId, type ObjectId } from '../../../src/protocol/object-id.js';
+import { type Epoch, EPOCH_NONE, toGeneratorId } from '../../../src/protocol/tag.js';
+
+export const SET_ID = 'test-set';
+
+const timings: GatewayTimings = {
+  healthPollMs: 20,
+  mirrorLostMs: 100,
+  startupWaitMs: 200,
+  gateWaitMs: 3000,
+  rejoinBackoffMs: 50,
+  rejoinBackoffMaxMs: 200,
+  progressPollMs: 5,
+};
+
+/** The authority's disk: survives gateways, and remembers everything that was put on it. */
+export class MemoryAuthority implements AuthorityStorage {
+  readonly saved: AuthorityState[] = [];
+  /** Called before a state is on disk. */
+  onSave: (state: AuthorityState) => void = () => undefined;
+
+  async load(): Promise<AuthorityState | null> {
+    return this.saved.at(-1) ?? null;
+  }
+
+  async save(state: AuthorityState, expectedEpoch: Epoch): Promise<void> {
+    const found = this.saved.at(-1)?.epoch ?? EPOCH_NONE;
+    if (found !== expectedEpoch) throw new AuthoritySuperseded(expectedEpoch, found);
+    this.onSave(state);
+    this.saved.push(state);
+  }
+}
+
+export class GatewayRig {
+  readonly osds: FaultyOsd[];
+  readonly authority = new MemoryAuthority();
+  readonly fatal: unknown[] = [];
+  gateway!: Gateway;
+
+  constructor(mirrorCount = 2) {
+    const peers = new Map<string, FaultyOsd>();
+    this.osds = Array.from({ length: mirrorCount }, (_, index) => new FaultyOsd(index, SET_ID, peers));
+  }
+
+  get storage(): ObjectStorage {
+    return this.gateway.storage;
+  }
+
+  osd(index: number): FaultyOsd {
+    const osd = this.osds[index];
+    if (osd === undefined) throw new RangeError(`no OSD ${index}`);
+    return osd;
+  }
+
+  async start(overrides: Partial<GatewayTimings> = {}): Promise<this> {
+    const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+    this.gateway = await Gateway.start({
+      setId: SET_ID,
+      members: this.osds.map(({ mirror, connection }) => ({ mirror, connection })),
+      generator: toGeneratorId(0),
+      authority: this.authority,
+      timings: { ...timings, ...overrides },
+      reconcilesByItself: true,
+      logger,
+      clock: () => Date.now(),
+      onFatal: (error) => this.fatal.push(error),
+    });
+    return this;
+  }
+
+  async startAndWait(): Promise<this> {
+    await this.start();
+    await this.untilInSync(...this.osds.keys());
+    return this;
+  }
+
+  async untilInSync(...indexes: number[]): Promise<void> {
+    const wanted = indexes.map((index) => this.osd(index).mirror);
+    await expect
+      .poll(() => (this.gateway.isReady ? this.gateway.status().inSync : []), { timeout: 5000, interval: 5 })
+      .toEqual(wanted);
+  }
+
+  async untilTablesAreEmpty(): Promise<void> {
+    await expect
+      .poll(() => this.osds.map(({ store }) => store.report().tagTable.rowCount), {
+        timeout: 3000,
+        interval: 5,
+      })
+      .toEqual(this.osds.map(() => 0));
+  }
+
+  async put(name: string, content: string | Buffer): Promise<ObjectHead> {
+    const sink = this.storage.openContent(null);
+    const bytes = Buffer.from(content);
+    for (let offset = 0; offset < bytes.length; offset += 65_536) {
+      await sink.write(bytes.subarray(offset, offset + 65_536));
+    }
+    return this.storage.replace({
+      id: idOf(name),
+      content: await sink.finish(),
+      attributes: `{"of":"${name}"}`,
+    });
+  }
+
+  async append(name: string, content: string): Promise<ObjectHead> {
+    const sink = this.storage.openContent(null);
+    await sink.write(Buffer.from(content));
+    const staged = await sink.finish();
+    return this.storage.writeRange({
+      id: idOf(name),
+      content: staged,
+      decide: (current) => ({ offset: current?.sizeBytes ?? 0, attributes: 'appended' }),
+    });
+  }
+
+  async get(name: string): Promise<string | null> {
+    const read = await this.storage.read(idOf(name), { kind: 'whole' });
+    if (read === null) return null;
+    const pieces: Buffer[] = [];
+    for await (const piece of read.body) pieces.push(piece);
+    return Buffer.concat(pieces).toString('latin1');
+  }
+
+  /** I7: what the mirrors hold, each as text. */
+  contents(): string[] {
+    return this.osds.map(({ store }) => {
+      const lines = [...store.objects]
+        .filter(([, { state }]) => state.kind === 'present')
+        .map(([id, { state, bytes }]) => `${id} ${JSON.stringify(state)} ${bytes.toString('hex')}`);
+      return lines.sort().join('\n');
+    });
+  }
+
+  expectIdenticalMirrors(): void {
+    const [first, ...others] = this.contents();
+    for (const other of others) expect(other).toBe(first);
+  }
+}
+
+export function idOf(name: string): ObjectId {
+  return makeObjectId('bucket', name);
+}

@@ -1,0 +1,251 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { describeObjectStorage } from '../../conformance/object-storage.js';
+import { GatewayRig, idOf } from './gateway-rig.js';
+
+let rig: GatewayRig;
+
+afterEach(async () => {
+  const fatal = rig.fatal;
+  await rig.gateway.stop();
+  expect(fatal).toEqual([]);
+});
+
+describeObjectStorage('MirroredObjectStorage over two memory OSDs', async () => {
+  rig = await new GatewayRig().startAndWait();
+  return { storage: rig.storage, close: async () => rig.gateway.stop() };
+});
+
+describe('a mirrored write', () => {
+  it('I2: is on both mirrors with the same tag when it is acknowledged', async () => {
+    rig = await new GatewayRig().startAndWait();
+    const head = await rig.put('key', 'content');
+    for (const { store } of rig.osds) {
+      expect(store.objects.get(idOf('key'))).toMatchObject({
+        state: { lastTag: head.lastTag, sizeBytes: 7 },
+      });
+    }
+  });
+
+  it('section 3.6: leaves both tag tables empty within a second of quiet', async () => {
+    rig = await new GatewayRig().startAndWait();
+    await Promise.all(
+      Array.from({ length: 50 }, (_, index) => rig.put(`key-${index % 10}`, `content ${index}`)),
+    );
+    await rig.storage.remove({ id: idOf('key-1') });
+    await rig.untilTablesAreEmpty();
+    rig.expectIdenticalMirrors();
+  });
+
+  it('section 4: leaves no tombstone behind once its row is cleared and the floor has passed it', async () => {
+    rig = await new GatewayRig().startAndWait();
+    await rig.put('key', 'content');
+    await rig.storage.remove({ id: idOf('key') });
+    await rig.untilTablesAreEmpty();
+    for (const { store } of rig.osds) expect(store.report().tombstoneCount).toBe(0);
+  });
+
+  it('F12: is not acknowledged without a mirror before the authority has its exclusion on disk', async () => {
+    rig = await new GatewayRig().startAndWait();
+    const steps: string[] = [];
+    rig.authority.onSave = ({ inSync }) => steps.push(`saved ${inSync.join()}`);
+    rig.osd(1).mode = 'answers-lost';
+    await rig.put('key', 'content').then(() => steps.push('acknowledged'));
+    expect(steps).toEqual(['saved osd-0', 'acknowledged']);
+    expect(await rig.get('key')).toBe('content');
+  });
+
+  it('changes nothing, and says so, when no mirror can be reached', async () => {
+    rig = await new GatewayRig().startAndWait();
+    await rig.put('key', 'before');
+    for (const osd of rig.osds) osd.mode = 'down';
+    await expect(rig.put('key', 'after')).rejects.toMatchObject({ kind: 'unavailable' });
+    for (const osd of rig.osds) osd.mode = 'up';
+    await rig.untilInSync(0, 1);
+    expect(await rig.get('key')).toBe('before');
+  });
+
+  it('waits for the recovery when nobody is known to have it, and is then told how it was decided', async () => {
+    rig = await new GatewayRig().startAndWait();
+    for (const osd of rig.osds) osd.mode = 'answers-lost';
+    const writing = rig.put('key', 'content');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    for (const osd of rig.osds) osd.mode = 'up';
+    await writing;
+    expect(await rig.get('key')).toBe('content');
+    await rig.untilInSync(0, 1);
+    rig.expectIdenticalMirrors();
+  });
+
+  it('I1: keeps the order of its object when many come at once', async () => {
+    rig = await new GatewayRig().startAndWait();
+    await rig.put('log', '');
+    await Promise.all(Array.from({ length: 30 }, () => rig.append('log', 'x')));
+    expect(await rig.get('log')).toBe('x'.repeat(30));
+    rig.expectIdenticalMirrors();
+  });
+});
+
+describe('a mirror that goes away and comes back', () => {
+  it('is left out by itself when nobody writes, and taken back when it answers again', async () => {
+    rig = await new GatewayRig().startAndWait();
+    rig.osd(1).mode = 'down';
+    await rig.untilInSync(0);
+    rig.osd(1).mode = 'up';
+    await rig.untilInSync(0, 1);
+  });
+
+  it('I7: gets exactly what it missed: replaced, appended, overwritten and removed objects', async () => {
+    rig = await new GatewayRig().startAndWait();
+    for (const name of ['same', 'replaced', 'appended', 'removed']) await rig.put(name, 'x'.repeat(1000));
+    await rig.untilTablesAreEmpty();
+    rig.osd(1).mode = 'down';
+    await rig.put('replaced', 'new');
+    await rig.append('appended', 'tail');
+    await rig.storage.remove({ id: idOf('removed') });
+    await rig.put('added', 'added');
+    expect(rig.gateway.status()).toMatchObject({
+      inSync: ['osd-0'],
+      unmatchedWrites: expect.any(Number) as number,
+    });
+    rig.osd(1).restart();
+    await rig.untilInSync(0, 1);
+    rig.expectIdenticalMirrors();
+    await rig.untilTablesAreEmpty();
+    const [operation] = rig.gateway.operations();
+    expect(operation?.progress).toMatchObject({ phase: 'done', objectsDone: 4, bytesCopied: 3 + 4 + 5 });
+  });
+
+  it('F2: does not bring back a write that only it has, and that nobody acknowledged', async () => {
+    rig = await new GatewayRig().startAndWait();
+    await rig.put('key', 'first');
+    await rig.untilTablesAreEmpty();
+    // The write reaches osd-1 alone: osd-0 refuses it at the door, then both are cut off.
+    rig.osd(0).mode = 'down';
+    rig.osd(1).mode = 'answers-lost';
+    const lost = rig.put('key', 'orphan');
+    lost.catch(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    rig.osd(1).mode = 'down';
+    rig.osd(0).mode = 'up';
+    await rig.untilInSync(0);
+    await expect(lost).rejects.toMatchObject({ kind: 'unavailable' });
+    await rig.put('other', 'goes on');
+    rig.osd(1).mode = 'up';
+    await rig.untilInSync(0, 1);
+    expect(await rig.get('key')).toBe('first');
+    rig.expectIdenticalMirrors();
+  });
+
+  it('F16: is copied in full when it comes back with a blank disk, and objects that only it has are deleted', async () => {
+    rig = await new GatewayRig().startAndWait();
+    for (let index = 0; index < 20; index += 1) await rig.put(`key-${index}`, `content ${index}`);
+    await rig.untilTablesAreEmpty();
+    rig.osd(1).mode = 'down';
+    await rig.untilInSync(0);
+    rig.osd(1).restartBlank(77);
+    await rig.untilInSync(0, 1);
+    rig.expectIdenticalMirrors();
+    expect(rig.osd(1).store.objects.size).toBe(20);
+  });
+
+  it('F29: gets a new epoch when it was restarted unnoticed', async () => {
+    rig = await new GatewayRig().startAndWait();
+    await rig.put('key', 'content');
+    const { epoch } = rig.gateway.status();
+    rig.osd(1).restart();
+    await expect.poll(() => rig.gateway.status().epoch, { timeout: 3000 }).toBeGreaterThan(epoch);
+    await rig.untilInSync(0, 1);
+    await rig.put('key', 'more');
+    rig.expectIdenticalMirrors();
+  });
+
+  it('never serves a read while it may be stale', async () => {
+    rig = await new GatewayRig().startAndWait();
+    const names = Array.from({ length: 10 }, (_, index) => `key-${index}`);
+    for (const name of names) await rig.put(name, 'old');
+    rig.osd(1).mode = 'down';
+    for (const name of names) await rig.put(name, 'new');
+    rig.osd(1).mode = 'up';
+    for (let round = 0; round < 20; round += 1) {
+      for (const name of names) expect(await rig.get(name)).toBe('new');
+    }
+    await rig.untilInSync(0, 1);
+    for (const name of names) expect(await rig.get(name)).toBe('new');
+  });
+});
+
+describe('a gateway that starts', () => {
+  it('F13: never repeats a tag of the one before it', async () => {
+    rig = await new GatewayRig().startAndWait();
+    const before = await rig.put('key', 'one');
+    await rig.gateway.stop();
+    await rig.startAndWait();
+    const after = await rig.put('key', 'two');
+    expect(after.lastTag > before.lastTag).toBe(true);
+    expect(await rig.get('key')).toBe('two');
+  });
+
+  it('copies what the crash of the one before it left on one mirror only', async () => {
+    rig = await new GatewayRig().startAndWait();
+    const first = rig.gateway;
+    rig.osd(1).mode = 'silent';
+    const lost = rig.put('key', 'half');
+    lost.catch(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    rig.osd(1).mode = 'up';
+    await rig.startAndWait();
+    rig.expectIdenticalMirrors();
+    expect(rig.osd(1).store.objects.has(idOf('key'))).toBe(true);
+    await first.stop();
+    rig.fatal.length = 0;
+  });
+
+  it('F18: waits when a mirror is missing and the other one was restarted since the last activation', async () => {
+    rig = await new GatewayRig().startAndWait();
+    await rig.put('key', 'content');
+    const first = rig.gateway;
+    rig.osd(0).mode = 'down';
+    rig.osd(1).restart();
+    await rig.start({ startupWaitMs: 20 });
+    await expect.poll(() => rig.gateway.status().phase).toBe('waiting');
+    expect(rig.gateway.status().waitingFor).toContain("can't vouch alone");
+    rig.osd(0).mode = 'up';
+    await rig.untilInSync(0, 1);
+    expect(await rig.get('key')).toBe('content');
+    await first.stop();
+    rig.fatal.length = 0;
+  });
+
+  it('F14: stops for good when another gateway has taken over its authority', async () => {
+    rig = await new GatewayRig().startAndWait();
+    const zombie = rig.gateway;
+    const zombieStorage = rig.storage;
+    await rig.startAndWait();
+    await rig.put('key', 'successor');
+    const sink = zombieStorage.openContent(null);
+    await sink.write(Buffer.from('zombie'));
+    const content = await sink.finish();
+    const write = zombieStorage.replace({ id: idOf('key'), content, attributes: '' });
+    await expect(write).rejects.toMatchObject({ kind: 'unavailable' });
+    expect(await rig.get('key')).toBe('successor');
+    expect(rig.fatal).toMatchObject([{ code: 'authority-superseded' }]);
+    rig.fatal.length = 0;
+    await zombie.stop();
+  });
+});
+
+describe('three mirrors', () => {
+  it('F11: keep every row while one of them is away, though all that are in sync have the write', async () => {
+    rig = await new GatewayRig(3).startAndWait();
+    rig.osd(2).mode = 'down';
+    await rig.put('key', 'content');
+    await rig.untilInSync(0, 1);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(rig.osd(0).store.report().tagTable.rowCount).toBe(1);
+    expect(rig.osd(1).store.report().tagTable.rowCount).toBe(1);
+    rig.osd(2).mode = 'up';
+    await rig.untilInSync(0, 1, 2);
+    await rig.untilTablesAreEmpty();
+    rig.expectIdenticalMirrors();
+  });
+});
