@@ -1,0 +1,162 @@
+/**
+ * The disk work that goes ahead of a batch, for a write or a push: content that is too large for a record becomes a blob,
+ * extents that are too many are copied together, and the rows of the blobs concerned are fetched. After that, admitting
+ * the change is one synchronous step. Each `need…` says what is still to be waited for, or null.
+ */
+import {
+  applyRewrite,
+  type ExtentMap,
+  planRewrite,
+  referenceChanges,
+  type RewriteRun,
+  type StoredExtent,
+} from './extent-map.js';
+import type { BlobId } from './keys.js';
+import type { ObjectEntry } from './object-table.js';
+import { READ_PIECE_BYTES, StoreError } from './object-store.js';
+import { mapOf, type StoredObject } from './records.js';
+import { storeBytes, type StoredContent } from './stages.js';
+import type { StoreCore } from './store-core.js';
+
+type Need = (() => Promise<void>) | null;
+
+export class ContentEdit {
+  readonly #core: StoreCore;
+  /** The content once it is where a record can point to. */
+  #content: StoredContent | null = null;
+  /** The map that was asked for, and what it became when extents were copied together. */
+  #rewritten: ExtentMap | null = null;
+  /** Blobs that were written here and are counted nowhere yet. */
+  readonly #written: BlobId[] = [];
+  readonly #held: BlobId[] = [];
+  #isOutOfSpace = false;
+
+  constructor(core: StoreCore) {
+    this.#core = core;
+  }
+
+  /** True when the disk ran full on the way: the change can't be made, and nothing has changed. */
+  get isOutOfSpace(): boolean {
+    return this.#isOutOfSpace;
+  }
+
+  /** Content of the caller's, or the blob that it has become. */
+  stored(content: StoredContent): StoredContent {
+    return this.#content ?? content;
+  }
+
+  needStored(content: StoredContent): Need {
+    const { source, lengthBytes } = this.stored(content);
+    if (source.kind !== 'inline' || lengthBytes <= this.#core.parts.limits.inlineBytesMax) return null;
+    return this.#guardSpace(async () => {
+      this.#content = await this.#write(piecesOf(source.bytes));
+    });
+  }
+
+  /** The map to store for the map that was asked for. */
+  rewritten(map: ExtentMap): ExtentMap {
+    return this.#rewritten ?? map;
+  }
+
+  needRewritten(map: ExtentMap): Need {
+    if (this.#rewritten !== null) return null;
+    const runs = planRewrite(map, this.#core.parts.limits);
+    if (runs.length === 0) return null;
+    return this.#guardSpace(async () => {
+      const { source } = await this.#write(readRuns(this.#core, map, runs));
+      if (source.kind === 'blob') this.#rewritten = applyRewrite(map, runs, source.blobId);
+    });
+  }
+
+  /** The rows of all blobs whose references change must be in memory. */
+  needReferences(entry: ObjectEntry, next: StoredObject | null): Need {
+    const { ledger } = this.#core.parts;
+    const missing = ledger.missing(referenceChanges(mapOf(entry.pending), mapOf(next)).keys());
+    if (missing.length === 0) return null;
+    return async () => {
+      await ledger.hold(missing);
+      this.#held.push(...missing);
+    };
+  }
+
+  async #write(pieces: AsyncIterable<Buffer>): Promise<StoredContent> {
+    const content = await storeBytes(this.#core, pieces);
+    if (content.source.kind === 'blob') this.#written.push(content.source.blobId);
+    return content;
+  }
+
+  /** A full disk ahead of the commit point is an answer, not a failure. */
+  #guardSpace(step: () => Promise<void>): () => Promise<void> {
+    return async () => {
+      try {
+        await step();
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.code !== 'no-space') throw error;
+        this.#isOutOfSpace = true;
+      }
+    };
+  }
+
+  /** Gives up what was written and is not part of `map`. Call it once, when the change is admitted (or with [] when it is not). */
+  cleanUp(map: ExtentMap): void {
+    const { ledger } = this.#core.parts;
+    ledger.release(this.#held);
+    const used = blobsOf(map);
+    for (const blobId of this.#written) if (!used.has(blobId)) ledger.discard(blobId);
+  }
+}
+
+export function blobsOf(map: ExtentMap): Set<BlobId> {
+  const blobs = new Set<BlobId>();
+  for (const { source } of map) if (source.kind === 'blob') blobs.add(source.blobId);
+  return blobs;
+}
+
+/** Places content, or a part of it, in an object. */
+export function placeContent(
+  content: StoredContent,
+  contentOffset: number,
+  extent: ExtentPlace,
+): StoredExtent {
+  const { source } = content;
+  const { offset, length } = extent;
+  if (source.kind === 'blob') {
+    return { offset, length, source: { ...source, blobOffset: source.blobOffset + contentOffset } };
+  }
+  const bytes = source.bytes.subarray(contentOffset, contentOffset + length);
+  return { offset, length, source: { kind: 'inline', bytes } };
+}
+
+type ExtentPlace = Pick<StoredExtent, 'offset' | 'length'>;
+
+async function* piecesOf(bytes: Buffer): AsyncGenerator<Buffer, void, undefined> {
+  for (let at = 0; at < bytes.length; at += READ_PIECE_BYTES) yield bytes.subarray(at, at + READ_PIECE_BYTES);
+}
+
+async function* readRuns(
+  core: StoreCore,
+  map: ExtentMap,
+  runs: readonly RewriteRun[],
+): AsyncGenerator<Buffer, void, undefined> {
+  for (const { start, end } of runs) yield* readExtents(core, map.slice(start, end));
+}
+
+/** The bytes of some extents in order, checked, in pieces of at most READ_PIECE_BYTES. The caller keeps their blobs alive. */
+export async function* readExtents(
+  core: StoreCore,
+  extents: readonly StoredExtent[],
+): AsyncGenerator<Buffer, void, undefined> {
+  for (const { source, length } of extents) {
+    if (source.kind === 'inline') {
+      yield source.bytes;
+      continue;
+    }
+    const end = source.blobOffset + length;
+    for (let at = source.blobOffset; at < end;) {
+      // Pieces end where chunks do, so that no chunk is read twice.
+      const pieceEnd = Math.min(end, (Math.floor(at / READ_PIECE_BYTES) + 1) * READ_PIECE_BYTES);
+      yield await core.parts.openBlobs.read(source.blobId, at, pieceEnd - at);
+      at = pieceEnd;
+    }
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * One OSD's disk: the real `ObjectStore` (see the port for what it guarantees).
+ *
+ *   <folder>/store.json   superblock (superblock.ts)
+ *   <folder>/db/          one LevelDB: objects, tombstones, tag table, commit ring, everything else (keys.ts)
+ *   <folder>/blobs/       immutable blobs (blob-files.ts, blob-format.ts)
+ *
+ * Commit order of every change: blob synced, its folder entry synced, one synced LevelDB batch, answer. A crash leaves at
+ * most blobs that nobody names, and those are removed when the store is opened; never a record without its blob.
+ * Left out for now: shared segments and compaction, scrubbing, repair of damaged records.
+ */
+import { decideActivate, decideAdvance, decideFence, type FenceVerdict } from '../protocol/fence.js';
+import type { ObjectId } from '../protocol/object-id.js';
+import type { ObjectSummary } from '../protocol/reconcile-plan.js';
+import type { Epoch } from '../protocol/tag.js';
+import type { ObjectState, TagRow } from '../protocol/write.js';
+import { performClear, performRowDrop } from './clears.js';
+import { FULL_COPY_CURSOR_KEY } from './keys.js';
+import { listObjects, readSummaries } from './listing.js';
+import {
+  type ClearBatch,
+  type ClearReply,
+  type ObjectStore,
+  type Push,
+  type PushReply,
+  type RowCursor,
+  type RowDrop,
+  type StageWriter,
+  StoreError,
+  type StoreListPage,
+  type StoreListRequest,
+  type StoreRange,
+  type StoreRead,
+  type StoreReport,
+  type WriteReply,
+  type WriteRequest,
+} from './object-store.js';
+import { openCore, type OpenOptions } from './open-core.js';
+import { performPush } from './pushes.js';
+import { performRead } from './reads.js';
+import { putSelfDoubt } from './self-doubt.js';
+import { encodeText } from './small-values.js';
+import { Stages } from './stages.js';
+import type { StoreCore } from './store-core.js';
+import { FORMAT_VERSION } from './superblock.js';
+import { OldestRow, readRows } from './tag-table.js';
+import { Tombstones } from './tombstones.js';
+import { performWrite } from './writes.js';
+
+/** Opens a store that was formatted (see open-core.ts). Throws StoreError `incomplete-store` or `in-use`. */
+export async function openStore(folder: string, options: OpenOptions): Promise<DiskObjectStore> {
+  return new DiskObjectStore(await openCore(folder, options));
+}
+
+export class DiskObjectStore implements ObjectStore {
+  readonly #core: StoreCore;
+  readonly #stages: Stages;
+  readonly #tombstones: Tombstones;
+  readonly #oldestRow: OldestRow;
+  #waitingCount = 0;
+  #closing: Promise<void> | null = null;
+
+  /** Use `openStore`. */
+  constructor(core: StoreCore) {
+    this.#core = core;
+    this.#stages = new Stages(core);
+    this.#tombstones = new Tombstones(core);
+    this.#oldestRow = new OldestRow(core.parts.database);
+    core.onFloorRaised = () => this.#tombstones.sweep();
+    core.onRowsCleared = (entry) => this.#tombstones.consider(entry);
+    core.onRowPut = (row) => this.#oldestRow.rowPut(row);
+    core.onRowDeleted = (objectId, tag) => this.#oldestRow.rowDeleted(objectId, tag);
+    this.#tombstones.start();
+  }
+
+  report(): StoreReport {
+    const { identity, commit, fence, selfDoubt, committedHead } = this.#core;
+    return {
+      storeId: identity.storeId,
+      setId: identity.setId,
+      formatVersion: FORMAT_VERSION,
+      commitSequence: commit.committedSequence,
+      fence,
+      selfDoubt,
+      blank: !committedHead.hasContent,
+      witnesses: this.#core.witnesses(),
+      tagTable: { rowCount: committedHead.rowCount, rowBytes: committedHead.rowBytes },
+      objectCount: committedHead.objectCount,
+      tombstoneCount: committedHead.tombstoneCount,
+      blobBytes: committedHead.blobBytes,
+    };
+  }
+
+  async fence(epoch: Epoch): Promise<FenceVerdict> {
+    return this.#moveFence(decideFence(this.#core.fence, epoch));
+  }
+
+  async advance(from: Epoch, to: Epoch): Promise<FenceVerdict> {
+    const verdict = await this.#moveFence(decideAdvance(this.#core.fence, from, to));
+    this.#tombstones.sweep();
+    return verdict;
+  }
+
+  /** Takes effect at once, for whatever is judged from now on; the answer waits for the disk. */
+  async #moveFence(verdict: FenceVerdict): Promise<FenceVerdict> {
+    this.#core.assertUsable();
+    if (verdict.kind === 'refuse') return verdict;
+    const batch = this.#core.commit.open();
+    batch.requireSync(); // the commit head of every batch holds the fenced epoch
+    this.#core.fence = verdict.state;
+    await batch.written;
+    return verdict;
+  }
+
+  async activate(epoch: Epoch): Promise<FenceVerdict> {
+    this.#core.assertUsable();
+    const verdict = decideActivate(this.#core.fence, epoch);
+    if (verdict.kind === 'move') {
+      this.#core.fence = verdict.state;
+      this.#tombstones.sweep();
+    }
+    return verdict;
+  }
+
+  async setSelfDoubt(reason: string | null): Promise<void> {
+    this.#core.assertUsable();
+    await putSelfDoubt(this.#core, reason);
+  }
+
+  openStage(): StageWriter {
+    this.#core.assertUsable();
+    return this.#stages.open();
+  }
+
+  async discardStage(stageId: string): Promise<void> {
+    this.#stages.discard(stageId);
+  }
+
+  write(request: WriteRequest): Promise<WriteReply> {
+    return this.#queued(() => performWrite(this.#core, this.#stages, request));
+  }
+
+  clear(batch: ClearBatch): Promise<ClearReply> {
+    return this.#queued(() => performClear(this.#core, batch));
+  }
+
+  push(push: Push): Promise<PushReply> {
+    return this.#queued(() => performPush(this.#core, this.#stages, push));
+  }
+
+  dropRows(drop: RowDrop): Promise<ClearReply> {
+    return this.#queued(() => performRowDrop(this.#core, drop));
+  }
+
+  /** Runs what changes the store, unless too much of it is waiting. */
+  async #queued<T>(perform: () => Promise<T>): Promise<T> {
+    this.#core.assertUsable();
+    if (this.#waitingCount >= this.#core.parts.limits.queueDepthMax) {
+      throw new StoreError('overloaded', `${this.#waitingCount} requests are waiting`);
+    }
+    this.#waitingCount += 1;
+    try {
+      return await perform();
+    } finally {
+      this.#waitingCount -= 1;
+    }
+  }
+
+  async head(id: ObjectId): Promise<ObjectState | null> {
+    this.#core.assertOpen();
+    return this.#core.table.look(id, ({ committed }) => committed?.state ?? null);
+  }
+
+  read(id: ObjectId, range: StoreRange): Promise<StoreRead | null> {
+    return performRead(this.#core, id, range);
+  }
+
+  async list(request: StoreListRequest): Promise<StoreListPage> {
+    this.#core.assertOpen();
+    return listObjects(this.#core.parts.database, request);
+  }
+
+  async rows(after: RowCursor | null, limit: number): Promise<TagRow[]> {
+    this.#core.assertOpen();
+    return readRows(this.#core.parts.database, after, limit);
+  }
+
+  async oldestRowMs(): Promise<number | null> {
+    this.#core.assertOpen();
+    return this.#oldestRow.writtenMs();
+  }
+
+  async summaries(after: ObjectId | null, limit: number): Promise<ObjectSummary[]> {
+    this.#core.assertOpen();
+    return readSummaries(this.#core.parts.database, after, limit);
+  }
+
+  async fullCopyCursor(): Promise<ObjectId | null> {
+    this.#core.assertOpen();
+    return this.#core.fullCopyCursor;
+  }
+
+  async setFullCopyCursor(cursor: ObjectId | null): Promise<void> {
+    this.#core.assertUsable();
+    const batch = this.#core.commit.open();
+    batch.requireSync();
+    if (cursor === null) batch.delete(FULL_COPY_CURSOR_KEY);
+    else batch.put(FULL_COPY_CURSOR_KEY, encodeText(FULL_COPY_CURSOR_KEY, cursor));
+    this.#core.fullCopyCursor = cursor;
+    await batch.written;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { commit, parts } = this.#core;
+    this.#core.markClosed();
+    await this.#tombstones.stop();
+    if (this.#core.hasLooseEnds && commit.failure === null) commit.open();
+    await commit.drain();
+    this.#stages.discardAll();
+    await parts.reaper.stop();
+    await parts.openBlobs.close();
+    await parts.freeSpace.settle();
+    await parts.database.close();
+  }
+}

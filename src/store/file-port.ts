@@ -1,0 +1,139 @@
+/** The file system as far as blobs need it: a port, so that tests can count, fail and cut short every call. */
+import { type FileHandle, mkdir, open, readdir, rm, statfs } from 'node:fs/promises';
+
+export interface WritableFile {
+  /** Writes all of it. */
+  write(pieces: readonly Buffer[], position: number): Promise<void>;
+  /** The content written so far is on disk when this resolves. */
+  datasync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ReadableFile {
+  /** Fills the buffer as far as the file goes; resolves with the bytes read. */
+  read(buffer: Buffer, position: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface FilePort {
+  /** Fails when the file exists. */
+  createFile(path: string): Promise<WritableFile>;
+  openFile(path: string): Promise<ReadableFile>;
+  makeFolder(path: string): Promise<void>;
+  /** The entries of the folder are on disk when this resolves. */
+  syncFolder(path: string): Promise<void>;
+  /** Also fine when it is not there. */
+  removeFile(path: string): Promise<void>;
+  /** Names in a folder; none when it is not there. */
+  listFolder(path: string): Promise<string[]>;
+  freeBytes(path: string): Promise<number>;
+}
+
+export function errorCodeOf(error: unknown): string | null {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return null;
+  return typeof error.code === 'string' ? error.code : null;
+}
+
+/** No space, or no quota: the disk's refusal that leaves everything as it was. */
+export function isNoSpace(error: unknown): boolean {
+  const code = errorCodeOf(error);
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
+class NodeWritableFile implements WritableFile {
+  readonly #handle: FileHandle;
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  async write(pieces: readonly Buffer[], position: number): Promise<void> {
+    let rest = pieces;
+    let at = position;
+    while (rest.length > 0) {
+      const { bytesWritten } = await this.#handle.writev(rest, at);
+      at += bytesWritten;
+      rest = dropWritten(rest, bytesWritten);
+    }
+  }
+
+  async datasync(): Promise<void> {
+    await this.#handle.datasync();
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+function dropWritten(pieces: readonly Buffer[], writtenBytes: number): Buffer[] {
+  const rest: Buffer[] = [];
+  let skip = writtenBytes;
+  for (const piece of pieces) {
+    if (skip < piece.length) rest.push(skip === 0 ? piece : piece.subarray(skip));
+    skip = Math.max(0, skip - piece.length);
+  }
+  return rest;
+}
+
+class NodeReadableFile implements ReadableFile {
+  readonly #handle: FileHandle;
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  async read(buffer: Buffer, position: number): Promise<number> {
+    let filled = 0;
+    while (filled < buffer.length) {
+      const { bytesRead } = await this.#handle.read(
+        buffer,
+        filled,
+        buffer.length - filled,
+        position + filled,
+      );
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    return filled;
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function listFolder(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (errorCodeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+async function freeBytes(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize;
+}
+
+export const nodeFiles: FilePort = {
+  createFile: async (path) => new NodeWritableFile(await open(path, 'wx')),
+  openFile: async (path) => new NodeReadableFile(await open(path, 'r')),
+  makeFolder: async (path) => {
+    await mkdir(path, { recursive: true });
+  },
+  syncFolder,
+  removeFile: (path) => rm(path, { force: true }),
+  listFolder,
+  freeBytes,
+};

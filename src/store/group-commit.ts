@@ -1,0 +1,209 @@
+/**
+ * Group commit: transactions that are admitted while a batch is being synced go together in the next one.
+ *
+ * Commit order: operations are gathered in the open batch in the order in which their transactions were admitted. Closing a batch adds the
+ * head and, when it is to be synced, its slot of the commit ring; then LevelDB writes it whole. Batches are written one
+ * at a time, in order. A batch that changes an object is synced and takes the next commit sequence. One that only holds a
+ * fence or the like is synced but not counted: a fence must not carry a rolled-back store closer to what its peers
+ * witnessed (F17). One of clears alone is neither, and LevelDB's log keeps it in order all the same.
+ * After the first failure nothing is written any more: what a failed fsync left behind nobody knows.
+ */
+import { invariant } from '../protocol/invariant.js';
+import type { BatchOperation, Database } from './database.js';
+import type { StoreLimits } from './limits.js';
+import { StoreError } from './object-store.js';
+
+const OPERATION_OVERHEAD_BYTES = 16;
+
+/** One batch that is being filled or written. */
+export class CommitBatch {
+  /** The commit sequence that the store reaches with this batch, if it is counted. */
+  readonly sequence: number;
+  /** Resolves when the batch is written (and synced, if it is to be); rejects with StoreError `io-error`. */
+  readonly written: Promise<void>;
+  readonly #operations: BatchOperation[] = [];
+  readonly #afterwards: (() => void)[] = [];
+  readonly #resolve: () => void;
+  readonly #reject: (error: StoreError) => void;
+  #bytes = 0;
+  #transactionCount = 0;
+  #isSynced = false;
+  #isCounted = false;
+  #isClosed = false;
+
+  constructor(sequence: number) {
+    this.sequence = sequence;
+    const { promise, resolve, reject } = withResolvers();
+    this.written = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    promise.catch(() => undefined); // a batch that nobody waits for may fail too
+  }
+
+  get operations(): readonly BatchOperation[] {
+    return this.#operations;
+  }
+
+  get isSynced(): boolean {
+    return this.#isSynced;
+  }
+
+  get isCounted(): boolean {
+    return this.#isCounted;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  put(key: Buffer, value: Buffer): void {
+    this.#push({ type: 'put', key, value }, value.length);
+  }
+
+  delete(key: Buffer): void {
+    this.#push({ type: 'del', key }, 0);
+  }
+
+  #push(operation: BatchOperation, valueBytes: number): void {
+    invariant(!this.#isClosed, 'a closed batch takes no more operations', { sequence: this.sequence });
+    this.#operations.push(operation);
+    this.#bytes += operation.key.length + valueBytes + OPERATION_OVERHEAD_BYTES;
+  }
+
+  /** This batch must be on disk before anyone is told. */
+  requireSync(): void {
+    invariant(!this.#isClosed, 'a closed batch stays what it is', { sequence: this.sequence });
+    this.#isSynced = true;
+  }
+
+  /** Takes in a transaction that changes an object: the batch is synced and counted. */
+  countTransaction(): void {
+    this.requireSync();
+    this.#isCounted = true;
+    this.#transactionCount += 1;
+  }
+
+  /** Calls back once the batch is written, before `written` resolves. */
+  afterwards(callback: () => void): void {
+    this.#afterwards.push(callback);
+  }
+
+  isFull(limits: StoreLimits): boolean {
+    return this.#transactionCount >= limits.batchTransactionsMax || this.#bytes >= limits.batchBytesMax;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  succeed(): void {
+    for (const callback of this.#afterwards) callback();
+    this.#resolve();
+  }
+
+  fail(error: StoreError): void {
+    this.#reject(error);
+  }
+}
+
+function withResolvers(): {
+  promise: Promise<void>;
+  resolve: () => void;
+  reject: (error: StoreError) => void;
+} {
+  let resolve: () => void = () => undefined;
+  let reject: (error: StoreError) => void = () => undefined;
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}
+
+export interface GroupCommitSetup {
+  readonly database: Database;
+  readonly limits: StoreLimits;
+  readonly lastSequence: number;
+  /** Adds to a batch that is about to be closed what every batch brings up to date. */
+  readonly complete: (batch: CommitBatch) => void;
+}
+
+export class GroupCommit {
+  readonly #setup: GroupCommitSetup;
+  /** In order; the first may be on its way to the disk, the last may be open. */
+  readonly #batches: CommitBatch[] = [];
+  #closedSequence: number;
+  #committedSequence: number;
+  #pump: Promise<void> | null = null;
+  #failure: StoreError | null = null;
+
+  constructor(setup: GroupCommitSetup) {
+    this.#setup = setup;
+    this.#closedSequence = setup.lastSequence;
+    this.#committedSequence = setup.lastSequence;
+  }
+
+  /** The last sequence that is on disk. */
+  get committedSequence(): number {
+    return this.#committedSequence;
+  }
+
+  get failure(): StoreError | null {
+    return this.#failure;
+  }
+
+  /** The batch that takes the next operations. Precondition: no failure so far (throws it). */
+  open(): CommitBatch {
+    if (this.#failure !== null) throw this.#failure;
+    const last = this.#batches.at(-1);
+    if (last?.isClosed === false) {
+      if (!last.isFull(this.#setup.limits)) return last;
+      this.#close(last);
+    }
+    const batch = new CommitBatch(this.#closedSequence + 1);
+    this.#batches.push(batch);
+    this.#pump ??= this.#run();
+    return batch;
+  }
+
+  #close(batch: CommitBatch): void {
+    this.#setup.complete(batch);
+    batch.close();
+    if (batch.isCounted) this.#closedSequence = batch.sequence;
+  }
+
+  async #run(): Promise<void> {
+    // Everything that arrived in this turn of the event loop shares the first batch.
+    await new Promise((resolve) => setImmediate(resolve));
+    for (;;) {
+      const batch = this.#batches[0];
+      if (batch === undefined || this.#failure !== null) break;
+      await this.#write(batch);
+    }
+    this.#pump = null;
+  }
+
+  async #write(batch: CommitBatch): Promise<void> {
+    try {
+      if (!batch.isClosed) this.#close(batch);
+      await this.#setup.database.batch([...batch.operations], { sync: batch.isSynced });
+    } catch (cause) {
+      this.fail(new StoreError('io-error', `batch ${batch.sequence} could not be committed`, { cause }));
+      return;
+    }
+    this.#batches.shift();
+    if (batch.isCounted) this.#committedSequence = batch.sequence;
+    batch.succeed();
+  }
+
+  /** Takes no more operations in this run. What is waiting fails. */
+  fail(error: StoreError): void {
+    this.#failure ??= error;
+    for (const batch of this.#batches.splice(0)) batch.fail(this.#failure);
+  }
+
+  /** Resolves when nothing is waiting or being written. */
+  async drain(): Promise<void> {
+    while (this.#pump !== null) await this.#pump;
+  }
+}

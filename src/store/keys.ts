@@ -1,0 +1,125 @@
+/**
+ * The keys of the one LevelDB. The first byte is the key space; LevelDB orders keys by their bytes.
+ *
+ *   01            identity                    20 id           object record
+ *   02            commit head                 21 id           tombstone (apart, so that a listing does not meet them)
+ *   03            self doubt                  30 id 00 tag    tag table row
+ *   04            full copy cursor            40 blob u64     blob table
+ *   10 slot u16   commit ring                 41 blob u64     a blob without references whose file is still to be removed
+ *   11 store 16   witness of a peer
+ *   12 gen u16    floor of a generator
+ *
+ * `id` is the UTF-8 of an object id (container NUL name NUL version), so ids sort by container, then name, then version.
+ * `tag` is 14 bytes. In a row's key the byte after the id is 00; an id that continues another one (a version where the
+ * other has none) has no 00 there, so the rows of an object are one run of keys, in order of their tags.
+ */
+import type { ObjectId } from '../protocol/object-id.js';
+import type { GeneratorId, Tag } from '../protocol/tag.js';
+import type { StoreId } from '../protocol/token.js';
+import { ByteReader, ByteWriter, TAG_BYTES } from './sealed-value.js';
+
+declare const blobIdBrand: unique symbol;
+/** Names one immutable blob of one store, for ever. Integers from 1 up, given out in order. */
+export type BlobId = number & { readonly [blobIdBrand]: 'BlobId' };
+
+export function toBlobId(value: number): BlobId {
+  if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`not a blob id: ${value}`);
+  return value as BlobId;
+}
+
+export const KEY_SPACE = {
+  identity: 0x01,
+  head: 0x02,
+  selfDoubt: 0x03,
+  fullCopyCursor: 0x04,
+  ring: 0x10,
+  witness: 0x11,
+  floor: 0x12,
+  object: 0x20,
+  tombstone: 0x21,
+  row: 0x30,
+  blob: 0x40,
+  deadBlob: 0x41,
+} as const;
+
+export const IDENTITY_KEY = Buffer.of(KEY_SPACE.identity);
+export const HEAD_KEY = Buffer.of(KEY_SPACE.head);
+export const SELF_DOUBT_KEY = Buffer.of(KEY_SPACE.selfDoubt);
+export const FULL_COPY_CURSOR_KEY = Buffer.of(KEY_SPACE.fullCopyCursor);
+
+const ROW_SEPARATOR = 0x00;
+
+/** First key of a space, and the first one behind it. */
+export function spaceBounds(space: number): { readonly gte: Buffer; readonly lt: Buffer } {
+  return { gte: Buffer.of(space), lt: Buffer.of(space + 1) };
+}
+
+function textKey(space: number, text: string): Buffer {
+  return new ByteWriter(1 + Buffer.byteLength(text)).u8(space).text(text).bytes;
+}
+
+export function objectKey(id: ObjectId): Buffer {
+  return textKey(KEY_SPACE.object, id);
+}
+
+export function tombstoneKey(id: ObjectId): Buffer {
+  return textKey(KEY_SPACE.tombstone, id);
+}
+
+/** The id in an object's or a tombstone's key, which this store wrote itself. */
+export function idOfKey(key: Buffer): ObjectId {
+  return key.toString('utf8', 1) as ObjectId;
+}
+
+export function rowKey(id: ObjectId, tag: Tag): Buffer {
+  const idBytes = Buffer.byteLength(id);
+  return new ByteWriter(2 + idBytes + TAG_BYTES).u8(KEY_SPACE.row).text(id).u8(ROW_SEPARATOR).tag(tag).bytes;
+}
+
+/** The bounds of all rows of one object. */
+export function rowBounds(id: ObjectId): { readonly gte: Buffer; readonly lt: Buffer } {
+  const idBytes = Buffer.byteLength(id);
+  const bound = (separator: number): Buffer =>
+    new ByteWriter(2 + idBytes).u8(KEY_SPACE.row).text(id).u8(separator).bytes;
+  return { gte: bound(ROW_SEPARATOR), lt: bound(ROW_SEPARATOR + 1) };
+}
+
+export function parseRowKey(key: Buffer): { readonly objectId: ObjectId; readonly tag: Tag } {
+  const idEnd = key.length - TAG_BYTES - 1;
+  return {
+    objectId: key.toString('utf8', 1, idEnd) as ObjectId,
+    tag: key.toString('hex', idEnd + 1) as Tag,
+  };
+}
+
+export function ringKey(slot: number): Buffer {
+  return new ByteWriter(3).u8(KEY_SPACE.ring).u16(slot).bytes;
+}
+
+export function witnessKey(storeId: StoreId): Buffer {
+  return Buffer.concat([Buffer.of(KEY_SPACE.witness), Buffer.from(storeId, 'hex')]);
+}
+
+export function storeIdOfKey(key: Buffer): StoreId {
+  return key.toString('hex', 1) as StoreId;
+}
+
+export function floorKey(generator: GeneratorId): Buffer {
+  return new ByteWriter(3).u8(KEY_SPACE.floor).u16(generator).bytes;
+}
+
+export function generatorOfKey(key: Buffer): GeneratorId {
+  return key.readUInt16BE(1) as GeneratorId;
+}
+
+export function blobKey(blobId: BlobId): Buffer {
+  return new ByteWriter(9).u8(KEY_SPACE.blob).u64(blobId).bytes;
+}
+
+export function deadBlobKey(blobId: BlobId): Buffer {
+  return new ByteWriter(9).u8(KEY_SPACE.deadBlob).u64(blobId).bytes;
+}
+
+export function blobIdOfKey(key: Buffer): BlobId {
+  return toBlobId(new ByteReader(key, 1).u64());
+}

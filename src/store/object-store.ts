@@ -1,0 +1,243 @@
+/**
+ * The port of one OSD's disk. The real implementation is `DiskObjectStore` in this folder (blobs and one LevelDB); the
+ * in-memory one under test/ passes the same conformance suite. `osd/` sees nothing else of `store/`.
+ *
+ * What every implementation guarantees:
+ * - One commit point. A promise that resolves says that everything it stands for is durable: content first, then one
+ *   synced LevelDB batch with the object's new state, the tag table row and the commit sequence (F7, F8, F9).
+ *   `clear` alone needs no sync of its own (section 3.7).
+ * - Transactions on one object take effect in the order in which they were submitted.
+ * - A read sees one committed state, whole, and keeps seeing it while later writes land. Every byte it yields was checked.
+ * - After a failure of the disk (`StoreError` of code `io-error`) the store takes no more writes until it is opened anew.
+ */
+import type { Extent } from '../protocol/extent.js';
+import type { FenceState, FenceVerdict, PushClaim, PushRefusalCode } from '../protocol/fence.js';
+import type { ObjectId } from '../protocol/object-id.js';
+import type { ObjectSummary } from '../protocol/reconcile-plan.js';
+import type { Epoch, Tag } from '../protocol/tag.js';
+import type { ClearRefusalCode, StoreId, Token, Witness } from '../protocol/token.js';
+import type { ObjectState, TagRow, WriteRefusalCode, WriteTransaction } from '../protocol/write.js';
+
+/** What the store says of itself; cheap, synchronous. Counts are rows, sizes bytes. */
+export interface StoreReport {
+  readonly storeId: StoreId;
+  readonly setId: string;
+  readonly formatVersion: number;
+  /** Rises by one with every synced batch. */
+  readonly commitSequence: number;
+  readonly fence: FenceState;
+  /** Durable reason why this store is incomplete, or null. See `MirrorReport.selfDoubt`. */
+  readonly selfDoubt: string | null;
+  readonly blank: boolean;
+  readonly witnesses: readonly Witness[];
+  readonly tagTable: TagTableSummary;
+  readonly objectCount: number;
+  readonly tombstoneCount: number;
+  readonly blobBytes: number;
+}
+
+export interface TagTableSummary {
+  readonly rowCount: number;
+  /** Sum of the rows' lengths. */
+  readonly rowBytes: number;
+}
+
+/** Content that comes with a transaction, or that was staged before it. */
+export type WriteContent =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'bytes'; readonly bytes: Buffer }
+  | { readonly kind: 'stage'; readonly stageId: string };
+
+export interface WriteRequest {
+  readonly transaction: WriteTransaction;
+  readonly content: WriteContent;
+  /** CRC32C of the content; checked against what arrived before anything is committed. */
+  readonly contentChecksum: number;
+  /** The generator's floor when this request was sent. */
+  readonly floor: Tag;
+}
+
+export type WriteReply =
+  /** Durable, by this request or an earlier one. */
+  | {
+      readonly kind: 'committed';
+      readonly token: Token;
+      readonly commitSequence: number;
+      readonly isDuplicate: boolean;
+    }
+  | {
+      readonly kind: 'refused';
+      readonly code: WriteRefusalCode | 'unknown-stage' | 'checksum-mismatch' | 'no-space' | 'self-doubt';
+      readonly lastTag: Tag | null;
+    };
+
+export interface Clear {
+  readonly token: Token;
+  readonly witnesses: readonly Witness[];
+}
+
+export interface ClearBatch {
+  readonly setId: string;
+  readonly epoch: Epoch;
+  readonly clears: readonly Clear[];
+  /** The generator's floor when this batch was sent. */
+  readonly floor: Tag;
+}
+
+export type ClearReply =
+  | { readonly kind: 'cleared'; readonly rowCount: number }
+  | { readonly kind: 'refused'; readonly code: ClearRefusalCode };
+
+/** Takes content ahead of the transaction that will name it. Not durable as an object; gone after a restart or `abort`. */
+export interface StageWriter {
+  /** Resolves when the next piece may come. */
+  write(piece: Buffer): Promise<void>;
+  /** The content is synced and checksummed. */
+  finish(): Promise<StagedBlob>;
+  abort(): Promise<void>;
+}
+
+export interface StagedBlob {
+  readonly stageId: string;
+  readonly lengthBytes: number;
+  /** CRC32C of all of it. */
+  readonly contentChecksum: number;
+}
+
+/** Same meaning as the gateway's: `last` is inclusive, null for "to the end". */
+export type StoreRange =
+  | { readonly kind: 'whole' }
+  | { readonly kind: 'between'; readonly first: number; readonly last: number | null }
+  | { readonly kind: 'suffix'; readonly lengthBytes: number }
+  | { readonly kind: 'none' };
+
+export type PresentObject = Extract<ObjectState, { kind: 'present' }>;
+
+export interface StoreRead {
+  readonly state: PresentObject;
+  /** What `body` carries; null when the range is not satisfiable. */
+  readonly extent: Extent | null;
+  /** Checked pieces of at most READ_PIECE_BYTES in order. Finish it or call `return()`: until then it pins its blobs. */
+  readonly body: AsyncIterable<Buffer>;
+  /** All of it in one buffer when it is small and at hand; then `body` need not be touched. */
+  readonly bytes: Buffer | null;
+}
+
+export const READ_PIECE_BYTES = 1024 * 1024;
+
+export interface StoreListRequest {
+  readonly container: string;
+  readonly prefix: string;
+  /** As in the gateway's port: names and common prefixes after this one, in UTF-8 order; '' from the start. */
+  readonly after: string;
+  readonly delimiter: string;
+  readonly limit: number;
+}
+
+export type StoreListEntry =
+  | { readonly kind: 'object'; readonly id: ObjectId; readonly state: PresentObject }
+  | { readonly kind: 'common-prefix'; readonly prefix: string };
+
+export interface StoreListPage {
+  readonly entries: readonly StoreListEntry[];
+  readonly truncated: boolean;
+}
+
+/** A place in the tag table, which is ordered by object id (UTF-8 bytes), then tag. */
+export interface RowCursor {
+  readonly objectId: ObjectId;
+  readonly tag: Tag;
+}
+
+/** What reconciliation lands on a target for one object, in one batch. */
+export interface Push extends PushClaim {
+  readonly objectId: ObjectId;
+  /** The source's state, or null when the source knows nothing of the object: then the target forgets it. */
+  readonly state: ObjectState | null;
+  /**
+   * `whole`: content is all of the source's bytes. `extents`: the concatenated bytes of these extents, which lie inside
+   * the source's size; the target keeps its own bytes elsewhere and is cut or grown to the source's size.
+   */
+  readonly content:
+    { readonly kind: 'whole' } | { readonly kind: 'extents'; readonly extents: readonly Extent[] };
+  /** The bytes, staged before; null when there are none. */
+  readonly stageId: string | null;
+  readonly contentChecksum: number;
+  /** The source's rows of that object. They take the place of all rows that the target has for it (F37). */
+  readonly rows: readonly TagRow[];
+}
+
+export type PushReply =
+  | { readonly kind: 'landed' }
+  | {
+      readonly kind: 'refused';
+      readonly code: PushRefusalCode | 'unknown-stage' | 'checksum-mismatch' | 'no-base' | 'no-space';
+    };
+
+export interface RowDrop {
+  readonly setId: string;
+  readonly epoch: Epoch;
+  readonly rows: readonly RowCursor[];
+  readonly witnesses: readonly Witness[];
+}
+
+export interface ObjectStore {
+  report(): StoreReport;
+
+  /** Section 5.2; durable before it resolves. */
+  fence(epoch: Epoch): Promise<FenceVerdict>;
+  activate(epoch: Epoch): Promise<FenceVerdict>;
+  advance(from: Epoch, to: Epoch): Promise<FenceVerdict>;
+  /** Puts on disk that this store is incomplete (a reason), or complete again (null). */
+  setSelfDoubt(reason: string | null): Promise<void>;
+
+  openStage(): StageWriter;
+  /** Lets go of staged content that no transaction will name. */
+  discardStage(stageId: string): Promise<void>;
+  write(request: WriteRequest): Promise<WriteReply>;
+  clear(batch: ClearBatch): Promise<ClearReply>;
+
+  head(id: ObjectId): Promise<ObjectState | null>;
+  /** Null: there is no such object (or a tombstone). */
+  read(id: ObjectId, range: StoreRange): Promise<StoreRead | null>;
+  list(request: StoreListRequest): Promise<StoreListPage>;
+
+  /** Rows after `after` in table order, at most `limit`. */
+  rows(after: RowCursor | null, limit: number): Promise<TagRow[]>;
+  /** The oldest row's `writtenMs`, null when there is none. May take time in proportion to the rows, at most once per change of the oldest. */
+  oldestRowMs(): Promise<number | null>;
+  /** Objects and tombstones after `after` in id order (UTF-8 bytes), at most `limit`: one side of a full copy. */
+  summaries(after: ObjectId | null, limit: number): Promise<ObjectSummary[]>;
+  /** Only at the epoch of the running recovery. */
+  push(push: Push): Promise<PushReply>;
+  /** Drops rows that reconciliation has matched or repaired on all configured mirrors. Only at the epoch of the running recovery. */
+  dropRows(drop: RowDrop): Promise<ClearReply>;
+  /** The durable cursor of a full copy that this store receives. */
+  fullCopyCursor(): Promise<ObjectId | null>;
+  setFullCopyCursor(cursor: ObjectId | null): Promise<void>;
+
+  /** Waits for what is being committed, then lets go of everything. */
+  close(): Promise<void>;
+}
+
+/**
+ * - `io-error`: the disk failed; the store takes no more writes in this run.
+ * - `damaged`: stored bytes fail their checksum.
+ * - `incomplete-store`: files of the store are missing or don't belong together; it does not open.
+ * - `in-use`: another process, or another part of this one, has the store open.
+ * - `no-space`: the disk is full; what was asked for was not done and nothing has changed. Thrown by stages.
+ * - `overloaded`: too much is waiting already; nothing was changed.
+ * - `closed`: the store is closed or closing.
+ */
+export type StoreErrorCode =
+  'io-error' | 'damaged' | 'incomplete-store' | 'in-use' | 'no-space' | 'overloaded' | 'closed';
+
+export class StoreError extends Error {
+  readonly code: StoreErrorCode;
+
+  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StoreError';
+    this.code = code;
+  }
+}

@@ -1,0 +1,138 @@
+/** Blobs that are open for reading: verified reads, and a bounded number of files that stay open for the next reader. */
+import { crc32c } from '@node-rs/crc32';
+import { invariant } from '../protocol/invariant.js';
+import type { BlobFiles } from './blob-files.js';
+import { BLOB_HEADER_BYTES, type BlobChecksums, decodeBlobTrailer, trailerBytes } from './blob-format.js';
+import { CHUNK_BYTES } from './chunk-checksums.js';
+import { errorCodeOf, type ReadableFile } from './file-port.js';
+import type { BlobId } from './keys.js';
+import { StoreError } from './object-store.js';
+
+/** Where one blob's bytes can be had. */
+export type BlobLocator = (blobId: BlobId) => Promise<{ readonly length: number }>;
+
+class OpenBlob {
+  readonly #blobId: BlobId;
+  readonly #file: ReadableFile;
+  readonly #length: number;
+  readonly #checksums: BlobChecksums;
+
+  constructor(blobId: BlobId, file: ReadableFile, length: number, checksums: BlobChecksums) {
+    this.#blobId = blobId;
+    this.#file = file;
+    this.#length = length;
+    this.#checksums = checksums;
+  }
+
+  /** Reads and checks every chunk that the range touches. Throws StoreError `damaged`. */
+  async read(offset: number, length: number): Promise<Buffer> {
+    invariant(offset >= 0 && offset + length <= this.#length, 'a read stays inside its blob', {
+      offset,
+      length,
+    });
+    const firstChunk = Math.floor(offset / CHUNK_BYTES);
+    const start = firstChunk * CHUNK_BYTES;
+    const end = Math.min(this.#length, Math.ceil((offset + length) / CHUNK_BYTES) * CHUNK_BYTES);
+    const bytes = Buffer.allocUnsafeSlow(end - start);
+    const filled = await this.#file.read(bytes, BLOB_HEADER_BYTES + start);
+    if (filled < bytes.length) throw new StoreError('damaged', `blob ${this.#blobId} is cut short`);
+    for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
+      const chunk = firstChunk + at / CHUNK_BYTES;
+      if (crc32c(bytes.subarray(at, at + CHUNK_BYTES)) === this.#checksums.chunks[chunk]) continue;
+      throw new StoreError('damaged', `chunk ${chunk} of blob ${this.#blobId} fails its checksum`);
+    }
+    return bytes.subarray(offset - start, offset - start + length);
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+interface Slot {
+  readonly opening: Promise<OpenBlob>;
+  users: number;
+}
+
+export class OpenBlobs {
+  readonly #blobs: BlobFiles;
+  readonly #locate: BlobLocator;
+  readonly #idleMax: number;
+  /** In order of use: the least recently used first. */
+  readonly #slots = new Map<BlobId, Slot>();
+
+  constructor(blobs: BlobFiles, locate: BlobLocator, idleMax: number) {
+    this.#blobs = blobs;
+    this.#locate = locate;
+    this.#idleMax = idleMax;
+  }
+
+  /** Verified bytes of a blob that the caller keeps alive. Throws StoreError `damaged` or `io-error`. */
+  async read(blobId: BlobId, offset: number, length: number): Promise<Buffer> {
+    const slot = this.#use(blobId);
+    try {
+      const blob = await slot.opening;
+      return await blob.read(offset, length);
+    } catch (error) {
+      if (error instanceof StoreError) throw error;
+      throw new StoreError('io-error', `blob ${blobId} could not be read`, { cause: error });
+    } finally {
+      slot.users -= 1;
+      await this.#closeIdle();
+    }
+  }
+
+  #use(blobId: BlobId): Slot {
+    const slot = this.#slots.get(blobId) ?? { opening: this.#openBlob(blobId), users: 0 };
+    slot.users += 1;
+    this.#slots.delete(blobId);
+    this.#slots.set(blobId, slot);
+    return slot;
+  }
+
+  async #openBlob(blobId: BlobId): Promise<OpenBlob> {
+    try {
+      return await this.#readTrailer(blobId);
+    } catch (error) {
+      this.#slots.delete(blobId);
+      if (errorCodeOf(error) === 'ENOENT')
+        throw new StoreError('damaged', `blob ${blobId} is missing`, { cause: error });
+      throw error;
+    }
+  }
+
+  async #readTrailer(blobId: BlobId): Promise<OpenBlob> {
+    const { length } = await this.#locate(blobId);
+    const file = await this.#blobs.files.openFile(this.#blobs.pathOf(blobId));
+    try {
+      const trailer = Buffer.allocUnsafe(trailerBytes(length));
+      const filled = await file.read(trailer, BLOB_HEADER_BYTES + length);
+      const checksums = decodeBlobTrailer(blobId, length, trailer.subarray(0, filled));
+      return new OpenBlob(blobId, file, length, checksums);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  async #closeIdle(): Promise<void> {
+    if (this.#slots.size <= this.#idleMax) return;
+    for (const [blobId, slot] of this.#slots) {
+      if (slot.users === 0) await this.forget(blobId);
+      if (this.#slots.size <= this.#idleMax) return;
+    }
+  }
+
+  /** Lets go of a blob that nobody reads just now. */
+  async forget(blobId: BlobId): Promise<void> {
+    const slot = this.#slots.get(blobId);
+    if (slot === undefined) return;
+    this.#slots.delete(blobId);
+    const blob = await slot.opening.catch(() => null);
+    await blob?.close();
+  }
+
+  async close(): Promise<void> {
+    for (const blobId of [...this.#slots.keys()]) await this.forget(blobId);
+  }
+}

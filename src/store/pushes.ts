@@ -1,0 +1,148 @@
+/**
+ * What reconciliation lands on this store: one object's state, content and rows, in one synced batch.
+ *
+ * Commit order: as for a write (writes.ts): content in a synced blob first, then everything in one synchronous step.
+ */
+import { crc32c } from '@node-rs/crc32';
+import { decidePush } from '../protocol/fence.js';
+import type { Tag } from '../protocol/tag.js';
+import { blobsOf, ContentEdit, placeContent } from './content-edit.js';
+import { covers, cutMap, type ExtentMap, mapBytes, spliceExtent } from './extent-map.js';
+import type { CommitBatch } from './group-commit.js';
+import type { Push, PushReply } from './object-store.js';
+import type { Attempt, ObjectEntry } from './object-table.js';
+import { mapOf, type StoredObject } from './records.js';
+import { discardContent, type Stages, type StoredContent } from './stages.js';
+import type { StoreCore } from './store-core.js';
+
+type RefusalCode = Extract<PushReply, { kind: 'refused' }>['code'];
+
+const NO_CONTENT: StoredContent = {
+  source: { kind: 'inline', bytes: Buffer.alloc(0) },
+  lengthBytes: 0,
+  contentChecksum: crc32c(Buffer.alloc(0)),
+};
+
+/** Throws RangeError for a push that contradicts itself: its last tag is not its state's, or it has rows and no state. */
+export async function performPush(core: StoreCore, stages: Stages, push: Push): Promise<PushReply> {
+  const stateTag: Tag | null = push.state?.lastTag ?? null;
+  if (push.lastTag !== stateTag) throw new RangeError('the last tag of a push is that of its state');
+  if (push.state === null && push.rows.length > 0)
+    throw new RangeError('an object that nobody knows has no rows');
+  if (push.rows.some((row) => row.objectId !== push.objectId))
+    throw new RangeError('a push has rows of its object');
+  const pushing = new Pushing(core, stages, push);
+  try {
+    return await core.table.perform(push.objectId, (entry) => pushing.attempt(entry));
+  } finally {
+    pushing.cleanUp();
+  }
+}
+
+class Pushing {
+  readonly #core: StoreCore;
+  readonly #stages: Stages;
+  readonly #push: Push;
+  readonly #edit: ContentEdit;
+  #admittedMap: ExtentMap = [];
+
+  constructor(core: StoreCore, stages: Stages, push: Push) {
+    this.#core = core;
+    this.#stages = stages;
+    this.#push = push;
+    this.#edit = new ContentEdit(core);
+  }
+
+  cleanUp(): void {
+    this.#edit.cleanUp(this.#admittedMap);
+  }
+
+  attempt(entry: ObjectEntry): Attempt<PushReply> {
+    this.#core.assertUsable();
+    const targetLastTag = entry.pending?.state.lastTag ?? null;
+    const verdict = decidePush({ fence: this.#core.fence, targetLastTag }, this.#push);
+    if (verdict.kind === 'refuse') return this.#refuse(entry, verdict.code);
+    if (!entry.knowsAllRows) return { kind: 'wait', until: () => this.#core.loadRows(entry) };
+    const content = this.#contentAtHand();
+    if (content === null) return this.#refuse(entry, 'unknown-stage');
+    if (
+      content.contentChecksum !== this.#push.contentChecksum ||
+      content.lengthBytes !== this.#statedBytes()
+    ) {
+      return this.#refuse(entry, 'checksum-mismatch');
+    }
+    const { state } = this.#push;
+    if (state === null) return this.#admit(entry, null);
+    if (state.kind === 'tombstone') return this.#admit(entry, { kind: 'tombstone', state });
+    const map = this.#newMap(entry, content);
+    if (map === null) return this.#refuse(entry, 'no-base');
+    const needRewritten = this.#edit.needRewritten(map);
+    if (needRewritten !== null) return { kind: 'wait', until: needRewritten };
+    if (this.#edit.isOutOfSpace) return this.#refuse(entry, 'no-space');
+    return this.#admit(entry, { kind: 'present', state, map: this.#edit.rewritten(map) });
+  }
+
+  #refuse(entry: ObjectEntry, code: RefusalCode): Attempt<PushReply> {
+    const reply: PushReply = { kind: 'refused', code };
+    const batch = entry.pendingBatch;
+    return { kind: 'done', result: batch === null ? reply : batch.written.then(() => reply) };
+  }
+
+  #contentAtHand(): StoredContent | null {
+    return this.#push.stageId === null ? NO_CONTENT : this.#stages.peek(this.#push.stageId);
+  }
+
+  /** How many bytes of content the push says that it has. */
+  #statedBytes(): number {
+    const { state, content } = this.#push;
+    if (state?.kind !== 'present') return 0;
+    if (content.kind === 'whole') return state.sizeBytes;
+    return content.extents.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** The target's own bytes with the pushed ones in place; null when they don't make a whole object. */
+  #newMap(entry: ObjectEntry, content: StoredContent): ExtentMap | null {
+    const { state, content: pushed } = this.#push;
+    const sizeBytes = state?.kind === 'present' ? state.sizeBytes : 0;
+    if (pushed.kind === 'whole') {
+      return sizeBytes === 0 ? [] : [placeContent(content, 0, { offset: 0, length: sizeBytes })];
+    }
+    if (entry.pending?.kind !== 'present') return null;
+    let map: ExtentMap = cutMap(mapOf(entry.pending), sizeBytes);
+    let contentOffset = 0;
+    for (const extent of pushed.extents) {
+      if (extent.offset > mapBytes(map)) return null;
+      map = spliceExtent(map, placeContent(content, contentOffset, extent));
+      contentOffset += extent.length;
+    }
+    return covers(map, sizeBytes) ? map : null;
+  }
+
+  #admit(entry: ObjectEntry, next: StoredObject | null): Attempt<PushReply> {
+    const needReferences = this.#edit.needReferences(entry, next);
+    if (needReferences !== null) return { kind: 'wait', until: needReferences };
+    const batch = this.#core.commit.open();
+    batch.countTransaction();
+    this.#core.changeObject(batch, entry, next);
+    this.#replaceRows(batch, entry);
+    this.#admittedMap = mapOf(next);
+    if (this.#push.stageId !== null) this.#useStage(this.#push.stageId);
+    return { kind: 'done', result: batch.written.then((): PushReply => ({ kind: 'landed' })) };
+  }
+
+  /** The source's rows take the place of the target's (F37), as rows that this store made durable now. */
+  #replaceRows(batch: CommitBatch, entry: ObjectEntry): void {
+    for (const row of entry.presentRows()) this.#core.deleteRow(batch, entry, row);
+    const writtenMs = this.#core.parts.clock();
+    for (const row of this.#push.rows) {
+      this.#core.putRow(batch, entry, { ...row, commitSequence: batch.sequence, writtenMs });
+    }
+    this.#core.onRowsCleared(entry);
+  }
+
+  #useStage(stageId: string): void {
+    const content = this.#stages.use(stageId);
+    if (content.source.kind !== 'blob' || blobsOf(this.#admittedMap).has(content.source.blobId)) return;
+    discardContent(this.#core, content);
+  }
+}

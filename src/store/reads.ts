@@ -1,0 +1,125 @@
+/**
+ * Reads. One sees the newest committed state of its object, and pins the blobs that this state is made of until it is
+ * finished, so that later writes neither change nor remove what it still has to read. Every byte is checked: inline ones with
+ * their record, those of blobs chunk by chunk.
+ */
+import type { Extent } from '../protocol/extent.js';
+import type { ObjectId } from '../protocol/object-id.js';
+import { unreachable } from '../protocol/invariant.js';
+import { blobsOf, readExtents } from './content-edit.js';
+import { sliceMap, type StoredExtent } from './extent-map.js';
+import type { BlobId } from './keys.js';
+import type { StoreRange, StoreRead } from './object-store.js';
+import type { StoredObject } from './records.js';
+import type { StoreCore } from './store-core.js';
+
+/** The bytes that a range means in an object of that size; null when it is not satisfiable (RFC 9110 section 14.1.2). */
+export function resolveRange(range: StoreRange, sizeBytes: number): Extent | null {
+  switch (range.kind) {
+    case 'whole':
+      return { offset: 0, length: sizeBytes };
+    case 'none':
+      return { offset: 0, length: 0 };
+    case 'between': {
+      if (range.first >= sizeBytes || (range.last !== null && range.last < range.first)) return null;
+      const end = range.last === null ? sizeBytes : Math.min(range.last + 1, sizeBytes);
+      return { offset: range.first, length: end - range.first };
+    }
+    case 'suffix': {
+      if (range.lengthBytes <= 0 || sizeBytes === 0) return null;
+      const length = Math.min(range.lengthBytes, sizeBytes);
+      return { offset: sizeBytes - length, length };
+    }
+    default:
+      return unreachable(range);
+  }
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+export async function performRead(
+  core: StoreCore,
+  id: ObjectId,
+  range: StoreRange,
+): Promise<StoreRead | null> {
+  core.assertOpen();
+  // Synchronous from the look at the state to the pins: nothing can be removed in between.
+  return core.table.look(id, ({ committed }) =>
+    committed?.kind === 'present' ? openRead(core, committed, range) : null,
+  );
+}
+
+function openRead(
+  core: StoreCore,
+  { state, map }: StoredObject & { kind: 'present' },
+  range: StoreRange,
+): StoreRead {
+  const extent = resolveRange(range, state.sizeBytes);
+  if (extent === null || extent.length === 0)
+    return { state, extent, body: bytesBody(NO_BYTES), bytes: NO_BYTES };
+  const parts = sliceMap(map, extent.offset, extent.offset + extent.length);
+  const bytes = inlineContent(parts);
+  if (bytes !== null) return { state, extent, body: bytesBody(bytes), bytes };
+  return { state, extent, body: new BlobBody(core, parts), bytes: null };
+}
+
+/** All of it in one buffer when nothing of it is in a blob. */
+function inlineContent(parts: readonly StoredExtent[]): Buffer | null {
+  const pieces: Buffer[] = [];
+  for (const { source } of parts) {
+    if (source.kind !== 'inline') return null;
+    pieces.push(source.bytes);
+  }
+  const [only] = pieces;
+  return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
+}
+
+function bytesBody(bytes: Buffer): AsyncIterable<Buffer> {
+  return {
+    [Symbol.asyncIterator]: async function* () {
+      if (bytes.length > 0) yield bytes;
+    },
+  };
+}
+
+/** Reads once. Pins its blobs from the start, also when it is never begun: `return` lets go of them all the same. */
+class BlobBody implements AsyncIterableIterator<Buffer, void, undefined> {
+  readonly #core: StoreCore;
+  readonly #pieces: AsyncGenerator<Buffer, void, undefined>;
+  #pinned: BlobId[];
+
+  constructor(core: StoreCore, parts: readonly StoredExtent[]) {
+    this.#core = core;
+    this.#pieces = readExtents(core, parts);
+    this.#pinned = [...blobsOf(parts)];
+    for (const blobId of this.#pinned) core.parts.reaper.pin(blobId);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Buffer, void>> {
+    try {
+      this.#core.assertOpen();
+      const result = await this.#pieces.next();
+      if (result.done === true) this.#unpin();
+      return result;
+    } catch (error) {
+      this.#unpin();
+      throw error;
+    }
+  }
+
+  async return(): Promise<IteratorResult<Buffer, void>> {
+    try {
+      return await this.#pieces.return();
+    } finally {
+      this.#unpin();
+    }
+  }
+
+  #unpin(): void {
+    for (const blobId of this.#pinned.splice(0)) this.#core.parts.reaper.unpin(blobId);
+  }
+}

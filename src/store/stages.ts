@@ -1,0 +1,188 @@
+/**
+ * Stages: content that comes ahead of the transaction that will name it.
+ *
+ * What fits in a record stays in memory; more goes to a blob, which is on disk when the stage is finished. A stage is
+ * used up by the first transaction that commits with it; one that is refused leaves it, for a retry or for `discard`.
+ */
+import { randomBytes } from 'node:crypto';
+import { crc32c } from '@node-rs/crc32';
+import { invariant } from '../protocol/invariant.js';
+import type { BlobWriter } from './blob-files.js';
+import type { ExtentSource } from './extent-map.js';
+import { type StagedBlob, StoreError, type StageWriter } from './object-store.js';
+import type { StoreCore } from './store-core.js';
+
+/** Content that is at hand: in memory, or in a blob that is on disk and not counted yet. */
+export interface StoredContent {
+  readonly source: ExtentSource;
+  readonly lengthBytes: number;
+  readonly contentChecksum: number;
+}
+
+type Stage = { readonly kind: 'open' } | { readonly kind: 'finished'; readonly content: StoredContent };
+
+export class Stages {
+  readonly #core: StoreCore;
+  /** A stage of an earlier run must never pass for one of this run. */
+  readonly #runId = randomBytes(6).toString('hex');
+  readonly #stages = new Map<string, Stage>();
+  #lastNumber = 0;
+
+  constructor(core: StoreCore) {
+    this.#core = core;
+  }
+
+  /** Throws StoreError `overloaded`. */
+  open(): StageWriter {
+    if (this.#stages.size >= this.#core.parts.limits.stageCountMax) {
+      throw new StoreError('overloaded', 'too many stages are open');
+    }
+    this.#lastNumber += 1;
+    const stageId = `${this.#runId}-${this.#lastNumber}`;
+    this.#stages.set(stageId, { kind: 'open' });
+    return new DiskStageWriter(this.#core, stageId, (content) => {
+      if (content === null) this.#stages.delete(stageId);
+      else this.#stages.set(stageId, { kind: 'finished', content });
+    });
+  }
+
+  /** The content of a finished stage; null for any other. */
+  peek(stageId: string): StoredContent | null {
+    const stage = this.#stages.get(stageId);
+    return stage?.kind === 'finished' ? stage.content : null;
+  }
+
+  /** Hands over the content of a finished stage, which is no more. */
+  use(stageId: string): StoredContent {
+    const content = this.peek(stageId);
+    invariant(content !== null, 'a stage is used once', { stageId });
+    this.#stages.delete(stageId);
+    return content;
+  }
+
+  discard(stageId: string): void {
+    const content = this.peek(stageId);
+    if (content === null) return;
+    this.#stages.delete(stageId);
+    discardContent(this.#core, content);
+  }
+
+  discardAll(): void {
+    for (const stageId of this.#stages.keys()) this.discard(stageId);
+  }
+}
+
+export function discardContent(core: StoreCore, { source }: StoredContent): void {
+  if (source.kind === 'blob') core.parts.ledger.discard(source.blobId);
+}
+
+/** Writes bytes into a blob of their own. Throws StoreError `no-space` or `io-error`. */
+export async function storeBytes(core: StoreCore, pieces: AsyncIterable<Buffer>): Promise<StoredContent> {
+  const blobId = core.parts.ledger.allocate();
+  const writer = core.parts.blobFiles.create(blobId);
+  try {
+    for await (const piece of pieces) await writer.append(piece);
+    return await finishBlob(core, writer);
+  } catch (error) {
+    await abandonBlob(core, writer);
+    core.failOn(error);
+    throw error;
+  }
+}
+
+async function finishBlob(core: StoreCore, writer: BlobWriter): Promise<StoredContent> {
+  const blob = await writer.finish();
+  core.parts.ledger.register(blob);
+  const { blobId, lengthBytes, contentChecksum } = blob;
+  return { source: { kind: 'blob', blobId, blobOffset: 0 }, lengthBytes, contentChecksum };
+}
+
+async function abandonBlob(core: StoreCore, writer: BlobWriter): Promise<void> {
+  try {
+    await writer.abandon();
+  } finally {
+    core.parts.ledger.discard(writer.blobId);
+  }
+}
+
+class DiskStageWriter implements StageWriter {
+  readonly #core: StoreCore;
+  readonly #stageId: string;
+  /** Called once: with the content, or with null when there will be none. */
+  readonly #settle: (content: StoredContent | null) => void;
+  readonly #small: Buffer[] = [];
+  #smallBytes = 0;
+  #writer: BlobWriter | null = null;
+  #isSettled = false;
+
+  constructor(core: StoreCore, stageId: string, settle: (content: StoredContent | null) => void) {
+    this.#core = core;
+    this.#stageId = stageId;
+    this.#settle = settle;
+  }
+
+  async write(piece: Buffer): Promise<void> {
+    this.#assertOpen();
+    const { limits, freeSpace, ledger, blobFiles } = this.#core.parts;
+    if (!freeSpace.hasRoomFor(piece.length))
+      return this.#giveUp(new StoreError('no-space', 'the disk is nearly full'));
+    if (this.#writer === null) {
+      this.#small.push(piece);
+      this.#smallBytes += piece.length;
+      if (this.#smallBytes <= limits.inlineBytesMax) return;
+      this.#writer = blobFiles.create(ledger.allocate());
+      await this.#guard(this.#appendAll(this.#writer, this.#small.splice(0)));
+      return;
+    }
+    await this.#guard(this.#writer.append(piece));
+  }
+
+  async #appendAll(writer: BlobWriter, pieces: readonly Buffer[]): Promise<void> {
+    for (const piece of pieces) await writer.append(piece);
+  }
+
+  async finish(): Promise<StagedBlob> {
+    this.#assertOpen();
+    const content =
+      this.#writer === null ? this.#finishSmall() : await this.#guard(finishBlob(this.#core, this.#writer));
+    this.#isSettled = true;
+    this.#settle(content);
+    return {
+      stageId: this.#stageId,
+      lengthBytes: content.lengthBytes,
+      contentChecksum: content.contentChecksum,
+    };
+  }
+
+  #finishSmall(): StoredContent {
+    const bytes = Buffer.concat(this.#small);
+    return { source: { kind: 'inline', bytes }, lengthBytes: bytes.length, contentChecksum: crc32c(bytes) };
+  }
+
+  async abort(): Promise<void> {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#settle(null);
+    this.#small.length = 0;
+    if (this.#writer !== null) await abandonBlob(this.#core, this.#writer);
+  }
+
+  #assertOpen(): void {
+    this.#core.assertUsable();
+    if (this.#isSettled) throw new StoreError('closed', 'the stage is finished or aborted');
+  }
+
+  async #guard<T>(step: Promise<T>): Promise<T> {
+    try {
+      return await step;
+    } catch (error) {
+      return this.#giveUp(error);
+    }
+  }
+
+  async #giveUp(error: unknown): Promise<never> {
+    this.#core.failOn(error);
+    await this.abort();
+    throw error;
+  }
+}

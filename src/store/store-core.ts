@@ -1,0 +1,293 @@
+/**
+ * What all operations of a store share: its database and blobs, the objects in memory, and the small state that every
+ * batch brings up to date. Only `changeObject`, `putRow` and `deleteRow` touch objects and rows, so the counters hold.
+ */
+import type { FenceState } from '../protocol/fence.js';
+import type { ObjectId } from '../protocol/object-id.js';
+import { EPOCH_NONE, type Epoch, type GeneratorId, type Tag, tagGenerator } from '../protocol/tag.js';
+import { raiseFloor, type StoreId, type Witness } from '../protocol/token.js';
+import type { TagRow } from '../protocol/write.js';
+import type { BlobFiles } from './blob-files.js';
+import type { BlobLedger } from './blob-ledger.js';
+import type { BlobReaper } from './blob-reaper.js';
+import { ringOperation } from './commit-ring.js';
+import { type Database, readRange } from './database.js';
+import { referenceChanges } from './extent-map.js';
+import type { FreeSpace } from './free-space.js';
+import { type CommitBatch, GroupCommit } from './group-commit.js';
+import * as keys from './keys.js';
+import type { StoreLimits } from './limits.js';
+import { type LoadedObject, type ObjectEntry, ObjectTable } from './object-table.js';
+import { StoreError } from './object-store.js';
+import type { OpenBlobs } from './open-blobs.js';
+import {
+  decodeObject,
+  decodeTombstone,
+  encodeObject,
+  encodeTombstone,
+  mapOf,
+  type StoredObject,
+} from './records.js';
+import * as values from './small-values.js';
+import type { StoreLogger } from './store-logger.js';
+
+/** What the store read when it was opened. */
+export interface StoreStart {
+  readonly identity: values.StoreIdentity;
+  readonly head: values.CommitHead;
+  readonly fence: FenceState;
+  readonly selfDoubt: string | null;
+  readonly fullCopyCursor: ObjectId | null;
+  readonly witnesses: ReadonlyMap<StoreId, number>;
+  readonly floors: ReadonlyMap<GeneratorId, Tag>;
+}
+
+export interface StoreParts {
+  readonly database: Database;
+  readonly blobFiles: BlobFiles;
+  readonly openBlobs: OpenBlobs;
+  readonly reaper: BlobReaper;
+  readonly ledger: BlobLedger;
+  readonly freeSpace: FreeSpace;
+  readonly limits: StoreLimits;
+  readonly clock: () => number;
+  readonly logger: StoreLogger;
+}
+
+export class StoreCore {
+  readonly parts: StoreParts;
+  readonly identity: values.StoreIdentity;
+  readonly commit: GroupCommit;
+  readonly table: ObjectTable;
+  fence: FenceState;
+  selfDoubt: string | null;
+  fullCopyCursor: ObjectId | null;
+  /** The newest head that is on disk. */
+  committedHead: values.CommitHead;
+  /** Called when a generator's floor has risen. */
+  onFloorRaised: () => void = () => undefined;
+  /** Called when a row was put or deleted. */
+  onRowPut: (row: TagRow) => void = () => undefined;
+  onRowDeleted: (objectId: ObjectId, tag: Tag) => void = () => undefined;
+  /** Called in an object's turn when a row of it was cleared. */
+  onRowsCleared: (entry: ObjectEntry) => void = () => undefined;
+  readonly #witnesses: Map<StoreId, number>;
+  readonly #floors: Map<GeneratorId, Tag>;
+  readonly #dirtyWitnesses = new Set<StoreId>();
+  readonly #dirtyFloors = new Set<GeneratorId>();
+  #hasContent: boolean;
+  #objectCount: number;
+  #tombstoneCount: number;
+  #rowCount: number;
+  #rowBytes: number;
+  #isClosed = false;
+
+  constructor(parts: StoreParts, start: StoreStart) {
+    this.parts = parts;
+    this.identity = start.identity;
+    this.fence = start.fence;
+    this.selfDoubt = start.selfDoubt;
+    this.fullCopyCursor = start.fullCopyCursor;
+    this.committedHead = start.head;
+    this.#witnesses = new Map(start.witnesses);
+    this.#floors = new Map(start.floors);
+    this.#hasContent = start.head.hasContent;
+    this.#objectCount = start.head.objectCount;
+    this.#tombstoneCount = start.head.tombstoneCount;
+    this.#rowCount = start.head.rowCount;
+    this.#rowBytes = start.head.rowBytes;
+    this.commit = new GroupCommit({
+      database: parts.database,
+      limits: parts.limits,
+      lastSequence: start.head.commitSequence,
+      complete: (batch) => this.#complete(batch),
+    });
+    this.table = new ObjectTable((id) => this.#load(id), parts.limits.objectCacheBytesMax);
+  }
+
+  /** Throws StoreError `closed`, or what stopped the store. */
+  assertUsable(): void {
+    if (this.#isClosed) throw new StoreError('closed', 'the store is closed');
+    if (this.commit.failure !== null) throw this.commit.failure;
+  }
+
+  /** The same, for what does not write: a store that can't write may still read. */
+  assertOpen(): void {
+    if (this.#isClosed) throw new StoreError('closed', 'the store is closed');
+  }
+
+  markClosed(): void {
+    this.#isClosed = true;
+  }
+
+  /** A disk that failed once takes no more writes in this run: nobody knows what a failed fsync left behind. */
+  failOn(error: unknown): void {
+    if (!(error instanceof StoreError) || error.code !== 'io-error') return;
+    this.parts.logger.error(
+      { error },
+      'the disk failed: the store takes no more writes until it is opened anew',
+    );
+    this.commit.fail(error);
+  }
+
+  get isActive(): boolean {
+    return this.fence.activeEpoch !== EPOCH_NONE;
+  }
+
+  floorOf(tag: Tag): Tag | null {
+    return this.#floors.get(tagGenerator(tag)) ?? null;
+  }
+
+  /** Takes in what a generator says of its floor, if it speaks for the active epoch; put on disk with the next batch. */
+  hearFloor(setId: string, epoch: Epoch, floor: Tag): void {
+    if (setId !== this.identity.setId || !this.isActive || epoch !== this.fence.activeEpoch) return;
+    const generator = tagGenerator(floor);
+    const raised = raiseFloor(this.#floors, floor);
+    if (raised === this.#floors.get(generator)) return;
+    this.#floors.set(generator, raised);
+    this.#dirtyFloors.add(generator);
+    this.onFloorRaised();
+  }
+
+  /** Takes in how far peers have come; put on disk with the batch that is open, so with the rows that it deletes (F17). */
+  hearWitnesses(witnesses: readonly Witness[]): void {
+    for (const { storeId, commitSequence } of witnesses) {
+      if (storeId === this.identity.storeId || commitSequence <= (this.#witnesses.get(storeId) ?? -1))
+        continue;
+      this.#witnesses.set(storeId, commitSequence);
+      this.#dirtyWitnesses.add(storeId);
+    }
+  }
+
+  /** True when something was heard that no batch has taken along yet. */
+  get hasLooseEnds(): boolean {
+    return this.#dirtyWitnesses.size > 0 || this.#dirtyFloors.size > 0;
+  }
+
+  witnesses(): Witness[] {
+    return [...this.#witnesses].map(([storeId, commitSequence]) => ({ storeId, commitSequence }));
+  }
+
+  /** Puts an object into the state that a batch gives it; null: nothing is known of it any more. */
+  changeObject(batch: CommitBatch, entry: ObjectEntry, next: StoredObject | null): void {
+    const before = entry.pending;
+    this.parts.ledger.change(batch, referenceChanges(mapOf(before), mapOf(next)));
+    if (before?.kind === 'present' && next?.kind !== 'present') {
+      batch.delete(keys.objectKey(entry.id));
+      this.#objectCount -= 1;
+    }
+    if (before?.kind === 'tombstone' && next?.kind !== 'tombstone') {
+      batch.delete(keys.tombstoneKey(entry.id));
+      this.#tombstoneCount -= 1;
+    }
+    const kept = next === null ? null : this.#putObject(batch, entry.id, next);
+    if (before?.kind !== 'present' && next?.kind === 'present') this.#objectCount += 1;
+    if (before?.kind !== 'tombstone' && next?.kind === 'tombstone') this.#tombstoneCount += 1;
+    this.table.change(entry, batch, kept);
+  }
+
+  #putObject(batch: CommitBatch, id: ObjectId, next: StoredObject): StoredObject {
+    this.#hasContent = true;
+    if (next.kind === 'tombstone') {
+      const key = keys.tombstoneKey(id);
+      batch.put(key, encodeTombstone(key, next.state));
+      return next;
+    }
+    const key = keys.objectKey(id);
+    const { value, map } = encodeObject(key, next.state, next.map);
+    batch.put(key, value);
+    return { ...next, map };
+  }
+
+  putRow(batch: CommitBatch, entry: ObjectEntry, row: TagRow): void {
+    const key = keys.rowKey(row.objectId, row.tag);
+    batch.put(key, values.encodeRow(key, row));
+    entry.rows.set(row.tag, row);
+    this.table.change(entry, batch, entry.pending);
+    this.#rowCount += 1;
+    this.#rowBytes += row.length;
+    this.onRowPut(row);
+  }
+
+  deleteRow(batch: CommitBatch, entry: ObjectEntry, row: TagRow): void {
+    batch.delete(keys.rowKey(row.objectId, row.tag));
+    entry.rows.set(row.tag, null);
+    this.table.change(entry, batch, entry.pending);
+    this.#rowCount -= 1;
+    this.#rowBytes -= row.length;
+    this.onRowDeleted(row.objectId, row.tag);
+  }
+
+  get tombstoneCount(): number {
+    return this.#tombstoneCount;
+  }
+
+  /** Loads one row into an entry that does not know it. */
+  async loadRow(entry: ObjectEntry, tag: Tag): Promise<void> {
+    const key = keys.rowKey(entry.id, tag);
+    const value = await this.parts.database.get(key);
+    if (!entry.rows.has(tag)) entry.rows.set(tag, value === undefined ? null : values.decodeRow(key, value));
+  }
+
+  /** Loads all rows of an object into its entry. */
+  async loadRows(entry: ObjectEntry): Promise<void> {
+    const rows: TagRow[] = [];
+    for await (const [key, value] of readRange(this.parts.database, keys.rowBounds(entry.id))) {
+      rows.push(values.decodeRow(key, value));
+    }
+    entry.learnRows(rows);
+  }
+
+  async #load(id: ObjectId): Promise<LoadedObject> {
+    const stored = await this.#loadStored(id);
+    // A store that lost something may have rows of objects that it does not know.
+    const isSound = this.selfDoubt === null;
+    return { stored, hasNoRows: isSound && (this.#rowCount === 0 || stored === null) };
+  }
+
+  async #loadStored(id: ObjectId): Promise<StoredObject | null> {
+    const key = keys.objectKey(id);
+    const value = await this.parts.database.get(key);
+    if (value !== undefined) return decodeObject(key, value);
+    if (this.#tombstoneCount === 0) return null;
+    const graveKey = keys.tombstoneKey(id);
+    const grave = await this.parts.database.get(graveKey);
+    return grave === undefined ? null : decodeTombstone(graveKey, grave);
+  }
+
+  #head(commitSequence: number): values.CommitHead {
+    return {
+      commitSequence,
+      fencedEpoch: this.fence.fencedEpoch,
+      hasContent: this.#hasContent,
+      nextBlobId: this.parts.ledger.nextBlobId,
+      settledBlobId: this.parts.ledger.settledBlobId,
+      objectCount: Math.max(0, this.#objectCount),
+      tombstoneCount: Math.max(0, this.#tombstoneCount),
+      rowCount: Math.max(0, this.#rowCount),
+      rowBytes: Math.max(0, this.#rowBytes),
+      blobBytes: Math.max(0, this.parts.ledger.blobBytes),
+    };
+  }
+
+  #complete(batch: CommitBatch): void {
+    const head = this.#head(batch.isCounted ? batch.sequence : batch.sequence - 1);
+    batch.put(keys.HEAD_KEY, values.encodeHead(keys.HEAD_KEY, head));
+    if (batch.isCounted) ringOperation(batch, batch.sequence);
+    for (const generator of this.#dirtyFloors) {
+      const floor = this.#floors.get(generator);
+      const key = keys.floorKey(generator);
+      if (floor !== undefined) batch.put(key, values.encodeFloor(key, floor));
+    }
+    for (const storeId of this.#dirtyWitnesses) {
+      const key = keys.witnessKey(storeId);
+      batch.put(key, values.encodeSequence(key, this.#witnesses.get(storeId) ?? 0));
+    }
+    this.#dirtyFloors.clear();
+    this.#dirtyWitnesses.clear();
+    for (const key of this.parts.reaper.takeForgottenKeys()) batch.delete(key);
+    batch.afterwards(() => {
+      this.committedHead = head;
+    });
+  }
+}

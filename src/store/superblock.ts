@@ -1,0 +1,67 @@
+/**
+ * The superblock: who a store is, beside its database, so that a lost or swapped database is noticed.
+ *
+ *   store.json   { "format": "tally-store", "formatVersion": 1, "storeId", "setId", "damage": null | reason }
+ *
+ * Commit order: written to store.json.new, fsynced, renamed, folder synced. `damage` is put there before LevelDB opens (and thereby
+ * rewrites) a log that is known to be damaged, and taken back once the database itself says so.
+ */
+import { open, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type StoreId, toStoreId } from '../protocol/token.js';
+import { errorCodeOf, nodeFiles } from './file-port.js';
+import { StoreError } from './object-store.js';
+
+export const FORMAT_VERSION = 1;
+
+const FORMAT = 'tally-store';
+const FILE_NAME = 'store.json';
+
+export interface Superblock {
+  readonly storeId: StoreId;
+  readonly setId: string;
+  readonly damage: string | null;
+}
+
+/** Durable when it resolves. */
+export async function writeSuperblock(folder: string, superblock: Superblock): Promise<void> {
+  const path = join(folder, FILE_NAME);
+  const freshPath = `${path}.new`;
+  const text = JSON.stringify({ format: FORMAT, formatVersion: FORMAT_VERSION, ...superblock }, null, 2);
+  const file = await open(freshPath, 'w');
+  try {
+    await file.writeFile(`${text}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(freshPath, path);
+  await nodeFiles.syncFolder(folder);
+}
+
+/** Null: there is none. Throws StoreError `incomplete-store` for one that is no superblock of this format. */
+export async function readSuperblock(folder: string): Promise<Superblock | null> {
+  let text: string;
+  try {
+    text = await readFile(join(folder, FILE_NAME), 'utf8');
+  } catch (error) {
+    if (errorCodeOf(error) === 'ENOENT') return null;
+    throw error;
+  }
+  try {
+    return parseSuperblock(JSON.parse(text));
+  } catch (cause) {
+    throw new StoreError('incomplete-store', `the superblock in ${folder} is not one of ours`, { cause });
+  }
+}
+
+function parseSuperblock(value: unknown): Superblock {
+  if (typeof value !== 'object' || value === null) throw new TypeError('not an object');
+  const fields = value as Readonly<Record<string, unknown>>;
+  const { format, formatVersion, storeId, setId, damage } = fields;
+  if (format !== FORMAT || formatVersion !== FORMAT_VERSION) throw new TypeError('unknown format or version');
+  if (typeof storeId !== 'string' || typeof setId !== 'string')
+    throw new TypeError('storeId or setId is missing');
+  if (damage !== null && typeof damage !== 'string') throw new TypeError('damage is neither null nor text');
+  return { storeId: toStoreId(storeId), setId, damage };
+}
