@@ -83,7 +83,14 @@ export type TransactionReply =
   | {
       readonly kind: 'refused';
       readonly code:
-        WriteRefusalCode | 'unknown-stage' | 'checksum-mismatch' | 'no-space' | 'self-doubt' | 'io-error';
+        | WriteRefusalCode
+        | 'unknown-stage'
+        | 'checksum-mismatch'
+        | 'no-space'
+        | 'self-doubt'
+        | 'overloaded'
+        /** The disk failed under this write: whether it is stored, nobody knows until the store is opened anew. */
+        | 'io-error';
       readonly lastTag: Tag | null;
     };
 
@@ -267,8 +274,8 @@ export class OsdRefusal extends Error {
   readonly code: string;
   readonly status: number;
 
-  constructor(code: string, status: number, message: string) {
-    super(message);
+  constructor(code: string, status: number, message: string, options?: ErrorOptions) {
+    super(message, options);
     this.name = 'OsdRefusal';
     this.code = code;
     this.status = status;

@@ -1,0 +1,122 @@
+/** Routes that carry content: transactions and pushes as frames, stages as raw streams, reads as framed streams. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import {
+  FRAME_HEADER_BYTES_MAX,
+  MEDIA_FRAME,
+  MEDIA_JSON,
+  OSD_PATHS,
+  TRAILER_ERROR,
+} from '../wire/contract.js';
+import { encodeFrame } from '../wire/frame.js';
+import { MalformedMessage } from '../wire/malformed-message.js';
+import { BATCH_CONTENT_BYTES_MAX, INLINE_CONTENT_BYTES_MAX } from '../wire/osd-connection.js';
+import { decodePush } from '../wire/push-frame.js';
+import { asObjectId } from '../wire/record-reader.js';
+import { rangeOfText } from '../wire/request-paths.js';
+import { decodeTransactions, encodeTransactionsReply } from '../wire/transaction-frame.js';
+import type { StoreRead } from '../store/object-store.js';
+import type { ErrorResponder } from './error-responses.js';
+import type { LocalOsd } from './local-osd.js';
+import { bodyOf, epochOf, queryOf, sendJson } from './osd-routes.js';
+import { refusal } from './refusal.js';
+
+const TRANSACTIONS_BYTES_MAX = FRAME_HEADER_BYTES_MAX + BATCH_CONTENT_BYTES_MAX;
+const PUSH_BYTES_MAX = FRAME_HEADER_BYTES_MAX + INLINE_CONTENT_BYTES_MAX;
+
+export function addWriteRoutes(app: FastifyInstance, osd: LocalOsd): void {
+  app.post(OSD_PATHS.transactions, { bodyLimit: TRANSACTIONS_BYTES_MAX }, async (request, reply) => {
+    const answer = await osd.transact(decodeTransactions(bodyOf(request)));
+    return reply.type(MEDIA_JSON).send(encodeTransactionsReply(answer));
+  });
+  app.post(OSD_PATHS.pushes, { bodyLimit: PUSH_BYTES_MAX }, async (request, reply) =>
+    sendJson(reply, await osd.push(decodePush(bodyOf(request)))),
+  );
+  app.post(OSD_PATHS.stages, async (request, reply) => sendJson(reply, await takeStage(osd, request.raw)));
+}
+
+/** Streams a request's body into a stage. A client that goes away half-way, or a refusal, leaves nothing of it. */
+async function takeStage(osd: LocalOsd, body: IncomingMessage): Promise<object> {
+  const stage = osd.openOwnStage();
+  try {
+    // The connection stays, so that a refusal can still be answered on it.
+    for await (const piece of body.iterator({ destroyOnReturn: false })) {
+      if (!Buffer.isBuffer(piece)) throw new MalformedMessage('the body is no bytes');
+      await stage.write(piece);
+    }
+    if (!body.complete) throw refusal('bad-request', 'the client went away');
+    const { stageId, lengthBytes, contentChecksum } = await stage.finish();
+    return { stageId, lengthBytes, contentChecksum };
+  } catch (error) {
+    await stage.abort();
+    if (body.destroyed && !body.complete)
+      throw refusal('bad-request', 'the client went away', { cause: error });
+    body.resume();
+    throw error;
+  }
+}
+
+export interface ReadRouteOptions {
+  readonly responder: ErrorResponder;
+  /** True while the server drains: then every connection is closed after its answer. */
+  readonly isDraining: () => boolean;
+}
+
+export function addReadRoute(app: FastifyInstance, osd: LocalOsd, options: ReadRouteOptions): void {
+  app.get(OSD_PATHS.object, async (request, reply) => {
+    const query = queryOf(request);
+    const id = asObjectId(query['id'], 'id');
+    const read = await osd.openRead(epochOf(request), id, rangeOfText(query['range']));
+    if (read === null) throw refusal('no-such-object', 'there is no such object');
+    const header = { state: read.state, extent: read.extent };
+    if (read.bytes !== null || read.extent === null || read.extent.length === 0) {
+      await letGo(read);
+      return reply.type(MEDIA_FRAME).send(encodeFrame(header, read.bytes === null ? [] : [read.bytes]));
+    }
+    await streamRead(reply, encodeFrame(header, []), read, options);
+    return reply;
+  });
+}
+
+/** The body is not needed; it must not pin its blobs. */
+async function letGo(read: StoreRead): Promise<void> {
+  await read.body[Symbol.asyncIterator]().return?.();
+}
+
+async function streamRead(
+  reply: FastifyReply,
+  head: Buffer,
+  read: StoreRead,
+  { responder, isDraining }: ReadRouteOptions,
+): Promise<void> {
+  reply.hijack();
+  const response = reply.raw;
+  const connection = isDraining() ? { connection: 'close' } : {};
+  response.writeHead(200, { 'content-type': MEDIA_FRAME, trailer: TRAILER_ERROR, ...connection });
+  try {
+    let hasRoom = response.write(head);
+    for await (const piece of read.body) {
+      if (!hasRoom) await roomIn(response);
+      if (response.destroyed) return;
+      hasRoom = response.write(piece);
+    }
+  } catch (error) {
+    // The head is out already: what is left is to end short, and to say why.
+    response.addTrailers({ [TRAILER_ERROR]: responder.refusalOf(error).code });
+  }
+  response.end();
+}
+
+/** Resolves when the response takes more, or takes nothing any more. */
+function roomIn(response: ServerResponse): Promise<void> {
+  if (response.destroyed || !response.writableNeedDrain) return Promise.resolve();
+  return new Promise((resolve) => {
+    const onRoom = (): void => {
+      response.off('drain', onRoom);
+      response.off('close', onRoom);
+      resolve();
+    };
+    response.on('drain', onRoom);
+    response.on('close', onRoom);
+  });
+}

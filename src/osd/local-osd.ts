@@ -1,0 +1,375 @@
+/**
+ * What an OSD does, as seen from within its own process: `OsdConnection` straight over the store. The HTTP server puts
+ * routes around it, the reconciler uses it as its own side, tests run the gateway on it without a network.
+ *
+ * What it adds to the store: the epoch of reads, the checksum of transactions, the care for stages, the reconciler.
+ */
+import { isRecoveringAt, type FenceVerdict } from '../protocol/fence.js';
+import type { InvariantViolation } from '../protocol/invariant.js';
+import type { ObjectId } from '../protocol/object-id.js';
+import type { ObjectSummary } from '../protocol/reconcile-plan.js';
+import type { Epoch, Tag } from '../protocol/tag.js';
+import type { Witness } from '../protocol/token.js';
+import type { ObjectState, TagRow } from '../protocol/write.js';
+import { type ObjectStore, StoreError, type StoreListEntry, type StoreRead } from '../store/object-store.js';
+import type {
+  ClearsReply,
+  OsdConnection,
+  OsdIdentity,
+  PresentObject,
+  ReconcileOrder,
+  ReconcileProgress,
+  RemoteListPage,
+  RemoteListRequest,
+  RemotePush,
+  RemotePushReply,
+  RemoteRange,
+  RemoteRead,
+  RemoteStage,
+  RowCursor,
+  TransactionBatch,
+  TransactionBatchReply,
+  TransactionContent,
+  TransactionItem,
+  TransactionReply,
+} from '../wire/osd-connection.js';
+import { transactionChecksum } from '../wire/transaction-checksum.js';
+import type { OsdLimits } from './limits.js';
+import { LocalStage } from './local-stage.js';
+import { OldestRow } from './oldest-row.js';
+import type { OsdLogger } from './osd-logger.js';
+import { refusal, refuseStoreErrors } from './refusal.js';
+import { Reconciler } from './reconcile/reconciler.js';
+import { type RegisteredStage, StageRegistry } from './stage-registry.js';
+
+export interface LocalOsdOptions {
+  readonly store: ObjectStore;
+  /** Names this run of the OSD process. */
+  readonly incarnation: string;
+  readonly softwareVersion: string;
+  readonly processId: number;
+  readonly logger: OsdLogger;
+  /** Unix time in ms. */
+  readonly clock: () => number;
+  readonly limits: OsdLimits;
+  /** Connects to the peer OSDs of a reconciliation; it closes them when it is over. */
+  readonly connect: (url: string) => OsdConnection;
+  /** Our bug, found in the background: stops the process. */
+  readonly onInvariantViolation: (violation: InvariantViolation) => void;
+}
+
+type Failure = 'checksum-mismatch' | 'overloaded' | 'no-space' | 'io-error';
+
+export class LocalOsd implements OsdConnection {
+  readonly url = 'local:';
+  readonly #options: LocalOsdOptions;
+  readonly #store: ObjectStore;
+  readonly #stages: StageRegistry;
+  readonly #reconciler: Reconciler;
+  readonly #oldestRow: OldestRow;
+  #hasFailed = false;
+
+  constructor(options: LocalOsdOptions) {
+    const { store, logger, clock, limits } = options;
+    this.#options = options;
+    this.#store = store;
+    this.#oldestRow = new OldestRow(store, clock);
+    this.#stages = new StageRegistry({ store, logger, clock, ...limits });
+    this.#reconciler = new Reconciler({ self: this, ...options });
+  }
+
+  /** Why this OSD can't do its work, or null when it can. */
+  faultOfReadiness(): string | null {
+    return this.#hasFailed ? 'the disk failed' : null;
+  }
+
+  get stageCount(): number {
+    return this.#stages.count;
+  }
+
+  async identity(): Promise<OsdIdentity> {
+    const oldestRowMs = await refuseStoreErrors(() => this.#oldestRow.writtenMs());
+    const report = this.#store.report();
+    const { incarnation, softwareVersion, processId } = this.#options;
+    return {
+      setId: report.setId,
+      storeId: report.storeId,
+      incarnation,
+      softwareVersion,
+      formatVersion: report.formatVersion,
+      processId,
+      commitSequence: report.commitSequence,
+      fencedEpoch: report.fence.fencedEpoch,
+      activeEpoch: report.fence.activeEpoch,
+      selfDoubt: report.selfDoubt,
+      blank: report.blank,
+      witnesses: report.witnesses,
+      rowCount: report.tagTable.rowCount,
+      rowBytes: report.tagTable.rowBytes,
+      oldestRowMs,
+      objectCount: report.objectCount,
+      tombstoneCount: report.tombstoneCount,
+      blobBytes: report.blobBytes,
+    };
+  }
+
+  async fence(epoch: Epoch): Promise<OsdIdentity> {
+    return this.#move(this.#store.fence(epoch));
+  }
+
+  async activate(epoch: Epoch): Promise<OsdIdentity> {
+    return this.#move(this.#store.activate(epoch));
+  }
+
+  async advance(from: Epoch, to: Epoch): Promise<OsdIdentity> {
+    return this.#move(this.#store.advance(from, to));
+  }
+
+  async #move(moving: Promise<FenceVerdict>): Promise<OsdIdentity> {
+    const verdict = await refuseStoreErrors(() => moving);
+    const { fencedEpoch, activeEpoch } = this.#store.report().fence;
+    this.#reconciler.cancelBelow(fencedEpoch);
+    if (verdict.kind === 'refuse') {
+      throw refusal(verdict.code, `the store is fenced at ${fencedEpoch} and active at ${activeEpoch}`);
+    }
+    return this.identity();
+  }
+
+  /** Writes and clears are handed to the store at once, in order; they share its next commit. */
+  async transact(batch: TransactionBatch): Promise<TransactionBatchReply> {
+    const writing = batch.writes.map((item) => this.#write(item, batch.floor));
+    const { setId, epoch, clears, floor } = batch;
+    const clearing =
+      clears.length === 0
+        ? null
+        : refuseStoreErrors(() => this.#store.clear({ setId, epoch, clears, floor }));
+    // Every reply counts, also when a clear fails: nothing is left to float.
+    const [writes, cleared] = await Promise.all([
+      Promise.all(writing),
+      clearing?.catch((error: unknown) => ({ error })),
+    ]);
+    if (cleared !== undefined && 'error' in cleared) {
+      if (writes.length === 0) throw cleared.error;
+      this.#options.logger.error({ err: cleared.error }, 'clears that came with writes failed');
+      return { storeId: this.#store.report().storeId, writes, clears: null };
+    }
+    return { storeId: this.#store.report().storeId, writes, clears: cleared ?? null };
+  }
+
+  async #write(item: TransactionItem, floor: Tag): Promise<TransactionReply> {
+    const { transaction, content, contentChecksum } = item;
+    if (transactionChecksum(transaction, contentChecksum) !== transaction.checksum) {
+      return refused('checksum-mismatch');
+    }
+    const stageId = content.kind === 'stage' ? content.stageId : null;
+    if (stageId !== null) this.#stages.claim(stageId);
+    let reply: TransactionReply = refused('io-error');
+    try {
+      reply = await this.#store.write({ transaction, content, contentChecksum, floor });
+    } catch (error) {
+      reply = refused(this.#failureOf(error));
+    } finally {
+      if (stageId !== null) await this.#settleStage(stageId, reply);
+    }
+    if (reply.kind === 'refused' && reply.code === 'tag-conflict') {
+      const { tag, objectId } = transaction;
+      this.#options.logger.error({ tag, objectId }, 'F24: the same tag came with different content');
+    }
+    return reply;
+  }
+
+  #failureOf(error: unknown): Failure {
+    if (!(error instanceof StoreError)) throw error;
+    if (error.code === 'overloaded' || error.code === 'no-space') return error.code;
+    this.#hasFailed ||= error.code === 'io-error';
+    this.#options.logger.error({ err: error }, 'the store failed under a write');
+    return 'io-error';
+  }
+
+  async #settleStage(stageId: string, reply: TransactionReply): Promise<void> {
+    if (reply.kind === 'committed' && reply.isDuplicate) await this.#discardQuietly(stageId);
+    else if (reply.kind !== 'refused' || reply.code !== 'unknown-stage')
+      this.#stages.settle(stageId, reply.kind === 'committed');
+  }
+
+  /** A stage that a duplicate brought along: nobody needs it, and losing track of it harms nobody. */
+  async #discardQuietly(stageId: string): Promise<void> {
+    try {
+      await this.#stages.discard(stageId);
+    } catch (error) {
+      this.#options.logger.warn({ err: error, stageId }, 'a stage could not be discarded');
+    }
+  }
+
+  openStage(): RemoteStage {
+    return new LocalStage(this.#stages.open());
+  }
+
+  /** For the server: the stage itself, whose `abort` can be waited for. */
+  openOwnStage(): RegisteredStage {
+    return this.#stages.open();
+  }
+
+  async discardStage(stageId: string): Promise<void> {
+    await this.#stages.discard(stageId);
+  }
+
+  #refuseStaleEpoch(epoch: Epoch): void {
+    const { fencedEpoch } = this.#store.report().fence;
+    if (epoch < fencedEpoch) throw refusal('stale-epoch', `the store is fenced at ${fencedEpoch}`);
+  }
+
+  async head(epoch: Epoch, id: ObjectId): Promise<PresentObject | null> {
+    this.#refuseStaleEpoch(epoch);
+    const state = await refuseStoreErrors(() => this.#store.head(id));
+    return state?.kind === 'present' ? state : null;
+  }
+
+  /** For the server: with `bytes`, which saves small objects a stream. */
+  async openRead(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<StoreRead | null> {
+    this.#refuseStaleEpoch(epoch);
+    return refuseStoreErrors(() => this.#store.read(id, range));
+  }
+
+  async read(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
+    const read = await this.openRead(epoch, id, range);
+    if (read === null) return null;
+    return { state: read.state, extent: read.extent, body: refusingBody(read.body) };
+  }
+
+  async list(epoch: Epoch, request: RemoteListRequest): Promise<RemoteListPage> {
+    this.#refuseStaleEpoch(epoch);
+    const page = await refuseStoreErrors(() => this.#store.list(request));
+    const entries = fittingEntries(page.entries, this.#options.limits.listPageBytesMax);
+    return { entries, truncated: page.truncated || entries.length < page.entries.length };
+  }
+
+  async rows(after: RowCursor | null, limit: number): Promise<readonly TagRow[]> {
+    return refuseStoreErrors(() => this.#store.rows(after, limit));
+  }
+
+  async summaries(after: ObjectId | null, limit: number): Promise<readonly ObjectSummary[]> {
+    return refuseStoreErrors(() => this.#store.summaries(after, limit));
+  }
+
+  async states(ids: readonly ObjectId[]): Promise<readonly (ObjectState | null)[]> {
+    return refuseStoreErrors(() => Promise.all(ids.map((id) => this.#store.head(id))));
+  }
+
+  async push(push: RemotePush): Promise<RemotePushReply> {
+    const { bytes, ...fields } = push;
+    const stageId = await this.#stageOfPush(bytes);
+    if (stageId !== null) this.#stages.claim(stageId);
+    let isUsed = false;
+    try {
+      const reply = await refuseStoreErrors(() => this.#store.push({ ...fields, stageId }));
+      isUsed = reply.kind === 'landed' || reply.code === 'unknown-stage';
+      return reply;
+    } finally {
+      if (stageId !== null && !isUsed) await this.#discardQuietly(stageId);
+    }
+  }
+
+  async #stageOfPush(bytes: TransactionContent): Promise<string | null> {
+    switch (bytes.kind) {
+      case 'none':
+        return null;
+      case 'stage':
+        return bytes.stageId;
+      case 'bytes': {
+        const stage = this.#stages.open();
+        try {
+          await stage.write(bytes.bytes);
+          return (await stage.finish()).stageId;
+        } catch (error) {
+          await stage.abort();
+          throw error;
+        }
+      }
+    }
+  }
+
+  async dropRows(
+    setId: string,
+    epoch: Epoch,
+    rows: readonly RowCursor[],
+    witnesses: readonly Witness[],
+  ): Promise<ClearsReply> {
+    return refuseStoreErrors(() => this.#store.dropRows({ setId, epoch, rows, witnesses }));
+  }
+
+  #refuseUnlessRecoveringAt(epoch: Epoch): void {
+    const { fence } = this.#store.report();
+    this.#refuseStaleEpoch(epoch);
+    if (!isRecoveringAt(fence, epoch)) throw refusal('not-fenced', `no recovery runs at epoch ${epoch}`);
+  }
+
+  async setSelfDoubt(epoch: Epoch, reason: string | null): Promise<void> {
+    this.#refuseUnlessRecoveringAt(epoch);
+    await refuseStoreErrors(() => this.#store.setSelfDoubt(reason));
+  }
+
+  async fullCopyCursor(): Promise<ObjectId | null> {
+    return refuseStoreErrors(() => this.#store.fullCopyCursor());
+  }
+
+  async setFullCopyCursor(epoch: Epoch, cursor: ObjectId | null): Promise<void> {
+    this.#refuseUnlessRecoveringAt(epoch);
+    await refuseStoreErrors(() => this.#store.setFullCopyCursor(cursor));
+  }
+
+  async startReconcile(order: ReconcileOrder): Promise<ReconcileProgress> {
+    const running = this.#reconciler.progressOf(order.epoch);
+    if (running !== null) return running;
+    const { setId, storeId } = this.#store.report();
+    if (order.setId !== setId) throw refusal('wrong-set', 'the order is for another mirror set');
+    this.#refuseUnlessRecoveringAt(order.epoch);
+    const driver = order.participants.find(({ mirror }) => mirror === order.driver);
+    if (driver?.role.kind !== 'trusted' || driver.storeId !== storeId) {
+      throw refusal('not-driver', 'the driver of a reconciliation is this very store, and trusted');
+    }
+    return this.#reconciler.start(order);
+  }
+
+  async reconcileProgress(epoch: Epoch): Promise<ReconcileProgress> {
+    const progress = this.#reconciler.progressOf(epoch);
+    if (progress === null) throw refusal('unknown-reconciliation', `none at epoch ${epoch}`);
+    return progress;
+  }
+
+  /** Stops what runs in the background. The store is its owner's to close. */
+  async close(): Promise<void> {
+    await this.#reconciler.close();
+    await this.#stages.close();
+  }
+}
+
+function refused(code: Failure): TransactionReply {
+  return { kind: 'refused', code, lastTag: null };
+}
+
+/** As many entries as fit into a page, at least one. */
+function fittingEntries(entries: readonly StoreListEntry[], bytesMax: number): readonly StoreListEntry[] {
+  let bytes = 0;
+  for (const [index, entry] of entries.entries()) {
+    if (entry.kind === 'object') bytes += entry.state.attributes.length;
+    if (bytes > bytesMax && index > 0) return entries.slice(0, index);
+  }
+  return entries;
+}
+
+/** The same pieces; what fails in the store fails as a refusal. */
+function refusingBody(body: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  return {
+    [Symbol.asyncIterator]() {
+      const pieces = body[Symbol.asyncIterator]();
+      return {
+        next: () => refuseStoreErrors(() => pieces.next()),
+        return: async () => {
+          await pieces.return?.();
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
+}

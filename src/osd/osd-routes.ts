@@ -1,0 +1,122 @@
+/** Routes with small JSON requests and answers: identity, fence, listings, tag table, reconciliation. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { toEpoch, type Epoch } from '../protocol/tag.js';
+import { HEADER_EPOCH, JSON_REQUEST_BYTES_MAX, MEDIA_JSON, OSD_PATHS } from '../wire/contract.js';
+import { MalformedMessage, malformedOnRangeError } from '../wire/malformed-message.js';
+import {
+  advanceRequest,
+  cursorRequest,
+  epochRequest,
+  reconcileRequest,
+  rowDropRequest,
+  selfDoubtRequest,
+  statesRequest,
+} from '../wire/messages.js';
+import { asObjectId, asRecord, asText, type JsonRecord } from '../wire/record-reader.js';
+import { countOfText, listRequestOf, rowsRequestOf, summariesRequestOf } from '../wire/request-paths.js';
+import type { LocalOsd } from './local-osd.js';
+import { refusal } from './refusal.js';
+
+/** A path of the contract as fastify writes it. */
+export function routeOf(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1');
+}
+
+export function bodyOf(request: FastifyRequest): Buffer {
+  if (!Buffer.isBuffer(request.body)) throw new MalformedMessage('a body is missing');
+  return request.body;
+}
+
+export function queryOf(request: FastifyRequest): JsonRecord {
+  return asRecord(request.query, 'query');
+}
+
+function parameterOf(request: FastifyRequest, name: string): string {
+  return asText(asRecord(request.params, 'path')[name], name);
+}
+
+function epochOfText(text: unknown, name: string): Epoch {
+  const count = countOfText(text, name);
+  return malformedOnRangeError(() => toEpoch(count));
+}
+
+/** The epoch that a read states. */
+export function epochOf(request: FastifyRequest): Epoch {
+  return epochOfText(request.headers[HEADER_EPOCH], HEADER_EPOCH);
+}
+
+export function sendJson(reply: FastifyReply, value: object): FastifyReply {
+  return reply.type(MEDIA_JSON).send(Buffer.from(JSON.stringify(value)));
+}
+
+const DONE = {};
+
+export function addFenceRoutes(app: FastifyInstance, osd: LocalOsd): void {
+  app.get(OSD_PATHS.identity, async (_request, reply) => sendJson(reply, await osd.identity()));
+  app.post(OSD_PATHS.fence, async (request, reply) => {
+    const { epoch } = epochRequest.decodeBytes(bodyOf(request));
+    return sendJson(reply, await osd.fence(epoch));
+  });
+  app.post(OSD_PATHS.activation, async (request, reply) => {
+    const { epoch } = epochRequest.decodeBytes(bodyOf(request));
+    return sendJson(reply, await osd.activate(epoch));
+  });
+  app.post(OSD_PATHS.advance, async (request, reply) => {
+    const { from, to } = advanceRequest.decodeBytes(bodyOf(request));
+    return sendJson(reply, await osd.advance(from, to));
+  });
+}
+
+export function addListingRoutes(app: FastifyInstance, osd: LocalOsd): void {
+  app.get(OSD_PATHS.objectState, async (request, reply) => {
+    const state = await osd.head(epochOf(request), asObjectId(queryOf(request)['id'], 'id'));
+    if (state === null) throw refusal('no-such-object', 'there is no such object');
+    return sendJson(reply, { state });
+  });
+  app.get(OSD_PATHS.objects, async (request, reply) =>
+    sendJson(reply, await osd.list(epochOf(request), listRequestOf(queryOf(request)))),
+  );
+  app.get(OSD_PATHS.tagTable, async (request, reply) => {
+    const { after, limit } = rowsRequestOf(queryOf(request));
+    return sendJson(reply, { rows: await osd.rows(after, limit) });
+  });
+  app.get(OSD_PATHS.summaries, async (request, reply) => {
+    const { after, limit } = summariesRequestOf(queryOf(request));
+    return sendJson(reply, { summaries: await osd.summaries(after, limit) });
+  });
+  app.post(OSD_PATHS.states, { bodyLimit: JSON_REQUEST_BYTES_MAX }, async (request, reply) => {
+    const { ids } = statesRequest.decodeBytes(bodyOf(request));
+    return sendJson(reply, { states: await osd.states(ids) });
+  });
+}
+
+export function addRepairRoutes(app: FastifyInstance, osd: LocalOsd): void {
+  app.post(OSD_PATHS.rowDrops, { bodyLimit: JSON_REQUEST_BYTES_MAX }, async (request, reply) => {
+    const { setId, epoch, rows, witnesses } = rowDropRequest.decodeBytes(bodyOf(request));
+    return sendJson(reply, await osd.dropRows(setId, epoch, rows, witnesses));
+  });
+  app.put(OSD_PATHS.selfDoubt, async (request, reply) => {
+    const { epoch, reason } = selfDoubtRequest.decodeBytes(bodyOf(request));
+    await osd.setSelfDoubt(epoch, reason);
+    return sendJson(reply, DONE);
+  });
+  app.get(OSD_PATHS.fullCopyCursor, async (_request, reply) =>
+    sendJson(reply, { cursor: await osd.fullCopyCursor() }),
+  );
+  app.put(OSD_PATHS.fullCopyCursor, async (request, reply) => {
+    const { epoch, cursor } = cursorRequest.decodeBytes(bodyOf(request));
+    await osd.setFullCopyCursor(epoch, cursor);
+    return sendJson(reply, DONE);
+  });
+  app.post(OSD_PATHS.reconciliations, async (request, reply) =>
+    sendJson(reply, await osd.startReconcile(reconcileRequest.decodeBytes(bodyOf(request)))),
+  );
+  app.get(routeOf(OSD_PATHS.reconciliation), async (request, reply) => {
+    const epoch = epochOfText(parameterOf(request, 'epoch'), 'epoch');
+    return sendJson(reply, await osd.reconcileProgress(epoch));
+  });
+  app.delete(routeOf(OSD_PATHS.stage), async (request, reply) => {
+    await osd.discardStage(parameterOf(request, 'stageId'));
+    return sendJson(reply, DONE);
+  });
+}

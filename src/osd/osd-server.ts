@@ -1,0 +1,133 @@
+/**
+ * The OSD service: fastify routes around a `LocalOsd`. Nothing listens yet when it is made.
+ *
+ * What it guarantees:
+ * - Every request but those for the health of the process needs the set's secret; it is asked for before a body is read.
+ * - Every error leaves as JSON { code, message } with a code of `wire/error-codes.ts`.
+ * - Every body, header, connection and idle time has a limit of `limits.ts` or `wire/contract.ts`.
+ * - `close()` lets requests in flight finish, refuses new ones as `closing`, cancels a reconciliation. The store stays open:
+ *   it is its owner's to close.
+ */
+import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import type { InvariantViolation } from '../protocol/invariant.js';
+import type { ObjectStore } from '../store/object-store.js';
+import {
+  MEDIA_BYTES,
+  MEDIA_FRAME,
+  MEDIA_JSON,
+  OSD_PATHS,
+  OSD_PATHS_WITHOUT_SECRET,
+  SERVER_KEEP_ALIVE_MS,
+} from '../wire/contract.js';
+import type { OsdConnection } from '../wire/osd-connection.js';
+import { makeAuthenticator } from './authentication.js';
+import { addReadRoute, addWriteRoutes } from './content-routes.js';
+import { ErrorResponder, respondToClientError } from './error-responses.js';
+import { DEFAULT_OSD_LIMITS, type OsdLimits } from './limits.js';
+import { LocalOsd } from './local-osd.js';
+import { addFenceRoutes, addListingRoutes, addRepairRoutes, sendJson } from './osd-routes.js';
+import { refusal } from './refusal.js';
+
+export interface OsdServerOptions {
+  readonly store: ObjectStore;
+  /** Shared by all of the mirror set: 16 to 256 characters of visible ASCII. */
+  readonly secret: string;
+  /** Names this run of the OSD process: random, new at every start. */
+  readonly incarnation: string;
+  readonly softwareVersion: string;
+  readonly logger: FastifyBaseLogger;
+  /** Unix time in ms. */
+  readonly clock: () => number;
+  readonly limits?: Partial<OsdLimits>;
+  /** Connects to a peer OSD of a reconciliation. */
+  readonly connect: (url: string) => OsdConnection;
+  /** Our bug: stops the process. Called after the log has it. */
+  readonly onInvariantViolation: (violation: InvariantViolation) => void;
+}
+
+/** Requests that carry neither a frame nor a page. */
+const SMALL_REQUEST_BYTES_MAX = 64 * 1024;
+const STAGE_ID_LENGTH_MAX = 1024;
+
+/** Throws RangeError for a secret that is too short or no visible ASCII. */
+export function createOsdServer(options: OsdServerOptions): FastifyInstance {
+  const limits: OsdLimits = { ...DEFAULT_OSD_LIMITS, ...options.limits };
+  const { store, incarnation, softwareVersion, logger, clock, connect } = options;
+  const responder = new ErrorResponder(options);
+  const app = makeApp(logger, limits, responder);
+  const osd = new LocalOsd({
+    ...{ store, incarnation, softwareVersion, logger, clock, connect, limits },
+    processId: process.pid,
+    onInvariantViolation: (violation) => void responder.refusalOf(violation),
+  });
+  let isDraining = false;
+
+  guard(app, options.secret, () => isDraining);
+  app.setErrorHandler((error, _request, reply) => responder.respond(error, reply));
+  app.setNotFoundHandler((_request, reply) =>
+    responder.respond(refusal('no-such-route', 'there is no such route'), reply),
+  );
+  app.get(OSD_PATHS.live, (_request, reply) => sendJson(reply, { status: 'live' }));
+  app.get(OSD_PATHS.ready, (_request, reply) => {
+    const fault = isDraining ? 'it is closing' : osd.faultOfReadiness();
+    if (fault === null) return sendJson(reply, { status: 'ready' });
+    return sendJson(reply.code(503), { status: 'not-ready', reason: fault });
+  });
+  addFenceRoutes(app, osd);
+  addListingRoutes(app, osd);
+  addRepairRoutes(app, osd);
+  addWriteRoutes(app, osd);
+  addReadRoute(app, osd, { responder, isDraining: () => isDraining });
+
+  app.addHook('preClose', async () => {
+    isDraining = true;
+  });
+  app.addHook('onClose', () => osd.close());
+  return app;
+}
+
+function makeApp(logger: FastifyBaseLogger, limits: OsdLimits, responder: ErrorResponder): FastifyInstance {
+  const app = fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    bodyLimit: SMALL_REQUEST_BYTES_MAX,
+    connectionTimeout: limits.connectionIdleMs,
+    keepAliveTimeout: SERVER_KEEP_ALIVE_MS,
+    routerOptions: { maxParamLength: STAGE_ID_LENGTH_MAX },
+    http: { maxHeaderSize: limits.requestHeaderBytesMax, headersTimeout: limits.requestHeadersMs },
+    clientErrorHandler: respondToClientError,
+    frameworkErrors: (error, _request, reply) => {
+      void responder.respond(error, reply);
+    },
+  });
+  app.server.maxConnections = limits.connectionsMax;
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser([MEDIA_JSON, MEDIA_FRAME], { parseAs: 'buffer' }, (_request, body, done) => {
+    done(null, body);
+  });
+  app.addContentTypeParser(MEDIA_BYTES, (_request, payload, done) => {
+    done(null, payload);
+  });
+  return app;
+}
+
+/** Lets in who has the secret, and nobody while the server drains. */
+function guard(app: FastifyInstance, secret: string, isDraining: () => boolean): void {
+  const isAuthentic = makeAuthenticator(secret);
+  app.addHook('onRequest', (request, reply, done) => {
+    if (isDraining()) void reply.header('connection', 'close');
+    const { url } = request.routeOptions;
+    if (url !== undefined && OSD_PATHS_WITHOUT_SECRET.includes(url)) done();
+    else if (!isAuthentic(request.headers.authorization)) {
+      done(refusal('unauthorized', "the mirror set's secret is needed"));
+    } else if (isDraining()) done(refusal('closing', 'the OSD is closing'));
+    else done();
+  });
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (isDraining()) void reply.header('connection', 'close');
+    done();
+  });
+}

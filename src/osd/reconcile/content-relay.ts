@@ -1,0 +1,113 @@
+/**
+ * Content of one object on its way from a source to a target, through the driver.
+ *
+ * The source's store checks every chunk before it is sent; the checksum of what came is told to the target, which checks it
+ * again before it lands (F30). Small content is gathered in one buffer, large content streams into a stage of the target
+ * with its backpressure and is never held whole.
+ */
+import { type Extent, extentBytes } from '../../protocol/extent.js';
+import type { ObjectId } from '../../protocol/object-id.js';
+import type { Epoch, Tag } from '../../protocol/tag.js';
+import { ContentChecksum } from '../../wire/content-checksum.js';
+import {
+  INLINE_CONTENT_BYTES_MAX,
+  type OsdConnection,
+  OsdRefusal,
+  type RemoteStage,
+  type TransactionContent,
+} from '../../wire/osd-connection.js';
+import { ReconcileFailure, describePlace } from './reconcile-failure.js';
+import type { ReconcilePeer } from './reconcile-peer.js';
+
+/** This source can't give these bytes: they are damaged there, or it has another state of the object. */
+export class SourceUnfit extends Error {
+  readonly code = 'source-unfit';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'SourceUnfit';
+  }
+}
+
+export interface ContentOrder {
+  readonly epoch: Epoch;
+  readonly objectId: ObjectId;
+  /** The state that the source must have. */
+  readonly lastTag: Tag;
+  /** Within the object's size. */
+  readonly extents: readonly Extent[];
+}
+
+export interface RelayedContent {
+  readonly bytes: TransactionContent;
+  readonly contentChecksum: number;
+}
+
+/** Brings content within reach of a push to `target`. Throws SourceUnfit. */
+export async function relayContent(
+  order: ContentOrder,
+  source: ReconcilePeer,
+  target: OsdConnection,
+): Promise<RelayedContent> {
+  const lengthBytes = extentBytes(order.extents);
+  if (lengthBytes === 0) return { bytes: { kind: 'none' }, contentChecksum: 0 };
+  const checksum = new ContentChecksum();
+  if (lengthBytes <= INLINE_CONTENT_BYTES_MAX) {
+    const pieces: Buffer[] = [];
+    for await (const piece of sourcePieces(order, source)) {
+      checksum.update(piece);
+      pieces.push(piece);
+    }
+    return { bytes: { kind: 'bytes', bytes: Buffer.concat(pieces) }, contentChecksum: checksum.value };
+  }
+  const stage = target.openStage();
+  try {
+    for await (const piece of sourcePieces(order, source)) {
+      checksum.update(piece);
+      await stage.write(piece);
+    }
+    return await finishStage(stage, lengthBytes, checksum.value);
+  } catch (error) {
+    stage.abort();
+    throw error;
+  }
+}
+
+async function finishStage(
+  stage: RemoteStage,
+  lengthBytes: number,
+  checksum: number,
+): Promise<RelayedContent> {
+  const staged = await stage.finish();
+  if (staged.lengthBytes !== lengthBytes || staged.contentChecksum !== checksum) {
+    throw new ReconcileFailure('refused', 'staged content differs from what was sent');
+  }
+  return { bytes: { kind: 'stage', stageId: staged.stageId }, contentChecksum: checksum };
+}
+
+/** All extents' bytes in order, exactly as many as the extents say. */
+async function* sourcePieces(order: ContentOrder, source: ReconcilePeer): AsyncGenerator<Buffer> {
+  const place = describePlace(order.objectId, source.mirror);
+  for (const extent of order.extents) {
+    const range = {
+      kind: 'between',
+      first: extent.offset,
+      last: extent.offset + extent.length - 1,
+    } as const;
+    let remainingBytes = extent.length;
+    try {
+      const read = await source.osd.read(order.epoch, order.objectId, range);
+      if (read?.state.lastTag !== order.lastTag) throw new SourceUnfit(`${place} has another last tag`);
+      for await (const piece of read.body) {
+        remainingBytes -= piece.length;
+        yield piece;
+      }
+    } catch (error) {
+      if (error instanceof OsdRefusal && error.code === 'damaged') {
+        throw new SourceUnfit(`${place} is damaged`, { cause: error });
+      }
+      throw error;
+    }
+    if (remainingBytes !== 0) throw new SourceUnfit(`${place} is shorter than its size`);
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * One object from a source to a target: content and state in one push, by compare-and-set on the target's last tag.
+ *
+ * Under the fence nothing changes, so a push that is refused is tried once more in another way at the most:
+ * - `no-base`: the target has nothing that the extents could land in; then everything is sent.
+ * - `changed`: the target is not what it was when it was asked; then it is asked again, and everything is sent.
+ */
+import { clipExtents, type Extent, extentBytes } from '../../protocol/extent.js';
+import { unreachable } from '../../protocol/invariant.js';
+import type { ObjectId } from '../../protocol/object-id.js';
+import type { Tag } from '../../protocol/tag.js';
+import type { ObjectState, TagRow } from '../../protocol/write.js';
+import {
+  INLINE_CONTENT_BYTES_MAX,
+  type RemotePush,
+  type RemotePushReply,
+} from '../../wire/osd-connection.js';
+import type { Slots } from './bounded-work.js';
+import { relayContent, SourceUnfit } from './content-relay.js';
+import type { ProgressTracker } from './progress-tracker.js';
+import { describePlace, ReconcileFailure } from './reconcile-failure.js';
+import type { ReconcilePeer, ReconcileScope } from './reconcile-peer.js';
+
+export type PushContent = RemotePush['content'];
+
+export interface ObjectPush {
+  readonly objectId: ObjectId;
+  /** Trusted mirrors that have this state; the first is read, the others when its bytes are damaged (F30). */
+  readonly sources: readonly ReconcilePeer[];
+  readonly state: ObjectState | null;
+  readonly content: PushContent;
+  /** The source's rows; they take the place of the target's (F37). */
+  readonly rows: readonly TagRow[];
+  readonly target: ReconcilePeer;
+  readonly targetLastTag: Tag | null;
+}
+
+export interface PushContext {
+  readonly scope: ReconcileScope;
+  readonly progress: ProgressTracker;
+  /** Held while large content streams. */
+  readonly largeSlots: Slots;
+}
+
+function sizeOf(state: ObjectState | null): number {
+  return state?.kind === 'present' ? state.sizeBytes : 0;
+}
+
+/** What one target lacks: the union of unmatched ranges, or all of the source's content. */
+export function unmatchedBytes(content: PushContent, state: ObjectState | null): number {
+  return content.kind === 'whole' ? sizeOf(state) : extentBytes(content.extents);
+}
+
+/** Lands one object, counted as to do, on one target. Throws ReconcileFailure. */
+export async function pushObject(context: PushContext, push: ObjectPush): Promise<void> {
+  const { progress } = context;
+  const reply = await pushFromAnySource(context, push);
+  if (reply.kind === 'landed') return;
+  const again = await planAgain(push, reply.code);
+  if (again === null) return;
+  const planned = unmatchedBytes(push.content, push.state);
+  progress.plannedAgain(unmatchedBytes(again.content, again.state) - planned);
+  const second = await pushFromAnySource(context, again);
+  if (second.kind === 'landed') return;
+  throw failureOf(again, second.code);
+}
+
+/** The push in another way, or null when the target has the state already. Throws when there is no other way. */
+async function planAgain(
+  push: ObjectPush,
+  code: Extract<RemotePushReply, { kind: 'refused' }>['code'],
+): Promise<ObjectPush | null> {
+  switch (code) {
+    case 'no-base':
+      if (push.content.kind === 'whole') throw failureOf(push, code);
+      return { ...push, content: { kind: 'whole' } };
+    case 'changed': {
+      const [state] = await push.target.osd.states([push.objectId]);
+      const targetLastTag = state?.lastTag ?? null;
+      if (targetLastTag !== null && targetLastTag === push.state?.lastTag) return null;
+      return { ...push, targetLastTag, content: { kind: 'whole' } };
+    }
+    case 'stale-epoch':
+    case 'not-fenced':
+    case 'would-go-back':
+    case 'unknown-stage':
+    case 'checksum-mismatch':
+    case 'no-space':
+    case 'io-error':
+      throw failureOf(push, code);
+    default:
+      return unreachable(code);
+  }
+}
+
+function failureOf(push: ObjectPush, code: string): ReconcileFailure {
+  const place = describePlace(push.objectId, push.target.mirror);
+  if (code === 'stale-epoch')
+    return new ReconcileFailure('cancelled', `${push.target.mirror} is fenced higher`);
+  if (code === 'changed') return new ReconcileFailure('changed', `${place} changed under the fence`);
+  return new ReconcileFailure('refused', `a push of ${place} was refused: ${code}`);
+}
+
+async function pushFromAnySource(context: PushContext, push: ObjectPush): Promise<RemotePushReply> {
+  const unfit: string[] = [];
+  for (const source of push.sources) {
+    context.scope.checkCancelled();
+    try {
+      return await pushFrom(context, push, source);
+    } catch (error) {
+      if (!(error instanceof SourceUnfit)) throw error;
+      unfit.push(error.message);
+    }
+  }
+  throw new ReconcileFailure('damaged', `no intact source is left: ${unfit.join('; ')}`);
+}
+
+async function pushFrom(
+  { scope, progress, largeSlots }: PushContext,
+  push: ObjectPush,
+  source: ReconcilePeer,
+): Promise<RemotePushReply> {
+  const { objectId, state, target } = push;
+  const content = clipContent(push.content, sizeOf(state));
+  const extents: readonly Extent[] =
+    content.kind === 'whole' ? [{ offset: 0, length: sizeOf(state) }] : content.extents;
+  const lengthBytes = extentBytes(extents);
+  const order = { epoch: scope.epoch, objectId, extents };
+  const send = async (): Promise<RemotePushReply> => {
+    const relayed =
+      state === null || lengthBytes === 0
+        ? ({ bytes: { kind: 'none' }, contentChecksum: 0 } as const)
+        : await relayContent({ ...order, lastTag: state.lastTag }, source, target.osd);
+    scope.checkCancelled();
+    return target.osd.push({
+      epoch: scope.epoch,
+      objectId,
+      expectedLastTag: push.targetLastTag,
+      lastTag: state?.lastTag ?? null,
+      state,
+      content,
+      ...relayed,
+      rows: push.rows,
+    });
+  };
+  const reply = await (lengthBytes > INLINE_CONTENT_BYTES_MAX ? largeSlots.hold(send) : send());
+  if (reply.kind === 'landed') {
+    progress.landed(lengthBytes, content.kind === 'whole' ? 1 : content.extents.length);
+  }
+  return reply;
+}
+
+/** Extents as far as the source's content goes. */
+function clipContent(content: PushContent, sizeBytes: number): PushContent {
+  if (content.kind === 'whole') return content;
+  return { kind: 'extents', extents: clipExtents(content.extents, sizeBytes) };
+}

@@ -1,0 +1,121 @@
+/**
+ * One reconciliation from its order to its end, as its driver runs it (DESIGN.md section 5.4 to 5.6).
+ *
+ *   verify participants -> by rows, among all that need no full copy -> a full copy for each that does -> drop rows
+ *
+ * Every step may be interrupted anywhere: what landed stays, what did not has its rows still, and the next attempt begins
+ * from the tables as they are.
+ */
+import type { OsdConnection, ReconcileOrder, ReconcileProgress } from '../../wire/osd-connection.js';
+import type { OsdLimits } from '../limits.js';
+import { Slots } from './bounded-work.js';
+import { copyEverything } from './full-copy.js';
+import type { PushContext } from './object-push.js';
+import { ProgressTracker } from './progress-tracker.js';
+import { ReconcileFailure } from './reconcile-failure.js';
+import { type ReconcilePeer, type ReconcileScope, verifyPeer } from './reconcile-peer.js';
+import { RowDropper } from './row-dropper.js';
+import { repairByRows } from './row-repair.js';
+
+export interface ReconcileRunOptions {
+  readonly order: ReconcileOrder;
+  /** The driver's own store. */
+  readonly self: OsdConnection;
+  readonly connect: (url: string) => OsdConnection;
+  readonly limits: OsdLimits;
+}
+
+export class ReconcileRun {
+  readonly #options: ReconcileRunOptions;
+  readonly #progress: ProgressTracker;
+  readonly #scope: ReconcileScope;
+  #cancelReason: string | null = null;
+
+  constructor(options: ReconcileRunOptions) {
+    const { setId, epoch, complete } = options.order;
+    this.#options = options;
+    this.#progress = new ProgressTracker(epoch);
+    this.#scope = {
+      setId,
+      epoch,
+      isComplete: complete,
+      checkCancelled: () => {
+        if (this.#cancelReason !== null) throw new ReconcileFailure('cancelled', this.#cancelReason);
+      },
+    };
+  }
+
+  get progress(): ReconcileProgress {
+    return this.#progress.snapshot();
+  }
+
+  cancel(reason: string): void {
+    this.#cancelReason ??= reason;
+  }
+
+  /** Rejects with whatever ended it early; the progress says so then. */
+  async run(): Promise<void> {
+    const peers = this.#connectPeers();
+    try {
+      await this.#reconcile(peers);
+      this.#progress.enter('done');
+    } catch (error) {
+      this.#progress.fail(error instanceof Error ? error.message : String(error));
+      throw error;
+    } finally {
+      await Promise.all(peers.filter(({ osd }) => osd !== this.#options.self).map(({ osd }) => osd.close()));
+    }
+  }
+
+  #connectPeers(): ReconcilePeer[] {
+    const { order, self, connect } = this.#options;
+    // The driver first: of several sources that are equal, its own store needs no network.
+    const others = order.participants.filter(({ mirror }) => mirror !== order.driver);
+    const driver = order.participants.filter(({ mirror }) => mirror === order.driver);
+    return [...driver, ...others].map(({ mirror, url, storeId, role }) => ({
+      mirror,
+      storeId,
+      isTrusted: role.kind === 'trusted',
+      needsFullCopy: role.kind === 'stale' && role.need.kind === 'full-copy',
+      osd: mirror === order.driver ? self : connect(url),
+    }));
+  }
+
+  async #reconcile(peers: readonly ReconcilePeer[]): Promise<void> {
+    const { limits, order } = this.#options;
+    this.#scope.checkCancelled();
+    await Promise.all(peers.map((peer) => verifyPeer(this.#scope, peer)));
+    const context: PushContext = {
+      scope: this.#scope,
+      progress: this.#progress,
+      largeSlots: new Slots(limits.reconcileLargeInFlight),
+    };
+    const targets = peers.filter(({ needsFullCopy }) => needsFullCopy);
+    const byRows = peers.filter(({ needsFullCopy }) => !needsFullCopy);
+    const dropper = order.complete ? new RowDropper(this.#scope, this.#progress, peers) : null;
+    if (byRows.length > 1) {
+      await repairByRows({ context, peers: byRows, dropper: targets.length === 0 ? dropper : null, limits });
+    }
+    if (targets.length > 0) await this.#copyTo(context, targets, byRows);
+    this.#progress.scanned();
+    if (dropper !== null && (targets.length > 0 || byRows.length === 1)) {
+      this.#progress.enter('clearing');
+      await dropper.dropEverything();
+    }
+  }
+
+  async #copyTo(
+    context: PushContext,
+    targets: readonly ReconcilePeer[],
+    byRows: readonly ReconcilePeer[],
+  ): Promise<void> {
+    const { order, limits } = this.#options;
+    this.#progress.enter('full-copy');
+    const trusted = byRows.filter(({ isTrusted }) => isTrusted);
+    const source = trusted.find(({ mirror }) => mirror === order.driver);
+    if (source === undefined)
+      throw new ReconcileFailure('peer-mismatch', 'the driver is no trusted participant');
+    const otherSources = trusted.filter((peer) => peer !== source);
+    for (const target of targets) await copyEverything({ context, source, otherSources, target, limits });
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Drops rows that every configured mirror has matched or got (DESIGN.md section 5.6).
+ *
+ * Never constructed unless all configured mirrors take part. Each drop carries the other participants' commit sequences,
+ * asked for after their pushes have landed, as witnesses (F17).
+ */
+import type { ObjectId } from '../../protocol/object-id.js';
+import { makeTag, toEpoch, toGeneratorId } from '../../protocol/tag.js';
+import type { Witness } from '../../protocol/token.js';
+import { ROWS_PAGE_MAX, type RowCursor } from '../../wire/osd-connection.js';
+import type { ProgressTracker } from './progress-tracker.js';
+import { ReconcileFailure } from './reconcile-failure.js';
+import type { ReconcilePeer, ReconcileScope } from './reconcile-peer.js';
+import type { ObjectRows } from './row-merge.js';
+
+/** Before every tag that was ever issued. */
+const TAG_BEFORE_ALL = makeTag({ epoch: toEpoch(0), counter: 0, generator: toGeneratorId(0) });
+
+export class RowDropper {
+  readonly #scope: ReconcileScope;
+  readonly #progress: ProgressTracker;
+  readonly #peers: readonly ReconcilePeer[];
+
+  constructor(scope: ReconcileScope, progress: ProgressTracker, peers: readonly ReconcilePeer[]) {
+    this.#scope = scope;
+    this.#progress = progress;
+    this.#peers = peers;
+  }
+
+  /** Drops exactly the rows of these objects, wherever they are. Precondition: all of the objects are equal everywhere. */
+  async dropPage(page: readonly ObjectRows[]): Promise<void> {
+    const witnesses = await this.#witnesses();
+    const cursors = page.flatMap((object) => cursorsOf(object));
+    const hotObjects = page.filter(({ isOverLimit }) => isOverLimit).map(({ objectId }) => objectId);
+    await Promise.all(
+      this.#peers.map(async (peer) => {
+        const others = witnesses.filter(({ storeId }) => storeId !== peer.storeId);
+        await this.#dropFrom(peer, cursors, others);
+        for (const objectId of hotObjects) await this.#dropAllOf(peer, objectId, others);
+      }),
+    );
+  }
+
+  /** Drops every row of every participant. Precondition: all participants are equal. */
+  async dropEverything(): Promise<void> {
+    const witnesses = await this.#witnesses();
+    for (const peer of this.#peers) {
+      const others = witnesses.filter(({ storeId }) => storeId !== peer.storeId);
+      let after: RowCursor | null = null;
+      for (;;) {
+        this.#scope.checkCancelled();
+        const rows: readonly RowCursor[] = await peer.osd.rows(after, ROWS_PAGE_MAX);
+        if (rows.length === 0) break;
+        await this.#dropFrom(peer, rows.map(toCursor), others);
+        after = rows.at(-1) ?? null;
+      }
+    }
+  }
+
+  async #witnesses(): Promise<Witness[]> {
+    const identities = await Promise.all(this.#peers.map(({ osd }) => osd.identity()));
+    return identities.map(({ storeId, commitSequence }) => ({ storeId, commitSequence }));
+  }
+
+  async #dropAllOf(peer: ReconcilePeer, objectId: ObjectId, witnesses: readonly Witness[]): Promise<void> {
+    let after: RowCursor = { objectId, tag: TAG_BEFORE_ALL };
+    for (;;) {
+      this.#scope.checkCancelled();
+      const rows = await peer.osd.rows(after, ROWS_PAGE_MAX);
+      const own = rows.filter((row) => row.objectId === objectId);
+      const last = own.at(-1);
+      if (last === undefined) return;
+      await this.#dropFrom(peer, own.map(toCursor), witnesses);
+      after = last;
+    }
+  }
+
+  async #dropFrom(
+    peer: ReconcilePeer,
+    cursors: readonly RowCursor[],
+    witnesses: readonly Witness[],
+  ): Promise<void> {
+    const { setId, epoch } = this.#scope;
+    for (let start = 0; start < cursors.length; start += ROWS_PAGE_MAX) {
+      this.#scope.checkCancelled();
+      const some = cursors.slice(start, start + ROWS_PAGE_MAX);
+      const reply = await peer.osd.dropRows(setId, epoch, some, witnesses);
+      if (reply.kind === 'refused') {
+        throw new ReconcileFailure('refused', `${peer.mirror} keeps its rows: ${reply.code}`);
+      }
+      this.#progress.rowsDropped(reply.rowCount);
+    }
+  }
+}
+
+function toCursor({ objectId, tag }: RowCursor): RowCursor {
+  return { objectId, tag };
+}
+
+/** One cursor for each tag that any mirror has a row of. */
+function cursorsOf(object: ObjectRows): RowCursor[] {
+  const { objectId } = object;
+  const tags = new Set([...object.rows.values()].flat().map(({ tag }) => tag));
+  return [...tags].map((tag) => ({ objectId, tag }));
+}

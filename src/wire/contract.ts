@@ -1,0 +1,68 @@
+/**
+ * The OSD's HTTP contract, spelled once: paths, headers, media types, limits. `openapi/osd.yaml` says the same in words,
+ * and a test compares the two.
+ */
+
+export const OSD_PATHS = {
+  live: '/health/live',
+  ready: '/health/ready',
+  identity: '/v1/identity',
+  fence: '/v1/fence',
+  activation: '/v1/activation',
+  advance: '/v1/advance',
+  transactions: '/v1/transactions',
+  stages: '/v1/stages',
+  stage: '/v1/stages/{stageId}',
+  object: '/v1/object',
+  objectState: '/v1/object/state',
+  objects: '/v1/objects',
+  tagTable: '/v1/tag-table',
+  summaries: '/v1/summaries',
+  states: '/v1/states',
+  pushes: '/v1/pushes',
+  rowDrops: '/v1/row-drops',
+  selfDoubt: '/v1/self-doubt',
+  fullCopyCursor: '/v1/full-copy-cursor',
+  reconciliations: '/v1/reconciliations',
+  reconciliation: '/v1/reconciliations/{epoch}',
+} as const;
+
+/** Everything but the health of the process needs the set's secret. */
+export const OSD_PATHS_WITHOUT_SECRET: readonly string[] = [OSD_PATHS.live, OSD_PATHS.ready];
+
+export const HEADER_AUTHORIZATION = 'authorization';
+/** The scheme of RFC 6750; the credential is the mirror set's shared secret. */
+export const AUTHORIZATION_PREFIX = 'Bearer ';
+/** The epoch of a read: an OSD that was fenced higher refuses it. */
+export const HEADER_EPOCH = 'tally-epoch';
+/** Trailer of a streamed read that ended early: the error code. */
+export const TRAILER_ERROR = 'tally-error';
+
+export const MEDIA_JSON = 'application/json';
+/** u32 length, JSON header, bytes; see `frame.ts`. */
+export const MEDIA_FRAME = 'application/vnd.tally.frame';
+export const MEDIA_BYTES = 'application/octet-stream';
+
+/** A secret travels in a header: visible ASCII, and long enough not to be guessed. */
+const SECRET_PATTERN = /^[\x21-\x7e]{16,256}$/;
+
+/** The value of the authorization header. Throws RangeError for a secret that is too short or no visible ASCII. */
+export function authorizationOf(secret: string): string {
+  if (!SECRET_PATTERN.test(secret)) {
+    throw new RangeError('a shared secret has 16 to 256 characters of visible ASCII');
+  }
+  return AUTHORIZATION_PREFIX + secret;
+}
+
+/** The JSON header of a frame. The largest is a batch of BATCH_WRITES_MAX writes with attributes of full length. */
+export const FRAME_HEADER_BYTES_MAX = 32 * 1024 * 1024;
+/** A request with a JSON body. The largest is a drop of ROWS_PAGE_MAX rows with keys of full length. */
+export const JSON_REQUEST_BYTES_MAX = 16 * 1024 * 1024;
+/** Any answer that is not a streamed read. The largest are states and listings with long attributes. */
+export const ANSWER_BYTES_MAX = 128 * 1024 * 1024;
+/** Rows of one object that a push brings along. */
+export const PUSH_ROWS_MAX = 4096;
+export const PUSH_EXTENTS_MAX = 4096;
+/** Idle connections: the client lets go first, so that no request races with a close by the server. */
+export const CLIENT_KEEP_ALIVE_MS = 30_000;
+export const SERVER_KEEP_ALIVE_MS = 75_000;

@@ -1,0 +1,323 @@
+/**
+ * An OSD over HTTP/1.1: `OsdConnection` on two undici pools. Small requests have connections of their own, so that they
+ * never wait behind uploads and downloads, each of which holds a connection as long as it lasts.
+ *
+ * No pipelining: undici sends requests that were pipelined behind a failed one again, and a write may be sent once.
+ */
+import type { Readable } from 'node:stream';
+import { Pool } from 'undici';
+import type { ObjectId } from '../protocol/object-id.js';
+import type { ObjectSummary } from '../protocol/reconcile-plan.js';
+import type { Epoch } from '../protocol/tag.js';
+import type { Witness } from '../protocol/token.js';
+import type { ObjectState, TagRow } from '../protocol/write.js';
+import {
+  ANSWER_BYTES_MAX,
+  authorizationOf,
+  CLIENT_KEEP_ALIVE_MS,
+  HEADER_AUTHORIZATION,
+  HEADER_EPOCH,
+  MEDIA_BYTES,
+  MEDIA_FRAME,
+  MEDIA_JSON,
+  OSD_PATHS,
+} from './contract.js';
+import type { Decoder } from './decoder.js';
+import { OSD_ERROR_STATUS } from './error-codes.js';
+import { exchange, type HttpAnswer, type HttpRequest } from './http-exchange.js';
+import { AnswerBody, openAnswer, takeAll, takeFrameHeader } from './http-read.js';
+import { HttpStage, type StagedRemotely } from './http-stage.js';
+import { parseJson } from './frame.js';
+import { MalformedMessage } from './malformed-message.js';
+import {
+  cursorAnswer,
+  headAnswer,
+  identityAnswer,
+  listAnswer,
+  progressAnswer,
+  pushAnswer,
+  readHeader,
+  refusalAnswer,
+  rowsAnswer,
+  stagedAnswer,
+  statesAnswer,
+  summariesAnswer,
+} from './messages.js';
+import {
+  type ClearsReply,
+  type OsdConnection,
+  type OsdIdentity,
+  OsdRefusal,
+  type OsdTimeouts,
+  OsdUnreachable,
+  type PresentObject,
+  type ReconcileOrder,
+  type ReconcileProgress,
+  type RemoteListPage,
+  type RemoteListRequest,
+  type RemotePush,
+  type RemotePushReply,
+  type RemoteRange,
+  type RemoteRead,
+  type RemoteStage,
+  type RowCursor,
+  type TransactionBatch,
+  type TransactionBatchReply,
+} from './osd-connection.js';
+import { parseOsdUrl } from './osd-url.js';
+import { encodePush } from './push-frame.js';
+import {
+  listPath,
+  objectPath,
+  objectStatePath,
+  reconciliationPath,
+  rowsPath,
+  stagePath,
+  summariesPath,
+} from './request-paths.js';
+import { decodeClearsReply, decodeTransactionsReply, encodeTransactions } from './transaction-frame.js';
+
+export interface HttpOsdConnectionOptions {
+  readonly url: string;
+  /** The mirror set's shared secret. */
+  readonly secret: string;
+  readonly timeouts: OsdTimeouts;
+}
+
+/** Small requests in flight at once; more wait. */
+export const SMALL_CONNECTIONS_MAX = 16;
+/** Uploads and downloads in flight at once; more wait. */
+export const STREAM_CONNECTIONS_MAX = 512;
+const ANSWER_HEADERS_BYTES_MAX = 16 * 1024;
+const REFUSAL_BYTES_MAX = 64 * 1024;
+
+export class HttpOsdConnection implements OsdConnection {
+  readonly url: string;
+  readonly #small: Pool;
+  readonly #streams: Pool;
+  readonly #timeouts: OsdTimeouts;
+  readonly #authorization: string;
+
+  /** Connects nowhere yet. Throws RangeError for a URL or secret that can't be one. */
+  constructor(options: HttpOsdConnectionOptions) {
+    const { origin, socketPath } = parseOsdUrl(options.url);
+    const { timeouts } = options;
+    const shared: Pool.Options = {
+      pipelining: 1,
+      keepAliveTimeout: CLIENT_KEEP_ALIVE_MS,
+      keepAliveMaxTimeout: CLIENT_KEEP_ALIVE_MS,
+      maxHeaderSize: ANSWER_HEADERS_BYTES_MAX,
+      connect: { timeout: timeouts.connectMs, ...(socketPath === null ? {} : { socketPath }) },
+    };
+    this.url = options.url;
+    this.#authorization = authorizationOf(options.secret);
+    this.#timeouts = timeouts;
+    this.#small = new Pool(origin, {
+      ...shared,
+      connections: SMALL_CONNECTIONS_MAX,
+      maxResponseSize: ANSWER_BYTES_MAX,
+    });
+    this.#streams = new Pool(origin, { ...shared, connections: STREAM_CONNECTIONS_MAX });
+  }
+
+  async identity(): Promise<OsdIdentity> {
+    return this.#get(OSD_PATHS.identity, identityAnswer);
+  }
+
+  async fence(epoch: Epoch): Promise<OsdIdentity> {
+    return this.#post(OSD_PATHS.fence, { epoch }, identityAnswer);
+  }
+
+  async activate(epoch: Epoch): Promise<OsdIdentity> {
+    return this.#post(OSD_PATHS.activation, { epoch }, identityAnswer);
+  }
+
+  async advance(from: Epoch, to: Epoch): Promise<OsdIdentity> {
+    return this.#post(OSD_PATHS.advance, { from, to }, identityAnswer);
+  }
+
+  async transact(batch: TransactionBatch): Promise<TransactionBatchReply> {
+    const body = await this.#send('POST', OSD_PATHS.transactions, MEDIA_FRAME, encodeTransactions(batch));
+    return understand(() => decodeTransactionsReply(body, batch.writes.length));
+  }
+
+  openStage(): RemoteStage {
+    return new HttpStage((body) => this.#sendStage(body));
+  }
+
+  async discardStage(stageId: string): Promise<void> {
+    await this.#send('DELETE', stagePath(stageId), null, null);
+  }
+
+  async head(epoch: Epoch, id: ObjectId): Promise<PresentObject | null> {
+    const request = this.#smallRequest('GET', objectStatePath(id), null, null);
+    request.headers.push(HEADER_EPOCH, String(epoch));
+    const answer = await exchange(this.#small, request, ANSWER_BYTES_MAX);
+    if (answer.status === 200) return understand(() => headAnswer.decodeBytes(answer.body)).state;
+    return nullIfAbsent(refusalOf(answer));
+  }
+
+  async read(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
+    const request = this.#smallRequest('GET', objectPath(id, range), null, null);
+    request.headers.push(HEADER_EPOCH, String(epoch));
+    const answer = await openAnswer(this.#streams, request);
+    if (answer.status !== 200) {
+      const body = await takeAll(answer, REFUSAL_BYTES_MAX);
+      return nullIfAbsent(refusalOf({ status: answer.status, body }));
+    }
+    try {
+      const { state, extent } = readHeader.decode(await takeFrameHeader(answer));
+      const body = new AnswerBody(answer, extent?.length ?? 0, failedRead);
+      return { state, extent, body };
+    } catch (error) {
+      answer.release(Number.POSITIVE_INFINITY);
+      throw unintelligible(error);
+    }
+  }
+
+  async list(epoch: Epoch, request: RemoteListRequest): Promise<RemoteListPage> {
+    const http = this.#smallRequest('GET', listPath(request), null, null);
+    http.headers.push(HEADER_EPOCH, String(epoch));
+    const answer = await exchange(this.#small, http, ANSWER_BYTES_MAX);
+    if (answer.status !== 200) throw refusalOf(answer);
+    return understand(() => listAnswer.decodeBytes(answer.body));
+  }
+
+  async rows(after: RowCursor | null, limit: number): Promise<readonly TagRow[]> {
+    return (await this.#get(rowsPath(after, limit), rowsAnswer)).rows;
+  }
+
+  async summaries(after: ObjectId | null, limit: number): Promise<readonly ObjectSummary[]> {
+    return (await this.#get(summariesPath(after, limit), summariesAnswer)).summaries;
+  }
+
+  async states(ids: readonly ObjectId[]): Promise<readonly (ObjectState | null)[]> {
+    const { states } = await this.#post(OSD_PATHS.states, { ids }, statesAnswer);
+    if (states.length !== ids.length) throw unintelligible(new MalformedMessage('not one state for each id'));
+    return states;
+  }
+
+  async push(push: RemotePush): Promise<RemotePushReply> {
+    const body = await this.#send('POST', OSD_PATHS.pushes, MEDIA_FRAME, encodePush(push));
+    return understand(() => pushAnswer.decodeBytes(body));
+  }
+
+  async dropRows(
+    setId: string,
+    epoch: Epoch,
+    rows: readonly RowCursor[],
+    witnesses: readonly Witness[],
+  ): Promise<ClearsReply> {
+    const request = Buffer.from(JSON.stringify({ setId, epoch, rows, witnesses }));
+    const body = await this.#send('POST', OSD_PATHS.rowDrops, MEDIA_JSON, request);
+    return understand(() => decodeClearsReply(parseJson(body.toString('utf8'))));
+  }
+
+  async setSelfDoubt(epoch: Epoch, reason: string | null): Promise<void> {
+    await this.#put(OSD_PATHS.selfDoubt, { epoch, reason });
+  }
+
+  async fullCopyCursor(): Promise<ObjectId | null> {
+    return (await this.#get(OSD_PATHS.fullCopyCursor, cursorAnswer)).cursor;
+  }
+
+  async setFullCopyCursor(epoch: Epoch, cursor: ObjectId | null): Promise<void> {
+    await this.#put(OSD_PATHS.fullCopyCursor, { epoch, cursor });
+  }
+
+  async startReconcile(order: ReconcileOrder): Promise<ReconcileProgress> {
+    return this.#post(OSD_PATHS.reconciliations, order, progressAnswer);
+  }
+
+  async reconcileProgress(epoch: Epoch): Promise<ReconcileProgress> {
+    return this.#get(reconciliationPath(epoch), progressAnswer);
+  }
+
+  /** Whatever is in flight fails. */
+  async close(): Promise<void> {
+    await Promise.all([this.#small.destroy(), this.#streams.destroy()]);
+  }
+
+  #smallRequest(
+    method: HttpRequest['method'],
+    path: string,
+    mediaType: string | null,
+    body: Buffer | Readable | null,
+  ): HttpRequest {
+    const headers = [HEADER_AUTHORIZATION, this.#authorization];
+    if (mediaType !== null) headers.push('content-type', mediaType);
+    const { connectMs, answerMs, bodyIdleMs } = this.#timeouts;
+    return { method, path, headers, body, answerWithinMs: connectMs + answerMs, idleMs: bodyIdleMs };
+  }
+
+  /** The body of a successful answer. */
+  async #send(
+    method: HttpRequest['method'],
+    path: string,
+    mediaType: string | null,
+    body: Buffer | null,
+  ): Promise<Buffer> {
+    const request = this.#smallRequest(method, path, mediaType, body);
+    const answer = await exchange(this.#small, request, ANSWER_BYTES_MAX);
+    if (answer.status !== 200) throw refusalOf(answer);
+    return answer.body;
+  }
+
+  async #get<Value>(path: string, decoder: Decoder<Value>): Promise<Value> {
+    const body = await this.#send('GET', path, null, null);
+    return understand(() => decoder.decodeBytes(body));
+  }
+
+  async #post<Value>(path: string, request: object, decoder: Decoder<Value>): Promise<Value> {
+    const body = await this.#send('POST', path, MEDIA_JSON, Buffer.from(JSON.stringify(request)));
+    return understand(() => decoder.decodeBytes(body));
+  }
+
+  async #put(path: string, request: object): Promise<void> {
+    await this.#send('PUT', path, MEDIA_JSON, Buffer.from(JSON.stringify(request)));
+  }
+
+  async #sendStage(body: Readable): Promise<StagedRemotely> {
+    const request = this.#smallRequest('POST', OSD_PATHS.stages, MEDIA_BYTES, body);
+    const answer = await exchange(this.#streams, { ...request, answerWithinMs: null }, ANSWER_BYTES_MAX);
+    if (answer.status !== 200) throw refusalOf(answer);
+    return understand(() => stagedAnswer.decodeBytes(answer.body));
+  }
+}
+
+/** What a peer does not understand is as good as no answer: nobody knows what the OSD did. */
+function unintelligible(error: unknown): Error {
+  if (!(error instanceof MalformedMessage)) return error instanceof Error ? error : new Error(String(error));
+  return new OsdUnreachable(`the OSD's answer is unintelligible: ${error.message}`, true, { cause: error });
+}
+
+function understand<Value>(decode: () => Value): Value {
+  try {
+    return decode();
+  } catch (error) {
+    throw unintelligible(error);
+  }
+}
+
+function refusalOf(answer: HttpAnswer): Error {
+  return understand(() => {
+    const { code, message } = refusalAnswer.decodeBytes(answer.body);
+    return new OsdRefusal(code, answer.status, message);
+  });
+}
+
+function nullIfAbsent(refusal: Error): null {
+  if (
+    refusal instanceof OsdRefusal &&
+    refusal.code === ('no-such-object' satisfies keyof typeof OSD_ERROR_STATUS)
+  )
+    return null;
+  throw refusal;
+}
+
+function failedRead(code: string | undefined): Error {
+  if (code === 'damaged') {
+    return new OsdRefusal(code, OSD_ERROR_STATUS[code], 'stored bytes fail their checksum');
+  }
+  return new OsdUnreachable(`the read ended early${code === undefined ? '' : `: ${code}`}`, true);
+}

@@ -1,0 +1,228 @@
+/** The JSON requests and answers of every route but the hot one (`transaction-frame.ts`), as schemas and decoders. */
+import Type, { type Static } from 'typebox';
+import { PUSH_EXTENTS_MAX, PUSH_ROWS_MAX } from './contract.js';
+import { makeDecoder } from './decoder.js';
+import { ROWS_PAGE_MAX, SUMMARIES_PAGE_MAX } from './osd-connection.js';
+import type {
+  OsdIdentity,
+  ReconcileOrder,
+  ReconcileProgress,
+  RemoteListPage,
+  RemotePushReply,
+} from './osd-connection.js';
+import {
+  checksumSchema,
+  countSchema,
+  epochSchema,
+  extentSchema,
+  literals,
+  mirrorIdSchema,
+  objectIdSchema,
+  objectStateSchema,
+  objectSummarySchema,
+  orNull,
+  presentObjectSchema,
+  rowCursorSchema,
+  shortTextSchema,
+  storeIdSchema,
+  strictObject,
+  tagRowSchema,
+  tagSchema,
+  witnessSchema,
+} from './schemas.js';
+
+const PARTICIPANTS_MAX = 64;
+
+// --- requests
+
+export const epochRequest = makeDecoder('request', strictObject({ epoch: epochSchema }));
+export const advanceRequest = makeDecoder('request', strictObject({ from: epochSchema, to: epochSchema }));
+export const statesRequest = makeDecoder(
+  'request',
+  strictObject({ ids: Type.Array(objectIdSchema, { maxItems: ROWS_PAGE_MAX }) }),
+);
+export const rowDropRequest = makeDecoder(
+  'request',
+  strictObject({
+    setId: shortTextSchema,
+    epoch: epochSchema,
+    rows: Type.Array(rowCursorSchema, { maxItems: ROWS_PAGE_MAX }),
+    witnesses: Type.Array(witnessSchema, { maxItems: PARTICIPANTS_MAX }),
+  }),
+);
+export const selfDoubtRequest = makeDecoder(
+  'request',
+  strictObject({ epoch: epochSchema, reason: orNull(shortTextSchema) }),
+);
+export const cursorRequest = makeDecoder(
+  'request',
+  strictObject({ epoch: epochSchema, cursor: orNull(objectIdSchema) }),
+);
+
+const needSchema = Type.Union([
+  strictObject({ kind: Type.Literal('rows') }),
+  strictObject({ kind: Type.Literal('full-copy'), reason: shortTextSchema }),
+]);
+
+const roleSchema = Type.Union([
+  strictObject({ kind: Type.Literal('trusted') }),
+  strictObject({ kind: Type.Literal('stale'), need: needSchema }),
+]);
+
+const orderSchema = strictObject({
+  setId: shortTextSchema,
+  epoch: epochSchema,
+  driver: mirrorIdSchema,
+  participants: Type.Array(
+    strictObject({
+      mirror: mirrorIdSchema,
+      url: shortTextSchema,
+      storeId: storeIdSchema,
+      role: roleSchema,
+    }),
+    { minItems: 1, maxItems: PARTICIPANTS_MAX },
+  ),
+  complete: Type.Boolean(),
+});
+export const reconcileRequest = makeDecoder('order', orderSchema);
+
+const pushContentSchema = Type.Union([
+  strictObject({ kind: Type.Literal('whole') }),
+  strictObject({
+    kind: Type.Literal('extents'),
+    extents: Type.Array(extentSchema, { maxItems: PUSH_EXTENTS_MAX }),
+  }),
+]);
+
+/** The header of a push; `bytes` says where its content is: behind the header, in a stage, or nowhere. */
+export const pushHeader = makeDecoder(
+  'push',
+  strictObject({
+    epoch: epochSchema,
+    objectId: objectIdSchema,
+    expectedLastTag: orNull(tagSchema),
+    lastTag: orNull(tagSchema),
+    state: orNull(objectStateSchema),
+    content: pushContentSchema,
+    bytes: Type.Union([
+      strictObject({ kind: Type.Literal('none') }),
+      strictObject({ kind: Type.Literal('inline'), lengthBytes: countSchema }),
+      strictObject({ kind: Type.Literal('staged'), stageId: shortTextSchema }),
+    ]),
+    contentChecksum: checksumSchema,
+    rows: Type.Array(tagRowSchema, { maxItems: PUSH_ROWS_MAX }),
+  }),
+);
+
+// --- answers
+
+const identitySchema = strictObject({
+  setId: shortTextSchema,
+  storeId: storeIdSchema,
+  incarnation: shortTextSchema,
+  softwareVersion: shortTextSchema,
+  formatVersion: countSchema,
+  processId: countSchema,
+  commitSequence: countSchema,
+  fencedEpoch: epochSchema,
+  activeEpoch: epochSchema,
+  selfDoubt: orNull(Type.String()),
+  blank: Type.Boolean(),
+  witnesses: Type.Array(witnessSchema),
+  rowCount: countSchema,
+  rowBytes: countSchema,
+  oldestRowMs: orNull(countSchema),
+  objectCount: countSchema,
+  tombstoneCount: countSchema,
+  blobBytes: countSchema,
+});
+export const identityAnswer = makeDecoder('identity', identitySchema);
+
+export const stagedAnswer = makeDecoder(
+  'staged',
+  strictObject({ stageId: shortTextSchema, lengthBytes: countSchema, contentChecksum: checksumSchema }),
+);
+
+export const readHeader = makeDecoder(
+  'read',
+  strictObject({ state: presentObjectSchema, extent: orNull(extentSchema) }),
+);
+export const headAnswer = makeDecoder('head', strictObject({ state: presentObjectSchema }));
+
+const listPageSchema = strictObject({
+  entries: Type.Array(
+    Type.Union([
+      strictObject({ kind: Type.Literal('object'), id: objectIdSchema, state: presentObjectSchema }),
+      strictObject({ kind: Type.Literal('common-prefix'), prefix: Type.String() }),
+    ]),
+  ),
+  truncated: Type.Boolean(),
+});
+export const listAnswer = makeDecoder('list', listPageSchema);
+
+export const rowsAnswer = makeDecoder(
+  'rows',
+  strictObject({ rows: Type.Array(tagRowSchema, { maxItems: ROWS_PAGE_MAX }) }),
+);
+export const summariesAnswer = makeDecoder(
+  'summaries',
+  strictObject({ summaries: Type.Array(objectSummarySchema, { maxItems: SUMMARIES_PAGE_MAX }) }),
+);
+export const statesAnswer = makeDecoder(
+  'states',
+  strictObject({ states: Type.Array(orNull(objectStateSchema), { maxItems: ROWS_PAGE_MAX }) }),
+);
+
+const pushReplySchema = Type.Union([
+  strictObject({ kind: Type.Literal('landed') }),
+  strictObject({
+    kind: Type.Literal('refused'),
+    code: literals(
+      'stale-epoch',
+      'not-fenced',
+      'changed',
+      'would-go-back',
+      'unknown-stage',
+      'checksum-mismatch',
+      'no-base',
+      'no-space',
+      'io-error',
+    ),
+  }),
+]);
+export const pushAnswer = makeDecoder('push', pushReplySchema);
+
+export const cursorAnswer = makeDecoder('cursor', strictObject({ cursor: orNull(objectIdSchema) }));
+
+const progressSchema = strictObject({
+  epoch: epochSchema,
+  phase: literals('matching', 'copying', 'full-copy', 'clearing', 'done', 'failed'),
+  isScanned: Type.Boolean(),
+  rowsMatched: countSchema,
+  rowsUnmatched: countSchema,
+  rowsDropped: countSchema,
+  objectsToDo: countSchema,
+  objectsDone: countSchema,
+  rangesDone: countSchema,
+  bytesUnmatched: countSchema,
+  bytesCopied: countSchema,
+  objectsCompared: countSchema,
+  objectsDeleted: countSchema,
+  failure: orNull(Type.String()),
+});
+export const progressAnswer = makeDecoder('progress', progressSchema);
+
+export const refusalAnswer = makeDecoder(
+  'refusal',
+  Type.Object({ code: shortTextSchema, message: Type.String() }),
+);
+
+/** Compiles only when `Actual` is what the port calls it: schema and port can't drift apart. */
+type Same<Actual extends Expected, Expected> = Actual;
+export type MessageChecks = [
+  Same<Static<typeof identitySchema>, OsdIdentity>,
+  Same<Static<typeof orderSchema>, ReconcileOrder>,
+  Same<Static<typeof progressSchema>, ReconcileProgress>,
+  Same<Static<typeof listPageSchema>, RemoteListPage>,
+  Same<Static<typeof pushReplySchema>, RemotePushReply>,
+];

@@ -1,0 +1,251 @@
+/**
+ * The request and the answer of POST /v1/transactions, the hot path: checked by hand, no schema.
+ *
+ * Request, a frame (see `frame.ts`):
+ *
+ *   header  { setId, epoch, floor,
+ *             writes: [{ tag, objectId, kind, previousTag, offset, length, mode, attributes, checksum,
+ *                        content: "none" | "inline" | "staged", stageId (when staged), contentChecksum }],
+ *             clears: [{ token, witnesses: [{ storeId, commitSequence }] }] }
+ *   bytes   for each write with content "inline", in order: `length` bytes
+ *
+ * Answer, JSON:
+ *
+ *   { storeId,
+ *     writes: [{ kind: "committed", token, commitSequence, isDuplicate } | { kind: "refused", code, lastTag }],
+ *     clears: null | { kind: "cleared", rowCount } | { kind: "refused", code } }
+ */
+import { invariant } from '../protocol/invariant.js';
+import type { Epoch } from '../protocol/tag.js';
+import { toToken } from '../protocol/token.js';
+import type { WriteKind, WriteMode, WriteTransaction } from '../protocol/write.js';
+import { encodeFrame, parseJson, splitFrame } from './frame.js';
+import { MalformedMessage } from './malformed-message.js';
+import {
+  BATCH_CLEARS_MAX,
+  BATCH_CONTENT_BYTES_MAX,
+  BATCH_WRITES_MAX,
+  type Clear,
+  type ClearsReply,
+  type TransactionBatch,
+  type TransactionBatchReply,
+  type TransactionContent,
+  type TransactionItem,
+  type TransactionReply,
+} from './osd-connection.js';
+import {
+  asArray,
+  asChecksum,
+  asCount,
+  asEpoch,
+  asFlag,
+  asObjectId,
+  asRecord,
+  asStoreId,
+  asTag,
+  asTagOrNull,
+  asText,
+  asWitness,
+  asWord,
+} from './record-reader.js';
+
+const WRITE_KINDS: readonly WriteKind[] = ['replace', 'range-write', 'extend', 'set-attributes', 'remove'];
+const WRITE_MODES: readonly WriteMode[] = ['overwrite', 'extend'];
+const CONTENT_KINDS = ['none', 'inline', 'staged'] as const;
+const WITNESSES_MAX = 64;
+
+type RefusedTransaction = Extract<TransactionReply, { kind: 'refused' }>;
+type RefusedClears = Extract<ClearsReply, { kind: 'refused' }>;
+
+const TRANSACTION_REFUSALS: Readonly<Record<RefusedTransaction['code'], true>> = {
+  'wrong-set': true,
+  'stale-epoch': true,
+  'not-active': true,
+  settled: true,
+  gap: true,
+  'tag-conflict': true,
+  'bad-transaction': true,
+  'unknown-stage': true,
+  'checksum-mismatch': true,
+  'no-space': true,
+  'self-doubt': true,
+  overloaded: true,
+  'io-error': true,
+};
+
+const CLEAR_REFUSALS: Readonly<Record<RefusedClears['code'], true>> = {
+  'wrong-set': true,
+  'stale-epoch': true,
+  'not-active': true,
+  'foreign-token': true,
+  'state-lost': true,
+};
+
+function isKeyOf<Key extends string>(table: Readonly<Record<Key, true>>, word: string): word is Key {
+  return Object.hasOwn(table, word);
+}
+
+function asRefusalCode<Code extends string>(value: unknown, table: Readonly<Record<Code, true>>): Code {
+  const code = asText(value, 'code');
+  if (!isKeyOf(table, code)) throw new MalformedMessage(`unknown refusal ${code.slice(0, 64)}`);
+  return code;
+}
+
+function encodeItem(batch: TransactionBatch, item: TransactionItem, contents: Buffer[]): object {
+  const { setId, epoch, ...fields } = item.transaction;
+  invariant(setId === batch.setId && epoch === batch.epoch, 'a batch is of one set and one epoch', {
+    setId,
+    epoch,
+  });
+  const { content, contentChecksum } = item;
+  switch (content.kind) {
+    case 'none':
+      return { ...fields, content: 'none', contentChecksum };
+    case 'bytes':
+      invariant(content.bytes.length === fields.length, 'a transaction states the length of its content', {
+        stated: fields.length,
+        actual: content.bytes.length,
+      });
+      contents.push(content.bytes);
+      return { ...fields, content: 'inline', contentChecksum };
+    case 'stage':
+      return { ...fields, content: 'staged', stageId: content.stageId, contentChecksum };
+  }
+}
+
+export function encodeTransactions(batch: TransactionBatch): Buffer {
+  const contents: Buffer[] = [];
+  const { setId, epoch, floor, clears } = batch;
+  const writes = batch.writes.map((item) => encodeItem(batch, item, contents));
+  return encodeFrame({ setId, epoch, floor, writes, clears }, contents);
+}
+
+/** Hands out the bytes behind a frame's header in order. */
+class ContentCursor {
+  readonly #content: Buffer;
+  #position = 0;
+
+  constructor(content: Buffer) {
+    this.#content = content;
+  }
+
+  take(lengthBytes: number): Buffer {
+    const end = this.#position + lengthBytes;
+    if (end > this.#content.length) throw new MalformedMessage('the frame ends inside its contents');
+    const piece = this.#content.subarray(this.#position, end);
+    this.#position = end;
+    return piece;
+  }
+
+  finish(): void {
+    if (this.#position !== this.#content.length)
+      throw new MalformedMessage('the frame has bytes behind its contents');
+  }
+}
+
+interface BatchScope {
+  readonly setId: string;
+  readonly epoch: Epoch;
+  readonly cursor: ContentCursor;
+}
+
+function decodeItem(scope: BatchScope, value: unknown): TransactionItem {
+  const record = asRecord(value, 'write');
+  const attributes = record['attributes'];
+  const transaction: WriteTransaction = {
+    setId: scope.setId,
+    epoch: scope.epoch,
+    tag: asTag(record['tag'], 'tag'),
+    objectId: asObjectId(record['objectId'], 'objectId'),
+    kind: asWord(record['kind'], 'kind', WRITE_KINDS),
+    previousTag: asTagOrNull(record['previousTag'], 'previousTag'),
+    offset: asCount(record['offset'], 'offset'),
+    length: asCount(record['length'], 'length'),
+    mode: asWord(record['mode'], 'mode', WRITE_MODES),
+    attributes: attributes === null ? null : asText(attributes, 'attributes'),
+    checksum: asChecksum(record['checksum'], 'checksum'),
+  };
+  const kind = asWord(record['content'], 'content', CONTENT_KINDS);
+  const contentChecksum = asChecksum(record['contentChecksum'], 'contentChecksum');
+  let content: TransactionContent;
+  switch (kind) {
+    case 'none':
+      content = { kind: 'none' };
+      break;
+    case 'inline':
+      content = { kind: 'bytes', bytes: scope.cursor.take(transaction.length) };
+      break;
+    case 'staged':
+      content = { kind: 'stage', stageId: asText(record['stageId'], 'stageId') };
+      break;
+  }
+  return { transaction, content, contentChecksum };
+}
+
+function decodeClear(value: unknown): Clear {
+  const record = asRecord(value, 'clear');
+  return {
+    token: toToken(asText(record['token'], 'token')),
+    witnesses: asArray(record['witnesses'], 'witnesses', WITNESSES_MAX).map(asWitness),
+  };
+}
+
+/** Throws MalformedMessage. Contents are views of `frame`. */
+export function decodeTransactions(frame: Buffer): TransactionBatch {
+  const { header, content } = splitFrame(frame);
+  if (content.length > BATCH_CONTENT_BYTES_MAX) throw new MalformedMessage('contents over the limit');
+  const record = asRecord(header, 'batch');
+  const scope: BatchScope = {
+    setId: asText(record['setId'], 'setId'),
+    epoch: asEpoch(record['epoch'], 'epoch'),
+    cursor: new ContentCursor(content),
+  };
+  const floor = asTag(record['floor'], 'floor');
+  const writes = asArray(record['writes'], 'writes', BATCH_WRITES_MAX).map((write) =>
+    decodeItem(scope, write),
+  );
+  const clears = asArray(record['clears'], 'clears', BATCH_CLEARS_MAX).map(decodeClear);
+  scope.cursor.finish();
+  return { setId: scope.setId, epoch: scope.epoch, floor, writes, clears };
+}
+
+export function encodeTransactionsReply(reply: TransactionBatchReply): Buffer {
+  return Buffer.from(JSON.stringify(reply));
+}
+
+function decodeReplyItem(value: unknown): TransactionReply {
+  const record = asRecord(value, 'reply');
+  const kind = asWord(record['kind'], 'kind', ['committed', 'refused'] as const);
+  if (kind === 'refused') {
+    const code = asRefusalCode(record['code'], TRANSACTION_REFUSALS);
+    return { kind, code, lastTag: asTagOrNull(record['lastTag'], 'lastTag') };
+  }
+  return {
+    kind,
+    token: toToken(asText(record['token'], 'token')),
+    commitSequence: asCount(record['commitSequence'], 'commitSequence'),
+    isDuplicate: asFlag(record['isDuplicate'], 'isDuplicate'),
+  };
+}
+
+/** Takes an answer to clears apart; also that of row drops. Throws MalformedMessage. */
+export function decodeClearsReply(value: unknown): ClearsReply {
+  const record = asRecord(value, 'clears');
+  const kind = asWord(record['kind'], 'kind', ['cleared', 'refused'] as const);
+  return kind === 'cleared'
+    ? { kind, rowCount: asCount(record['rowCount'], 'rowCount') }
+    : { kind, code: asRefusalCode(record['code'], CLEAR_REFUSALS) };
+}
+
+/** Throws MalformedMessage, also when the answer has not one reply for each of `writeCount` writes. */
+export function decodeTransactionsReply(body: Buffer, writeCount: number): TransactionBatchReply {
+  const record = asRecord(parseJson(body.toString('utf8')), 'answer');
+  const writes = asArray(record['writes'], 'writes', BATCH_WRITES_MAX).map(decodeReplyItem);
+  if (writes.length !== writeCount) throw new MalformedMessage('not one reply for each write');
+  const clears = record['clears'];
+  return {
+    storeId: asStoreId(record['storeId'], 'storeId'),
+    writes,
+    clears: clears === null ? null : decodeClearsReply(clears),
+  };
+}

@@ -1,0 +1,584 @@
+/** What every `OsdConnection` keeps, whatever is behind it. */
+import { crc32c } from '@node-rs/crc32';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { toEpoch } from '../../src/protocol/tag.js';
+import { makeToken, parseToken, toStoreId } from '../../src/protocol/token.js';
+import type { OsdConnection, RemotePush, RemoteStage } from '../../src/wire/osd-connection.js';
+import {
+  commit,
+  contentOf,
+  EPOCH,
+  type ItemDraft,
+  itemOf,
+  objectNamed,
+  patternBytes,
+  replyTo,
+  SET_ID,
+  tagAt,
+  transact,
+} from '../unit/osd/osd-writer.js';
+
+export interface OsdUnderTest {
+  /** To a blank store of the set SET_ID. */
+  readonly connection: OsdConnection;
+  close(): Promise<void>;
+}
+
+const ID = objectNamed('key \u00e4/\u{1f600}?&%2F=+#');
+const HELLO = Buffer.from('hello, mirrors');
+const NEXT = toEpoch(2);
+
+async function stageOf(osd: OsdConnection, ...pieces: Buffer[]): ReturnType<RemoteStage['finish']> {
+  const stage = osd.openStage();
+  for (const piece of pieces) await stage.write(piece);
+  return stage.finish();
+}
+
+export function describeOsdConnection(name: string, make: () => Promise<OsdUnderTest>): void {
+  describe(`${name} keeps the port of an OSD`, () => {
+    let subject: OsdUnderTest;
+    let osd: OsdConnection;
+
+    beforeEach(async () => {
+      subject = await make();
+      osd = subject.connection;
+      await osd.fence(EPOCH);
+    });
+
+    afterEach(() => subject.close());
+
+    describeFence(() => osd);
+    describeTransactions(() => osd);
+    describeStages(() => osd);
+    describeReads(() => osd);
+    describeListings(() => osd);
+    describeRepairs(() => osd);
+  });
+}
+
+function describeFence(get: () => OsdConnection): void {
+  describe('fence', () => {
+    it('the identity says who it is and where it stands', async () => {
+      const identity = await get().fence(NEXT);
+      expect(identity).toMatchObject({ setId: SET_ID, fencedEpoch: 2, activeEpoch: 0, selfDoubt: null });
+      expect(await get().identity()).toEqual(identity);
+      expect(identity.storeId).toBe(toStoreId(identity.storeId));
+      expect(identity).toMatchObject({
+        rowCount: 0,
+        rowBytes: 0,
+        oldestRowMs: null,
+        objectCount: 0,
+        blank: true,
+      });
+    });
+
+    it('a lower epoch is refused as stale', async () => {
+      await get().fence(NEXT);
+      await expect(get().fence(EPOCH)).rejects.toMatchObject({ name: 'OsdRefusal', code: 'stale-epoch' });
+      await expect(get().activate(EPOCH)).rejects.toMatchObject({ code: 'stale-epoch', status: 409 });
+    });
+
+    it('writes are let in at exactly the epoch of the fence', async () => {
+      await expect(get().activate(NEXT)).rejects.toMatchObject({ code: 'not-fenced' });
+      expect(await get().activate(EPOCH)).toMatchObject({ fencedEpoch: 1, activeEpoch: 1 });
+      expect(await get().advance(EPOCH, NEXT)).toMatchObject({ fencedEpoch: 2, activeEpoch: 2 });
+      await expect(get().advance(EPOCH, toEpoch(3))).rejects.toMatchObject({ code: 'stale-epoch' });
+    });
+
+    it('I6: nothing is written between fence and activation', async () => {
+      const reply = await replyTo(get(), { kind: 'replace', objectId: ID, tag: tagAt(1, 1), bytes: HELLO });
+      expect(reply).toEqual({ kind: 'refused', code: 'not-active', lastTag: null });
+    });
+
+    it('F14: a read of an older epoch is refused, of any kind', async () => {
+      await get().fence(NEXT);
+      await expect(get().head(EPOCH, ID)).rejects.toMatchObject({ code: 'stale-epoch' });
+      await expect(get().read(EPOCH, ID, { kind: 'whole' })).rejects.toMatchObject({ code: 'stale-epoch' });
+      const listing = { container: 'bucket', prefix: '', after: '', delimiter: '', limit: 10 };
+      await expect(get().list(EPOCH, listing)).rejects.toMatchObject({ code: 'stale-epoch' });
+    });
+  });
+}
+
+function describeTransactions(get: () => OsdConnection): void {
+  describe('transactions', () => {
+    let osd: OsdConnection;
+    const replace: ItemDraft = {
+      kind: 'replace',
+      objectId: ID,
+      tag: tagAt(1, 1),
+      bytes: HELLO,
+      attributes: '{"a":"\u00e4"}',
+    };
+
+    beforeEach(async () => {
+      osd = get();
+      await osd.activate(EPOCH);
+    });
+
+    it('an object is replaced, written into, extended, described and removed', async () => {
+      await commit(osd, replace);
+      await commit(osd, {
+        kind: 'range-write',
+        objectId: ID,
+        tag: tagAt(1, 2),
+        previousTag: tagAt(1, 1),
+        offset: 7,
+        bytes: Buffer.from('MIRRORS'),
+      });
+      await commit(osd, {
+        kind: 'extend',
+        objectId: ID,
+        tag: tagAt(1, 3),
+        previousTag: tagAt(1, 2),
+        offset: 14,
+        bytes: Buffer.from('!'),
+      });
+      await commit(osd, {
+        kind: 'set-attributes',
+        objectId: ID,
+        tag: tagAt(1, 4),
+        previousTag: tagAt(1, 3),
+        attributes: 'new',
+      });
+      expect(await contentOf(osd, EPOCH, ID)).toEqual(Buffer.from('hello, MIRRORS!'));
+      expect(await osd.head(EPOCH, ID)).toMatchObject({
+        sizeBytes: 15,
+        lastTag: tagAt(1, 4),
+        attributes: 'new',
+      });
+      await commit(osd, { kind: 'remove', objectId: ID, tag: tagAt(1, 5) });
+      expect(await osd.head(EPOCH, ID)).toBeNull();
+      expect(await osd.states([ID])).toMatchObject([{ kind: 'tombstone', lastTag: tagAt(1, 5) }]);
+    });
+
+    it('many writes in one batch take effect in their order, each with its own reply', async () => {
+      const other = objectNamed('other');
+      const reply = await transact(osd, [
+        itemOf(replace),
+        itemOf({
+          kind: 'extend',
+          objectId: ID,
+          tag: tagAt(1, 2),
+          previousTag: tagAt(1, 1),
+          offset: 14,
+          bytes: HELLO,
+        }),
+        itemOf({ kind: 'extend', objectId: other, tag: tagAt(1, 3), previousTag: tagAt(1, 2), bytes: HELLO }),
+        itemOf({ kind: 'replace', objectId: other, tag: tagAt(1, 4), bytes: Buffer.alloc(0) }),
+      ]);
+      expect(reply.writes.map((write) => (write.kind === 'refused' ? write.code : write.kind))).toEqual([
+        'committed',
+        'committed',
+        'gap',
+        'committed',
+      ]);
+      expect(reply.clears).toBeNull();
+      expect(reply.storeId).toBe((await osd.identity()).storeId);
+      expect(await contentOf(osd, EPOCH, ID)).toEqual(Buffer.concat([HELLO, HELLO]));
+      expect(await contentOf(osd, EPOCH, other)).toEqual(Buffer.alloc(0));
+    });
+
+    it('F24: the same write again is the same, the same tag with other content is refused', async () => {
+      const token = await commit(osd, replace);
+      const again = await replyTo(osd, replace);
+      expect(again).toMatchObject({ kind: 'committed', isDuplicate: true });
+      expect(parseToken(token)).toMatchObject({ tag: replace.tag, objectId: ID });
+      const other = await replyTo(osd, { ...replace, bytes: Buffer.from('other') });
+      expect(other).toMatchObject({ kind: 'refused', code: 'tag-conflict', lastTag: replace.tag });
+    });
+
+    it('F4, F23: a write that builds on another state is a gap, and says what the last tag is', async () => {
+      await commit(osd, replace);
+      const late = {
+        kind: 'extend',
+        objectId: ID,
+        tag: tagAt(1, 3),
+        previousTag: tagAt(1, 2),
+        offset: 14,
+      } as const;
+      expect(await replyTo(osd, { ...late, bytes: HELLO })).toEqual({
+        kind: 'refused',
+        code: 'gap',
+        lastTag: tagAt(1, 1),
+      });
+    });
+
+    it('a transaction whose fields were changed on the way is refused', async () => {
+      const item = itemOf(replace);
+      const changed = { ...item, transaction: { ...item.transaction, attributes: 'changed' } };
+      expect((await transact(osd, [changed])).writes).toMatchObject([{ code: 'checksum-mismatch' }]);
+      const content = { kind: 'bytes', bytes: Buffer.from('hello, mirrorS') } as const;
+      expect((await transact(osd, [{ ...item, content }])).writes).toMatchObject([
+        { code: 'checksum-mismatch' },
+      ]);
+      expect(await osd.states([ID])).toEqual([null]);
+    });
+
+    it('another set or an older epoch is refused', async () => {
+      const item = itemOf(replace);
+      const fields = { ...item.transaction, setId: 'other' };
+      const reply = await osd.transact({
+        setId: 'other',
+        epoch: EPOCH,
+        floor: tagAt(1, 0),
+        writes: [itemOf(replace)].map((write) => ({
+          ...write,
+          transaction: { ...write.transaction, setId: 'other' },
+        })),
+        clears: [],
+      });
+      expect(reply.writes[0]).toMatchObject({ kind: 'refused' });
+      expect(fields.tag).toBe(replace.tag);
+      await osd.advance(EPOCH, NEXT);
+      expect(await replyTo(osd, replace)).toMatchObject({ code: 'stale-epoch' });
+    });
+
+    it('ready tokens clear their rows, with or without writes', async () => {
+      const token = await commit(osd, replace);
+      expect((await osd.identity()).rowCount).toBe(1);
+      const { clears } = await transact(osd, [itemOf({ ...replace, tag: tagAt(1, 2) })], [token]);
+      expect(clears).toEqual({ kind: 'cleared', rowCount: 1 });
+      expect((await transact(osd, [], [token])).clears).toEqual({ kind: 'cleared', rowCount: 0 });
+      expect(await osd.rows(null, 10)).toMatchObject([
+        { tag: tagAt(1, 2), objectId: ID, kind: 'replace', length: 14 },
+      ]);
+    });
+
+    it('F10: a token of another store is refused, one from beyond the own commits means lost state', async () => {
+      const own = parseToken(await commit(osd, replace));
+      const foreign = makeToken({ ...own, storeId: toStoreId('f'.repeat(32)) });
+      expect((await transact(osd, [], [foreign])).clears).toEqual({ kind: 'refused', code: 'foreign-token' });
+      const beyond = makeToken({ ...own, commitSequence: own.commitSequence + 1000 });
+      expect((await transact(osd, [], [beyond])).clears).toEqual({ kind: 'refused', code: 'state-lost' });
+    });
+  });
+}
+
+function describeStages(get: () => OsdConnection): void {
+  describe('stages', () => {
+    let osd: OsdConnection;
+
+    beforeEach(async () => {
+      osd = get();
+      await osd.activate(EPOCH);
+    });
+
+    it('staged content is named by one transaction', async () => {
+      const bytes = patternBytes(3_000_000, 7);
+      const staged = await stageOf(
+        osd,
+        bytes.subarray(0, 1_000_000),
+        Buffer.alloc(0),
+        bytes.subarray(1_000_000),
+      );
+      expect(staged).toMatchObject({ lengthBytes: bytes.length, contentChecksum: crc32c(bytes) });
+      await commit(osd, { kind: 'replace', objectId: ID, tag: tagAt(1, 1), staged });
+      expect((await contentOf(osd, EPOCH, ID))?.equals(bytes)).toBe(true);
+      const second = { kind: 'replace', objectId: ID, tag: tagAt(1, 2), staged } as const;
+      expect(await replyTo(osd, second)).toMatchObject({ kind: 'refused', code: 'unknown-stage' });
+    });
+
+    it('empty content can be staged', async () => {
+      const staged = await stageOf(osd);
+      expect(staged).toMatchObject({ lengthBytes: 0, contentChecksum: 0 });
+      await commit(osd, { kind: 'replace', objectId: ID, tag: tagAt(1, 1), staged });
+      expect(await contentOf(osd, EPOCH, ID)).toEqual(Buffer.alloc(0));
+    });
+
+    it('discarded content can not be named any more', async () => {
+      const staged = await stageOf(osd, HELLO);
+      await osd.discardStage(staged.stageId);
+      const draft = { kind: 'replace', objectId: ID, tag: tagAt(1, 1), staged } as const;
+      expect(await replyTo(osd, draft)).toMatchObject({ code: 'unknown-stage' });
+    });
+
+    it('an aborted stage takes nothing more, and the connection goes on', async () => {
+      const stage = osd.openStage();
+      await stage.write(HELLO);
+      stage.abort();
+      stage.abort();
+      await expect(stage.write(HELLO)).rejects.toThrow();
+      await expect(stage.finish()).rejects.toThrow();
+      await commit(osd, { kind: 'replace', objectId: ID, tag: tagAt(1, 1), bytes: HELLO });
+    });
+
+    it('a gap leaves staged content for another try', async () => {
+      const staged = await stageOf(osd, HELLO);
+      const extend: ItemDraft = {
+        kind: 'extend',
+        objectId: ID,
+        tag: tagAt(1, 2),
+        previousTag: tagAt(1, 1),
+        staged,
+      };
+      expect(await replyTo(osd, extend)).toMatchObject({ code: 'gap' });
+      await commit(osd, { kind: 'replace', objectId: ID, tag: tagAt(1, 3), staged });
+    });
+  });
+}
+
+function describeReads(get: () => OsdConnection): void {
+  describe('reads', () => {
+    const bytes = patternBytes(2_500_000, 3);
+    let osd: OsdConnection;
+
+    beforeEach(async () => {
+      osd = get();
+      await osd.activate(EPOCH);
+      const staged = await stageOf(osd, bytes);
+      await commit(osd, { kind: 'replace', objectId: ID, tag: tagAt(1, 1), staged });
+    });
+
+    async function part(range: Parameters<OsdConnection['read']>[2]): Promise<[object | null, Buffer]> {
+      const read = await osd.read(EPOCH, ID, range);
+      if (read === null) throw new Error('the object is there');
+      const pieces: Buffer[] = [];
+      for await (const piece of read.body) pieces.push(piece);
+      return [read.extent, Buffer.concat(pieces)];
+    }
+
+    it('every kind of range carries exactly its bytes', async () => {
+      const [extent, all] = await part({ kind: 'whole' });
+      expect(extent).toEqual({ offset: 0, length: bytes.length });
+      expect(all.equals(bytes)).toBe(true);
+      expect(await part({ kind: 'between', first: 10, last: 12 })).toEqual([
+        { offset: 10, length: 3 },
+        bytes.subarray(10, 13),
+      ]);
+      const [, tail] = await part({ kind: 'between', first: 2_000_000, last: null });
+      expect(tail.equals(bytes.subarray(2_000_000))).toBe(true);
+      expect(await part({ kind: 'suffix', lengthBytes: 5 })).toEqual([
+        { offset: bytes.length - 5, length: 5 },
+        bytes.subarray(-5),
+      ]);
+      expect(await part({ kind: 'between', first: 2_500_000, last: null })).toEqual([null, Buffer.alloc(0)]);
+    });
+
+    it('what is not there is null', async () => {
+      expect(await osd.read(EPOCH, objectNamed('absent'), { kind: 'whole' })).toBeNull();
+      expect(await osd.head(EPOCH, objectNamed('absent'))).toBeNull();
+    });
+
+    it('a body that is let go of, before or after its first piece, holds nobody up', async () => {
+      for (let count = 0; count < 20; count += 1) {
+        const read = await osd.read(EPOCH, ID, { kind: 'whole' });
+        const pieces = read?.body[Symbol.asyncIterator]();
+        if (count % 2 === 0) await pieces?.next();
+        await pieces?.return?.();
+      }
+      const [, all] = await part({ kind: 'whole' });
+      expect(all.equals(bytes)).toBe(true);
+    });
+
+    it('a slow reader gets every byte', async () => {
+      const read = await osd.read(EPOCH, ID, { kind: 'whole' });
+      const pieces: Buffer[] = [];
+      for await (const piece of read!.body) {
+        pieces.push(piece);
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
+    });
+  });
+}
+
+function describeListings(get: () => OsdConnection): void {
+  describe('listings', () => {
+    let osd: OsdConnection;
+    const names = ['a/1', 'a/2', 'b', 'c/\u{1f600}', 'c/\uffee', 'd e+f&g'];
+
+    beforeEach(async () => {
+      osd = get();
+      await osd.activate(EPOCH);
+      let counter = 0;
+      for (const name of names) {
+        counter += 1;
+        await commit(osd, {
+          kind: 'replace',
+          objectId: objectNamed(name),
+          tag: tagAt(1, counter),
+          bytes: HELLO,
+        });
+      }
+    });
+
+    it('names come in the order of their UTF-8 bytes, pages follow one another', async () => {
+      const request = { container: 'bucket', prefix: '', delimiter: '', limit: 4 };
+      const first = await osd.list(EPOCH, { ...request, after: '' });
+      expect(first.truncated).toBe(true);
+      const second = await osd.list(EPOCH, { ...request, after: 'c/\uffee' });
+      const ids = [...first.entries, ...second.entries].map((entry) =>
+        entry.kind === 'object' ? entry.id : '',
+      );
+      expect(ids).toEqual(
+        ['a/1', 'a/2', 'b', 'c/\uffee', 'c/\u{1f600}', 'd e+f&g']
+          .map(objectNamed)
+          .filter((id) => ids.includes(id)),
+      );
+      expect(second).toMatchObject({ truncated: false });
+    });
+
+    it('a delimiter gathers common prefixes', async () => {
+      const page = await osd.list(EPOCH, {
+        container: 'bucket',
+        prefix: '',
+        after: '',
+        delimiter: '/',
+        limit: 10,
+      });
+      expect(page.entries.map((entry) => (entry.kind === 'object' ? entry.id : entry.prefix))).toEqual([
+        'a/',
+        objectNamed('b'),
+        'c/',
+        objectNamed('d e+f&g'),
+      ]);
+    });
+
+    it('tag table, summaries and states come in pages, in the order of object ids', async () => {
+      const rows = await osd.rows(null, 4);
+      const [, , , last] = rows;
+      const rest = await osd.rows({ objectId: last!.objectId, tag: last!.tag }, 10);
+      const ids = [...rows, ...rest].map(({ objectId }) => objectId);
+      expect(ids).toEqual(['a/1', 'a/2', 'b', 'c/\uffee', 'c/\u{1f600}', 'd e+f&g'].map(objectNamed));
+      const summaries = await osd.summaries(objectNamed('b'), 2);
+      expect(summaries).toMatchObject([
+        { objectId: objectNamed('c/\uffee'), sizeBytes: 14, lastTag: tagAt(1, 5) },
+        { objectId: objectNamed('c/\u{1f600}'), sizeBytes: 14, lastTag: tagAt(1, 4) },
+      ]);
+      const states = await osd.states([objectNamed('b'), objectNamed('absent'), objectNamed('a/1')]);
+      expect(states).toMatchObject([{ lastTag: tagAt(1, 3) }, null, { lastTag: tagAt(1, 1) }]);
+    });
+  });
+}
+
+function describeRepairs(get: () => OsdConnection): void {
+  describe('repairs', () => {
+    let osd: OsdConnection;
+    const before = tagAt(1, 1);
+    const after = tagAt(1, 9);
+
+    beforeEach(async () => {
+      osd = get();
+      await osd.activate(EPOCH);
+      await commit(osd, { kind: 'replace', objectId: ID, tag: before, bytes: HELLO });
+      await osd.fence(NEXT);
+    });
+
+    function pushOf(bytes: Buffer, changes: Partial<RemotePush> = {}): RemotePush {
+      return {
+        epoch: NEXT,
+        objectId: ID,
+        expectedLastTag: before,
+        lastTag: after,
+        state: {
+          kind: 'present',
+          sizeBytes: bytes.length,
+          lastTag: after,
+          lastChecksum: 5,
+          attributes: 'pushed',
+        },
+        content: { kind: 'whole' },
+        bytes: { kind: 'bytes', bytes },
+        contentChecksum: crc32c(bytes),
+        rows: [],
+        ...changes,
+      };
+    }
+
+    it('a push lands inline or staged, with the rows of its source', async () => {
+      const [row] = await osd.rows(null, 1);
+      const inline = pushOf(Buffer.from('pushed'), { rows: [{ ...row!, tag: after }] });
+      expect(await osd.push(inline)).toEqual({ kind: 'landed' });
+      expect(await contentOf(osd, NEXT, ID)).toEqual(Buffer.from('pushed'));
+      expect(await osd.rows(null, 10)).toMatchObject([{ tag: after, objectId: ID }]);
+      const big = patternBytes(600_000, 1);
+      const { stageId, contentChecksum } = await stageOf(osd, big);
+      const staged = pushOf(big, {
+        expectedLastTag: after,
+        bytes: { kind: 'stage', stageId },
+        contentChecksum,
+      });
+      expect(await osd.push(staged)).toEqual({ kind: 'landed' });
+      expect((await contentOf(osd, NEXT, ID))?.equals(big)).toBe(true);
+      expect(await osd.rows(null, 10)).toEqual([]);
+    });
+
+    it('extents land in their places, and need something to land in', async () => {
+      const content = {
+        kind: 'extents',
+        extents: [
+          { offset: 0, length: 2 },
+          { offset: 12, length: 1 },
+        ],
+      } as const;
+      const state = {
+        kind: 'present',
+        sizeBytes: 13,
+        lastTag: after,
+        lastChecksum: 5,
+        attributes: '',
+      } as const;
+      const push = pushOf(Buffer.from('HE?'), { content, state });
+      expect(await osd.push(push)).toEqual({ kind: 'landed' });
+      expect(await contentOf(osd, NEXT, ID)).toEqual(Buffer.from('HEllo, mirro?'));
+      const absent = { ...push, objectId: objectNamed('absent'), expectedLastTag: null };
+      expect(await osd.push(absent)).toEqual({ kind: 'refused', code: 'no-base' });
+    });
+
+    it('F15, F36: a push lands only on the state it was made for', async () => {
+      expect(await osd.push(pushOf(HELLO, { expectedLastTag: null }))).toEqual({
+        kind: 'refused',
+        code: 'changed',
+      });
+      expect(await osd.push(pushOf(HELLO, { contentChecksum: 1 }))).toEqual({
+        kind: 'refused',
+        code: 'checksum-mismatch',
+      });
+      expect(await osd.push(pushOf(HELLO, { epoch: EPOCH }))).toEqual({
+        kind: 'refused',
+        code: 'stale-epoch',
+      });
+      const unknown = { kind: 'stage', stageId: 'none' } as const;
+      expect(await osd.push(pushOf(HELLO, { bytes: unknown }))).toEqual({
+        kind: 'refused',
+        code: 'unknown-stage',
+      });
+      await osd.activate(NEXT);
+      expect(await osd.push(pushOf(HELLO))).toEqual({ kind: 'refused', code: 'not-fenced' });
+    });
+
+    it('a push of nothing makes the target forget', async () => {
+      const forget = { state: null, lastTag: null, bytes: { kind: 'none' }, contentChecksum: 0 } as const;
+      expect(await osd.push(pushOf(HELLO, forget))).toEqual({ kind: 'landed' });
+      expect(await osd.states([ID])).toEqual([null]);
+      expect(await osd.rows(null, 10)).toEqual([]);
+    });
+
+    it('rows are dropped under the fence, and witnesses kept', async () => {
+      const witness = { storeId: toStoreId('e'.repeat(32)), commitSequence: 77 };
+      const rows = [{ objectId: ID, tag: before }];
+      expect(await osd.dropRows(SET_ID, EPOCH, rows, [witness])).toMatchObject({ kind: 'refused' });
+      expect(await osd.dropRows(SET_ID, NEXT, rows, [witness])).toEqual({ kind: 'cleared', rowCount: 1 });
+      expect((await osd.identity()).witnesses).toEqual([witness]);
+    });
+
+    it('self-doubt and the cursor of a full copy are kept, and only a recovery sets them', async () => {
+      await osd.setSelfDoubt(NEXT, 'full copy in progress');
+      await osd.setFullCopyCursor(NEXT, ID);
+      expect((await osd.identity()).selfDoubt).toBe('full copy in progress');
+      expect(await osd.fullCopyCursor()).toBe(ID);
+      await expect(osd.setSelfDoubt(EPOCH, null)).rejects.toMatchObject({ code: 'stale-epoch' });
+      await expect(osd.setFullCopyCursor(EPOCH, null)).rejects.toMatchObject({ code: 'stale-epoch' });
+      await osd.setSelfDoubt(NEXT, null);
+      await osd.setFullCopyCursor(NEXT, null);
+      expect(await osd.fullCopyCursor()).toBeNull();
+      await osd.activate(NEXT);
+      await expect(osd.setSelfDoubt(NEXT, 'x')).rejects.toMatchObject({ code: 'not-fenced' });
+    });
+
+    it('there is no reconciliation that nobody ordered', async () => {
+      await expect(osd.reconcileProgress(NEXT)).rejects.toMatchObject({ code: 'unknown-reconciliation' });
+    });
+  });
+}

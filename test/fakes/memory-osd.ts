@@ -1,0 +1,34 @@
+/** An OSD without disk or network: the real `LocalOsd` over a memory store. Passes the conformance suite of the port. */
+import { DEFAULT_OSD_LIMITS } from '../../src/osd/limits.js';
+import { LocalOsd } from '../../src/osd/local-osd.js';
+import type { ObjectStore } from '../../src/store/object-store.js';
+import type { OsdConnection } from '../../src/wire/osd-connection.js';
+
+export interface MemoryOsdOptions {
+  readonly store: ObjectStore;
+  readonly incarnation?: string;
+  /** For reconciliations that this OSD drives; by default there are no peers. */
+  readonly connect?: (url: string) => OsdConnection;
+}
+
+const quiet = { info: () => {}, warn: () => {}, error: () => {}, fatal: () => {} };
+
+export function createMemoryOsd(options: MemoryOsdOptions): LocalOsd {
+  const { store, incarnation = 'memory-run' } = options;
+  const noPeer = (url: string): OsdConnection => {
+    throw new Error(`there is no peer ${url}`);
+  };
+  return new LocalOsd({
+    store,
+    incarnation,
+    softwareVersion: 'memory',
+    processId: 0,
+    logger: quiet,
+    clock: () => Date.now(),
+    limits: DEFAULT_OSD_LIMITS,
+    connect: options.connect ?? noPeer,
+    onInvariantViolation: (violation) => {
+      throw violation;
+    },
+  });
+}

@@ -1,0 +1,66 @@
+/** Real OSD servers on loopback for tests. */
+import { fastify, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { DEFAULT_OSD_LIMITS, type OsdLimits } from '../../../src/osd/limits.js';
+import { createOsdServer } from '../../../src/osd/osd-server.js';
+import type { ObjectStore } from '../../../src/store/object-store.js';
+import { HttpOsdConnection } from '../../../src/wire/http-osd-connection.js';
+import type { OsdTimeouts } from '../../../src/wire/osd-connection.js';
+import { SECRET } from './osd-writer.js';
+
+export const TIMEOUTS: OsdTimeouts = { connectMs: 2_000, answerMs: 5_000, bodyIdleMs: 5_000 };
+
+/** Says nothing. */
+export function silentLogger(): FastifyBaseLogger {
+  return fastify({ logger: false }).log;
+}
+
+export interface RunningOsd {
+  readonly url: string;
+  readonly app: FastifyInstance;
+  readonly connection: HttpOsdConnection;
+  readonly violations: Error[];
+  close(): Promise<void>;
+}
+
+export interface StartOptions {
+  readonly limits?: Partial<OsdLimits>;
+  readonly timeouts?: Partial<OsdTimeouts>;
+  /** Listens on this unix socket instead of a port. */
+  readonly socketPath?: string;
+  readonly logger?: FastifyBaseLogger;
+}
+
+let runCount = 0;
+
+export async function startOsd(store: ObjectStore, options: StartOptions = {}): Promise<RunningOsd> {
+  const violations: Error[] = [];
+  const timeouts = { ...TIMEOUTS, ...options.timeouts };
+  runCount += 1;
+  const app = createOsdServer({
+    store,
+    secret: SECRET,
+    incarnation: `run-${runCount}`,
+    softwareVersion: 'test',
+    logger: options.logger ?? silentLogger(),
+    clock: () => Date.now(),
+    limits: { ...DEFAULT_OSD_LIMITS, ...options.limits },
+    connect: (url) => new HttpOsdConnection({ url, secret: SECRET, timeouts }),
+    onInvariantViolation: (violation) => violations.push(violation),
+  });
+  const { socketPath } = options;
+  const listening = await app.listen(
+    socketPath === undefined ? { host: '127.0.0.1', port: 0 } : { path: socketPath },
+  );
+  const url = socketPath === undefined ? listening : `unix:${socketPath}`;
+  const connection = new HttpOsdConnection({ url, secret: SECRET, timeouts });
+  return {
+    url,
+    app,
+    connection,
+    violations,
+    close: async () => {
+      await connection.close();
+      await app.close();
+    },
+  };
+}

@@ -1,0 +1,143 @@
+/** Random messages of the OSD protocol, well-formed ones. */
+import fc from 'fast-check';
+import { makeObjectId } from '../../../src/protocol/object-id.js';
+import { makeTag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
+import { toStoreId, toToken } from '../../../src/protocol/token.js';
+import type { ObjectState, TagRow } from '../../../src/protocol/write.js';
+import type {
+  RemotePush,
+  TransactionBatch,
+  TransactionBatchReply,
+  TransactionContent,
+  TransactionItem,
+} from '../../../src/wire/osd-connection.js';
+
+const text = fc.string({ unit: 'binary', maxLength: 20 });
+const idText = fc
+  .string({ unit: 'grapheme', minLength: 1, maxLength: 20 })
+  .map((name) => name.replaceAll('\u0000', '0'));
+export const objectIds = fc
+  .tuple(idText, fc.constantFrom('', 'v1'))
+  .map(([name, version]) => makeObjectId('bucket', name, version));
+export const epochs = fc.nat().map(toEpoch);
+export const tags = fc
+  .record({ epoch: epochs, counter: fc.nat(), generator: fc.nat({ max: 0xffff }).map(toGeneratorId) })
+  .map(makeTag);
+const counts = fc.oneof(fc.nat(), fc.constant(Number.MAX_SAFE_INTEGER));
+const checksums = fc.integer({ min: 0, max: 0xffffffff });
+const storeIds = fc
+  .uint8Array({ minLength: 16, maxLength: 16 })
+  .map((array) => toStoreId(Buffer.from(array).toString('hex')));
+const witnesses = fc.array(fc.record({ storeId: storeIds, commitSequence: counts }), { maxLength: 3 });
+const buffers = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array));
+const kinds = fc.constantFrom('replace', 'range-write', 'extend', 'set-attributes', 'remove');
+const modes = fc.constantFrom('overwrite', 'extend');
+
+const contents: fc.Arbitrary<TransactionContent> = fc.oneof(
+  fc.constant({ kind: 'none' } as const),
+  buffers.map((bytes) => ({ kind: 'bytes', bytes }) as const),
+  text.map((stageId) => ({ kind: 'stage', stageId }) as const),
+);
+
+export const batches: fc.Arbitrary<TransactionBatch> = fc
+  .record({ setId: text, epoch: epochs, floor: tags })
+  .chain((head) => {
+    const items: fc.Arbitrary<TransactionItem> = fc
+      .record({
+        content: contents,
+        contentChecksum: checksums,
+        transaction: fc.record({
+          setId: fc.constant(head.setId),
+          epoch: fc.constant(head.epoch),
+          tag: tags,
+          objectId: objectIds,
+          kind: kinds,
+          previousTag: fc.option(tags),
+          offset: counts,
+          length: counts,
+          mode: modes,
+          attributes: fc.option(text),
+          checksum: checksums,
+        }),
+      })
+      .map((item) => {
+        const { content, transaction } = item;
+        const length = content.kind === 'bytes' ? content.bytes.length : transaction.length;
+        return { ...item, transaction: { ...transaction, length } };
+      });
+    return fc.record({
+      setId: fc.constant(head.setId),
+      epoch: fc.constant(head.epoch),
+      floor: fc.constant(head.floor),
+      writes: fc.array(items, { maxLength: 5 }),
+      clears: fc.array(fc.record({ token: text.map(toToken), witnesses }), { maxLength: 5 }),
+    });
+  });
+
+export const batchReplies: fc.Arbitrary<TransactionBatchReply> = fc.record({
+  storeId: storeIds,
+  writes: fc.array(
+    fc.oneof(
+      fc.record({
+        kind: fc.constant('committed' as const),
+        token: text.map(toToken),
+        commitSequence: counts,
+        isDuplicate: fc.boolean(),
+      }),
+      fc.record({
+        kind: fc.constant('refused' as const),
+        code: fc.constantFrom('gap' as const, 'stale-epoch' as const, 'io-error' as const),
+        lastTag: fc.option(tags),
+      }),
+    ),
+    { maxLength: 5 },
+  ),
+  clears: fc.oneof(
+    fc.constant(null),
+    fc.record({ kind: fc.constant('cleared' as const), rowCount: counts }),
+    fc.record({ kind: fc.constant('refused' as const), code: fc.constant('state-lost' as const) }),
+  ),
+});
+
+const states: fc.Arbitrary<ObjectState> = fc.oneof(
+  fc.record({
+    kind: fc.constant('present' as const),
+    sizeBytes: counts,
+    lastTag: tags,
+    lastChecksum: checksums,
+    attributes: text,
+  }),
+  fc.record({ kind: fc.constant('tombstone' as const), lastTag: tags, lastChecksum: checksums }),
+);
+
+export const pushes: fc.Arbitrary<RemotePush> = fc
+  .tuple(objectIds, fc.option(states))
+  .chain(([objectId, state]) => {
+    const sizeBytes = state?.kind === 'present' ? state.sizeBytes : 0;
+    const rows: fc.Arbitrary<TagRow> = fc.record({
+      tag: tags,
+      objectId: fc.constant(objectId),
+      kind: kinds,
+      mode: modes,
+      offset: counts,
+      length: counts,
+      checksum: checksums,
+      commitSequence: counts,
+      writtenMs: counts,
+    });
+    const extent = fc.nat({ max: sizeBytes }).map((length) => ({ offset: 0, length }));
+    return fc.record({
+      epoch: epochs,
+      objectId: fc.constant(objectId),
+      expectedLastTag: fc.option(tags),
+      lastTag: fc.constant(state?.lastTag ?? null),
+      state: fc.constant(state),
+      content: fc.oneof(
+        fc.constant({ kind: 'whole' } as const),
+        fc.array(extent, { maxLength: 3 }).map((extents) => ({ kind: 'extents', extents }) as const),
+      ),
+      bytes: contents,
+      contentChecksum: checksums,
+      rows: fc.array(rows, { maxLength: state === null ? 0 : 4 }),
+    });
+  });

@@ -1,0 +1,132 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { FRAME_HEADER_BYTES_MAX } from '../../../src/wire/contract.js';
+import { encodeFrame, splitFrame } from '../../../src/wire/frame.js';
+import { MalformedMessage } from '../../../src/wire/malformed-message.js';
+import type {
+  RemotePush,
+  TransactionBatch,
+  TransactionBatchReply,
+} from '../../../src/wire/osd-connection.js';
+import { decodePush, encodePush } from '../../../src/wire/push-frame.js';
+import {
+  decodeTransactions,
+  decodeTransactionsReply,
+  encodeTransactions,
+  encodeTransactionsReply,
+} from '../../../src/wire/transaction-frame.js';
+import { batches, batchReplies, pushes } from './arbitraries.js';
+
+const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
+
+interface Codec<Value> {
+  readonly name: string;
+  readonly values: fc.Arbitrary<Value>;
+  readonly encode: (value: Value) => Buffer;
+  readonly decode: (frame: Buffer) => Value;
+}
+
+function describeCodec<Value>({ name, values, encode, decode }: Codec<Value>): void {
+  describe(name, () => {
+    it('what is encoded decodes to the same', () => {
+      fc.assert(
+        fc.property(values, (value) => {
+          expect(decode(encode(value))).toEqual(value);
+        }),
+      );
+    });
+
+    it('every truncation is refused', () => {
+      fc.assert(
+        fc.property(values, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (value, share) => {
+          const frame = encode(value);
+          const cut = frame.subarray(0, Math.floor(frame.length * share));
+          expect(() => decode(cut)).toThrow(MalformedMessage);
+        }),
+      );
+    });
+
+    it('bytes behind the end are refused', () => {
+      fc.assert(
+        fc.property(values, bytes, (value, more) => {
+          fc.pre(more.toString('latin1').trim().length > 0);
+          expect(() => decode(Buffer.concat([encode(value), more]))).toThrow(MalformedMessage);
+        }),
+      );
+    });
+
+    it('garbage in any byte is refused or means something well-formed, never another error', () => {
+      fc.assert(
+        fc.property(values, fc.nat(), fc.integer({ min: 0, max: 255 }), (value, place, byte) => {
+          const frame = Buffer.from(encode(value));
+          frame[place % frame.length] = byte;
+          try {
+            encode(decode(frame));
+          } catch (error) {
+            expect(error).toBeInstanceOf(MalformedMessage);
+          }
+        }),
+        { numRuns: 300 },
+      );
+    });
+  });
+}
+
+describeCodec<TransactionBatch>({
+  name: 'the request of transactions',
+  values: batches,
+  encode: encodeTransactions,
+  decode: decodeTransactions,
+});
+
+describeCodec<RemotePush>({
+  name: 'the request of a push',
+  values: pushes,
+  encode: encodePush,
+  decode: decodePush,
+});
+
+describeCodec<TransactionBatchReply>({
+  name: 'the answer to transactions',
+  values: batchReplies,
+  encode: encodeTransactionsReply,
+  decode: (body) => decodeTransactionsReply(body, writeCountOf(body)),
+});
+
+/** How many writes an answer is for, which its receiver knows without it. */
+function writeCountOf(body: Buffer): number {
+  try {
+    const parsed: unknown = JSON.parse(body.toString('utf8'));
+    const writes = typeof parsed === 'object' && parsed !== null && 'writes' in parsed ? parsed.writes : [];
+    return Array.isArray(writes) ? writes.length : 0;
+  } catch {
+    return 0;
+  }
+}
+
+describe('frames', () => {
+  it('header and contents come apart again', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), fc.array(bytes, { maxLength: 4 }), (header, contents) => {
+        const { header: split, content } = splitFrame(encodeFrame({ header }, contents));
+        expect(split).toEqual(JSON.parse(JSON.stringify({ header })));
+        expect(content).toEqual(Buffer.concat(contents));
+      }),
+    );
+  });
+
+  it('a header length over the limit is refused before anything of it is read', () => {
+    const frame = Buffer.alloc(16);
+    frame.writeUInt32BE(FRAME_HEADER_BYTES_MAX + 1, 0);
+    expect(() => splitFrame(frame)).toThrow(MalformedMessage);
+  });
+
+  it('an answer without one reply for each write is refused', () => {
+    const reply = encodeTransactionsReply({
+      storeId: fc.sample(batchReplies, 1)[0]!.storeId,
+      writes: [],
+      clears: null,
+    });
+    expect(() => decodeTransactionsReply(reply, 1)).toThrow(MalformedMessage);
+  });
+});
