@@ -1,0 +1,242 @@
+/**
+ * Who sent this request, and what its signature says of the body.
+ *
+ * A body without x-amz-content-sha256: S3 asks for that header, but curl before 8.1 (`--aws-sigv4`, Debian 12) leaves
+ * it out. It signs the hash of what `--data` gives it, and the hash of nothing for an upload (`-T`). So, without it:
+ *  - a signature over the hash of the body as received is right, for bodies small enough to be buffered first;
+ *  - a signature over the hash of nothing is right when there is no body; with one it says nothing of the body, and
+ *    counts as UNSIGNED-PAYLOAD (`isStated: false`), which only operations that store content accept.
+ * So a captured upload of such a curl can be replayed with another body for 15 minutes, as one that states UNSIGNED-PAYLOAD can.
+ * A client that signs x-amz-content-sha256, as all others do, is not concerned: taken off its request, the signature breaks.
+ */
+import { createHash } from 'node:crypto';
+import { readAll } from '../body.js';
+import { S3Error } from '../errors.js';
+import { parseBasicIsoDate, parseHttpDate, toBasicIsoDate, toIsoDate } from '../http-date.js';
+import type { S3Limits } from '../limits.js';
+import type { S3Request } from '../request.js';
+import { parseAuthorization, type ParsedAuthorization } from './authorization-header.js';
+import { ChunkSigner } from './chunk-signer.js';
+import type { CredentialStore, Identity } from './credentials.js';
+import type { SigningKeys } from './signing-key.js';
+import {
+  canonicalRequest,
+  EMPTY_SHA256,
+  sign,
+  signaturesEqual,
+  stringToSign,
+  type Reading,
+} from './sigv4.js';
+
+const CLOCK_SKEW_MAX_MS = 15 * 60 * 1000;
+const CONTENT_SHA256 = 'x-amz-content-sha256';
+const SHA256_HEX = /^[0-9a-fA-F]{64}$/;
+
+/** What is known of the body before it is read. */
+export type PayloadMode =
+  | { readonly kind: 'sha256'; readonly hex: string }
+  /** `isStated` is false when the client did not even say so. */
+  | { readonly kind: 'unsigned'; readonly isStated: boolean }
+  | { readonly kind: 'signed-chunks'; readonly signer: ChunkSigner; readonly hasTrailer: boolean }
+  | { readonly kind: 'unsigned-chunks' }
+  /** Read and verified already. */
+  | { readonly kind: 'buffered'; readonly bytes: Buffer };
+
+export interface Authentication {
+  readonly identity: Identity;
+  readonly payload: PayloadMode;
+}
+
+export interface AuthenticationOptions {
+  readonly credentials: CredentialStore;
+  readonly signingKeys: SigningKeys;
+  readonly region: string;
+  readonly limits: S3Limits;
+  readonly clock: () => number;
+}
+
+interface Claim extends ParsedAuthorization {
+  readonly timestamp: string;
+  readonly signingKey: Buffer;
+}
+
+function requestTime(request: S3Request, nowMs: number): { timeMs: number; timestamp: string } {
+  const amzDate = request.headers.get('x-amz-date');
+  const date = request.headers.get('date');
+  const timeMs =
+    amzDate !== undefined
+      ? parseBasicIsoDate(amzDate)
+      : date !== undefined
+        ? (parseBasicIsoDate(date) ?? parseHttpDate(date))
+        : null;
+  if (timeMs === null) {
+    throw new S3Error('AccessDenied', {
+      message: 'AWS authentication requires a valid Date or x-amz-date header',
+    });
+  }
+  if (Math.abs(nowMs - timeMs) > CLOCK_SKEW_MAX_MS) {
+    throw new S3Error('RequestTimeTooSkewed', {
+      details: {
+        RequestTime: amzDate ?? date ?? '',
+        ServerTime: toIsoDate(nowMs),
+        MaxAllowedSkewMilliseconds: String(CLOCK_SKEW_MAX_MS),
+      },
+    });
+  }
+  return { timeMs, timestamp: toBasicIsoDate(timeMs) };
+}
+
+/**
+ * Every header that S3 acts on by name must be signed, or a captured request can be replayed as another one.
+ * Content-Range belongs to them: it says where a PATCH writes.
+ */
+function checkSignedHeaders(request: S3Request, signedHeaders: readonly string[]): void {
+  const unsigned: string[] = [];
+  for (const name of request.headers.keys()) {
+    const mustBeSigned = name.startsWith('x-amz-')
+      ? name !== CONTENT_SHA256
+      : name === 'host' || name === 'content-range';
+    if (mustBeSigned && !signedHeaders.includes(name)) unsigned.push(name);
+  }
+  if (!request.headers.has('host')) unsigned.push('host');
+  if (unsigned.length === 0) return;
+  throw new S3Error('AccessDenied', {
+    message: 'There were headers present in the request which were not signed',
+    details: { HeadersNotSigned: unsigned.join(', ') },
+  });
+}
+
+function signedRequest(
+  request: S3Request,
+  claim: Claim,
+  payloadHash: string,
+): Parameters<typeof canonicalRequest>[0] {
+  return { parts: request, signedHeaders: claim.signedHeaders, payloadHash };
+}
+
+function isSignedAs(request: S3Request, claim: Claim, payloadHash: string, reading: Reading): boolean {
+  const canonical = canonicalRequest(signedRequest(request, claim, payloadHash), reading);
+  return signaturesEqual(
+    claim.signature,
+    sign(claim.signingKey, stringToSign(canonical, claim.timestamp, claim.scope)),
+  );
+}
+
+function isSigned(request: S3Request, claim: Claim, payloadHash: string): boolean {
+  return (
+    isSignedAs(request, claim, payloadHash, 'canonical') || isSignedAs(request, claim, payloadHash, 'as-sent')
+  );
+}
+
+function hexBytes(text: string): string {
+  return Buffer.from(text, 'latin1')
+    .toString('hex')
+    .replace(/..(?!$)/g, '$& ');
+}
+
+function mismatch(request: S3Request, claim: Claim, payloadHash: string): S3Error {
+  const canonical = canonicalRequest(signedRequest(request, claim, payloadHash), 'canonical');
+  const text = stringToSign(canonical, claim.timestamp, claim.scope);
+  return new S3Error('SignatureDoesNotMatch', {
+    details: {
+      AWSAccessKeyId: claim.accessKeyId,
+      StringToSign: text,
+      SignatureProvided: claim.signature,
+      StringToSignBytes: hexBytes(text),
+      CanonicalRequest: canonical,
+      CanonicalRequestBytes: hexBytes(canonical),
+    },
+  });
+}
+
+function statedPayload(stated: string, claim: Claim): PayloadMode {
+  if (SHA256_HEX.test(stated)) return { kind: 'sha256', hex: stated.toLowerCase() };
+  switch (stated) {
+    case 'UNSIGNED-PAYLOAD':
+      return { kind: 'unsigned', isStated: true };
+    case 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD':
+      return { kind: 'signed-chunks', signer: new ChunkSigner(claim), hasTrailer: false };
+    case 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER':
+      return { kind: 'signed-chunks', signer: new ChunkSigner(claim), hasTrailer: true };
+    case 'STREAMING-UNSIGNED-PAYLOAD-TRAILER':
+      return { kind: 'unsigned-chunks' };
+    case 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD':
+    case 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER':
+      throw new S3Error('NotImplemented', { details: { Header: CONTENT_SHA256 } });
+    default:
+      throw new S3Error('InvalidArgument', {
+        message:
+          'x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, or a valid sha256 value.',
+        details: { ArgumentName: CONTENT_SHA256, ArgumentValue: stated.slice(0, 128) },
+      });
+  }
+}
+
+/** The case without x-amz-content-sha256; see the top of this file. */
+async function unstatedPayload(request: S3Request, claim: Claim, limits: S3Limits): Promise<PayloadMode> {
+  const { body } = request;
+  if (isSigned(request, claim, EMPTY_SHA256)) {
+    return body.isEmpty ? { kind: 'sha256', hex: EMPTY_SHA256 } : { kind: 'unsigned', isStated: false };
+  }
+  if (body.isEmpty) throw mismatch(request, claim, EMPTY_SHA256);
+  if (body.lengthBytes === null || body.lengthBytes > limits.unstatedPayloadBytesMax) {
+    throw new S3Error('InvalidRequest', {
+      message: `Missing required header for this request: ${CONTENT_SHA256}`,
+    });
+  }
+  const bytes = await readAll(body, limits.unstatedPayloadBytesMax);
+  const hash = createHash('sha256').update(bytes).digest('hex');
+  if (!isSigned(request, claim, hash)) throw mismatch(request, claim, hash);
+  return { kind: 'buffered', bytes };
+}
+
+function refuseAnonymous(request: S3Request): never {
+  if (request.query.has('X-Amz-Signature') || request.query.has('X-Amz-Algorithm')) {
+    throw new S3Error('NotImplemented', {
+      message: 'Presigned URLs are not implemented. Sign the request in its Authorization header.',
+    });
+  }
+  if (request.query.has('Signature') && request.query.has('AWSAccessKeyId')) {
+    throw new S3Error('InvalidRequest', {
+      message: 'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.',
+    });
+  }
+  throw new S3Error('AccessDenied');
+}
+
+/**
+ * Throws S3Error: AccessDenied, AuthorizationHeaderMalformed, InvalidAccessKeyId, InvalidRequest, InvalidArgument,
+ * InvalidToken, RequestTimeTooSkewed, SignatureDoesNotMatch.
+ */
+export async function authenticate(
+  request: S3Request,
+  options: AuthenticationOptions,
+): Promise<Authentication> {
+  const header = request.headers.get('authorization');
+  if (header === undefined) return refuseAnonymous(request);
+  const parsed = parseAuthorization(header, options.region);
+  const credential = options.credentials.lookup(parsed.accessKeyId);
+  if (credential === null) {
+    throw new S3Error('InvalidAccessKeyId', { details: { AWSAccessKeyId: parsed.accessKeyId } });
+  }
+  const { timestamp } = requestTime(request, options.clock());
+  if (timestamp.slice(0, 8) !== parsed.scope.date) {
+    throw new S3Error('AuthorizationHeaderMalformed', {
+      message: `The authorization header is malformed; Invalid credential date "${parsed.scope.date}". This date is not the same as X-Amz-Date: "${timestamp.slice(0, 8)}".`,
+    });
+  }
+  checkSignedHeaders(request, parsed.signedHeaders);
+  if (request.headers.has('x-amz-security-token')) throw new S3Error('InvalidToken');
+  const signingKey = options.signingKeys.get(credential.secretAccessKey, parsed.scope);
+  const claim: Claim = { ...parsed, timestamp, signingKey };
+  const identity: Identity = {
+    accessKeyId: credential.accessKeyId,
+    ownerId: credential.ownerId,
+    displayName: credential.displayName,
+  };
+  const stated = request.headers.get(CONTENT_SHA256);
+  if (stated === undefined)
+    return { identity, payload: await unstatedPayload(request, claim, options.limits) };
+  if (!isSigned(request, claim, stated)) throw mismatch(request, claim, stated);
+  return { identity, payload: statedPayload(stated, claim) };
+}

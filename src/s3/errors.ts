@@ -1,0 +1,159 @@
+/**
+ * The S3 errors that Tally answers, each spelled once: code, HTTP status, and the message that clients know.
+ * Source: S3 API reference "Error responses"; codes of append and PATCH: S3 Express "PutObject", Yandex Object Storage "patch".
+ */
+import { ObjectStorageError, type ObjectStorageErrorKind } from '../gateway/object-storage.js';
+
+const ERRORS = {
+  AccessDenied: [403, 'Access Denied'],
+  AuthorizationHeaderMalformed: [400, 'The authorization header that you provided is not valid.'],
+  AuthorizationQueryParametersError: [
+    400,
+    'The authorization query parameters that you provided are not valid.',
+  ],
+  BadDigest: [
+    400,
+    'The Content-MD5 or checksum value that you specified did not match what the server received.',
+  ],
+  BadRequest: [400, 'An error occurred when parsing the HTTP request.'],
+  BucketAlreadyExists: [
+    409,
+    'The requested bucket name is not available. The bucket namespace is shared by all users of the system. Select a different name and try again.',
+  ],
+  BucketAlreadyOwnedByYou: [
+    409,
+    'Your previous request to create the named bucket succeeded and you already own it.',
+  ],
+  BucketNotEmpty: [409, 'The bucket that you tried to delete is not empty.'],
+  ConditionalRequestConflict: [
+    409,
+    'The conditional request cannot succeed due to a conflicting operation against this resource.',
+  ],
+  EntityTooLarge: [400, 'Your proposed upload exceeds the maximum allowed size.'],
+  ExpectationFailed: [
+    417,
+    'The Expect header of the request asks for something that this server does not do.',
+  ],
+  IncompleteBody: [
+    400,
+    'You did not provide the number of bytes specified by the Content-Length HTTP header.',
+  ],
+  InsufficientCapacity: [507, 'There is no space left to store this object.'],
+  InternalError: [500, 'We encountered an internal error. Please try again.'],
+  InvalidAccessKeyId: [403, 'The AWS Access Key Id you provided does not exist in our records.'],
+  InvalidArgument: [400, 'Invalid Argument'],
+  InvalidBucketName: [400, 'The specified bucket is not valid.'],
+  InvalidChunkSizeError: [400, 'A chunk of the request body has a size that is not valid.'],
+  InvalidDigest: [400, 'The Content-MD5 or checksum value that you specified is not valid.'],
+  InvalidLocationConstraint: [400, 'The specified location-constraint is not valid.'],
+  InvalidRange: [416, 'The requested range is not satisfiable.'],
+  InvalidRequest: [400, 'Invalid Request'],
+  InvalidToken: [400, 'The provided token is malformed or otherwise not valid.'],
+  InvalidURI: [400, "Couldn't parse the specified URI."],
+  InvalidWriteOffset: [
+    400,
+    'The write offset value that you specified does not match the current object size.',
+  ],
+  KeyTooLongError: [400, 'Your key is too long.'],
+  MalformedTrailerError: [
+    400,
+    'The request contained trailing data that was not well-formed or did not conform to our published schema.',
+  ],
+  MalformedXML: [
+    400,
+    'The XML you provided was not well-formed or did not validate against our published schema.',
+  ],
+  MaxMessageLengthExceeded: [400, 'Your request was too large.'],
+  MetadataTooLarge: [400, 'Your metadata headers exceed the maximum allowed metadata size.'],
+  MethodNotAllowed: [405, 'The specified method is not allowed against this resource.'],
+  MissingContentLength: [411, 'You must provide the Content-Length HTTP header.'],
+  MissingContentRange: [400, 'The Content-Range header is missing from the request.'],
+  NoSuchBucket: [404, 'The specified bucket does not exist.'],
+  NoSuchKey: [404, 'The specified key does not exist.'],
+  NotImplemented: [501, 'A header or query you provided implies functionality that is not implemented.'],
+  PreconditionFailed: [412, 'At least one of the pre-conditions you specified did not hold.'],
+  RequestHeaderSectionTooLarge: [400, 'Your request header section exceeds the maximum allowed size.'],
+  RequestTimeTooSkewed: [403, 'The difference between the request time and the current time is too large.'],
+  RequestTimeout: [
+    400,
+    'Your socket connection to the server was not read from or written to within the timeout period.',
+  ],
+  ServiceUnavailable: [503, 'The mirrors are not available just now. Please try again.'],
+  SignatureDoesNotMatch: [
+    403,
+    'The request signature we calculated does not match the signature you provided. Check your key and signing method.',
+  ],
+  XAmzContentSHA256Mismatch: [
+    400,
+    "The provided 'x-amz-content-sha256' header does not match what was computed.",
+  ],
+} as const satisfies Record<string, readonly [status: number, message: string]>;
+
+type S3ErrorCode = keyof typeof ERRORS;
+
+interface S3ErrorOptions {
+  /** Instead of the code's usual message. */
+  readonly message?: string;
+  /** Further elements of the error document, in order. */
+  readonly details?: Readonly<Record<string, string>>;
+  /** Further response headers. */
+  readonly headers?: readonly (readonly [name: string, value: string])[];
+  readonly cause?: unknown;
+}
+
+/** The caller's mistake, or a state of the world that S3 has a code for. */
+export class S3Error extends Error {
+  readonly code: S3ErrorCode;
+  readonly status: number;
+  readonly details: Readonly<Record<string, string>>;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+
+  constructor(code: S3ErrorCode, options: S3ErrorOptions = {}) {
+    const [status, message] = ERRORS[code];
+    super(options.message ?? message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.name = 'S3Error';
+    this.code = code;
+    this.status = status;
+    this.details = options.details ?? {};
+    this.headers = options.headers ?? [];
+  }
+}
+
+/** The client closed the connection before its request was complete: there is nobody to answer. */
+export class ClientGoneError extends Error {
+  readonly code = 'ClientGone';
+
+  constructor() {
+    super('the client closed the connection before the request body was complete');
+    this.name = 'ClientGoneError';
+  }
+}
+
+const RETRY_AFTER_SECONDS = 1;
+
+const STORAGE_ERRORS: Record<ObjectStorageErrorKind, (cause: ObjectStorageError) => S3Error> = {
+  unavailable: (cause) =>
+    new S3Error('ServiceUnavailable', { cause, headers: [['Retry-After', String(RETRY_AFTER_SECONDS)]] }),
+  'outcome-unknown': (cause) =>
+    new S3Error('InternalError', {
+      message:
+        'The outcome of this request is unknown: it may or may not have taken effect. Read the object before you try again.',
+      cause,
+    }),
+  'no-space': (cause) => new S3Error('InsufficientCapacity', { cause }),
+  changed: (cause) =>
+    new S3Error('ServiceUnavailable', {
+      message: 'The object changes too fast to be read. Please try again.',
+      cause,
+      headers: [['Retry-After', String(RETRY_AFTER_SECONDS)]],
+    }),
+  damaged: (cause) =>
+    new S3Error('InternalError', { message: 'No intact copy of the requested bytes can be had.', cause }),
+};
+
+/** What to tell the client about anything that was thrown. Total: what nobody foresaw is an InternalError. */
+export function toS3Error(error: unknown): S3Error {
+  if (error instanceof S3Error) return error;
+  if (error instanceof ObjectStorageError) return STORAGE_ERRORS[error.kind](error);
+  return new S3Error('InternalError', { cause: error });
+}

@@ -1,0 +1,157 @@
+/** Takes each request that fastify hands over through parsing, dispatch and answer, and each failure to its one answer. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { InvariantViolation } from '../protocol/invariant.js';
+import { RequestBody } from './body.js';
+import { dispatch, type Dispatch } from './dispatch.js';
+import { errorMessage, errorResponse } from './error-response.js';
+import { ClientGoneError, S3Error } from './errors.js';
+import type { S3Limits } from './limits.js';
+import type { OperationName } from './operations/names.js';
+import type { RequestIds } from './request-ids.js';
+import { parseRequest } from './request.js';
+import { sendResponse, type Exchange } from './response.js';
+
+export interface S3HandlerSetup {
+  readonly dispatch: Dispatch;
+  readonly limits: S3Limits;
+  readonly ids: RequestIds;
+  /** Told of our own bugs, after they are logged and answered. */
+  readonly onInvariantViolation: (violation: InvariantViolation) => void;
+}
+
+export class S3Handler {
+  readonly #dispatch: Dispatch;
+  readonly #limits: S3Limits;
+  readonly #ids: RequestIds;
+  readonly #onInvariantViolation: (violation: InvariantViolation) => void;
+  readonly #waitingForContinue = new WeakSet<IncomingMessage>();
+  readonly #badExpectation = new WeakSet<IncomingMessage>();
+  readonly #responses = new WeakMap<Duplex, ServerResponse>();
+  #isClosing = false;
+
+  constructor(setup: S3HandlerSetup) {
+    this.#dispatch = setup.dispatch;
+    this.#limits = setup.limits;
+    this.#ids = setup.ids;
+    this.#onInvariantViolation = setup.onInvariantViolation;
+  }
+
+  beginClosing(): void {
+    this.#isClosing = true;
+  }
+
+  /** For Expect: the body decides when to say 100. */
+  expectsContinue(message: IncomingMessage): void {
+    this.#waitingForContinue.add(message);
+  }
+
+  expectsSomethingElse(message: IncomingMessage): void {
+    this.#badExpectation.add(message);
+  }
+
+  /** Never rejects. */
+  async serve(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    reply.hijack();
+    const message = request.raw;
+    const response = reply.raw;
+    this.#responses.set(message.socket, response);
+    const body = new RequestBody(message, response, this.#limits, this.#waitingForContinue.has(message));
+    const exchange = this.#makeExchange(request, response, body);
+    let operation: OperationName | null = null;
+    try {
+      if (this.#badExpectation.has(message)) throw new S3Error('ExpectationFailed');
+      const { method, rawHeaders } = message;
+      const parsed = parseRequest(
+        { method: method ?? '', rawUrl: request.originalUrl, rawHeaders, body },
+        this.#limits,
+      );
+      const answer = await dispatch(parsed, this.#dispatch, (name) => {
+        operation = name;
+      });
+      await sendResponse(answer, exchange);
+      request.log.debug({ operation, status: answer.status }, 'S3 request');
+    } catch (thrown) {
+      await this.sendError(thrown, request, exchange, operation);
+    }
+  }
+
+  /** The one place where a failed request is answered and logged. Never rejects. */
+  async sendError(
+    thrown: unknown,
+    request: FastifyRequest,
+    exchange: Exchange,
+    operation: OperationName | null,
+  ): Promise<void> {
+    const { response } = exchange;
+    try {
+      if (thrown instanceof ClientGoneError || response.headersSent || response.destroyed) {
+        request.log.info({ operation, err: thrown }, 'S3 request broken off');
+        response.destroy();
+      } else {
+        const resource = request.originalUrl.split('?', 1)[0] ?? null;
+        const { error, answer } = errorResponse(thrown, { ...exchange, resource });
+        const level = error.status >= 500 && error.status !== 501 ? 'error' : 'debug';
+        request.log[level](
+          { operation, code: error.code, status: error.status, err: error.cause ?? error },
+          'S3 request refused',
+        );
+        await sendResponse(answer, exchange);
+      }
+    } catch (failure) {
+      request.log.info({ operation, err: failure }, 'S3 error response broken off');
+      response.destroy();
+    }
+    if (thrown instanceof InvariantViolation) {
+      request.log.fatal({ operation, err: thrown }, 'broken invariant');
+      this.#onInvariantViolation(thrown);
+    }
+  }
+
+  /** For errors that fastify finds. */
+  async serveError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    reply.hijack();
+    await this.sendError(thrown, request, this.#makeExchange(request, reply.raw, null), null);
+  }
+
+  /** For bytes that are no HTTP request, and requests whose headers do not come. */
+  refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
+    const response = this.#responses.get(socket);
+    if (
+      error.code === 'ECONNRESET' ||
+      !socket.writable ||
+      (response?.headersSent === true && !response.writableEnded)
+    ) {
+      socket.destroy();
+      return;
+    }
+    const context = { requestId: this.#ids.next(), hostId: this.#ids.hostId, resource: null };
+    socket.end(errorMessage(connectionError(error), context), () => {
+      socket.destroy();
+    });
+  }
+
+  #makeExchange(request: FastifyRequest, response: ServerResponse, body: RequestBody | null): Exchange {
+    return {
+      response,
+      body,
+      isHead: request.raw.method === 'HEAD',
+      isClosing: () => this.#isClosing,
+      requestId: request.id,
+      hostId: this.#ids.hostId,
+      limits: this.#limits,
+    };
+  }
+}
+
+function connectionError(error: NodeJS.ErrnoException): S3Error {
+  switch (error.code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new S3Error('RequestHeaderSectionTooLarge', { cause: error });
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new S3Error('RequestTimeout', { cause: error });
+    default:
+      return new S3Error('BadRequest', { cause: error });
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * The node server under fastify, with every limit set. fastify makes one for each address that it listens on, so all that belongs to
+ * a server belongs here.
+ */
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import type { S3Handler } from './handler.js';
+import type { S3Limits } from './limits.js';
+
+const CHECK_INTERVAL_MAX_MS = 5_000;
+
+/** node answers Expect by itself unless it is listened to. */
+function listenForExpectations(server: Server, handler: S3Handler): void {
+  server.on('checkContinue', (message: IncomingMessage, response: ServerResponse) => {
+    handler.expectsContinue(message);
+    server.emit('request', message, response);
+  });
+  server.on('checkExpectation', (message: IncomingMessage, response: ServerResponse) => {
+    handler.expectsSomethingElse(message);
+    server.emit('request', message, response);
+  });
+}
+
+export function makeHttpServer(listener: RequestListener, handler: S3Handler, limits: S3Limits): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: limits.headerBytesMax,
+      headersTimeout: limits.headersTimeoutMs,
+      connectionsCheckingInterval: Math.min(limits.headersTimeoutMs, CHECK_INTERVAL_MAX_MS),
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      // Bodies have a limit on progress (body.ts) and none on the whole time: 5 GiB may take long.
+      requestTimeout: 0,
+      // Authentication asks for Host, and answers in XML.
+      requireHostHeader: false,
+      noDelay: true,
+    },
+    listener,
+  );
+  // Never drop headers in silence: their number is limited where they are read.
+  server.maxHeadersCount = 0;
+  server.maxConnections = limits.connectionsMax;
+  server.on('clientError', (error, socket) => {
+    handler.refuseConnection(error, socket);
+  });
+  listenForExpectations(server, handler);
+  return server;
+}

@@ -1,0 +1,45 @@
+/** What an action gets to see of its request and of the server. */
+import type { Identity } from '../auth/credentials.js';
+import type { PayloadMode } from '../auth/authenticate.js';
+import type { Bucket, BucketDirectory } from '../buckets.js';
+import type { ObjectStorage } from '../../gateway/object-storage.js';
+import { makeObjectId, type ObjectId } from '../../protocol/object-id.js';
+import type { S3Limits } from '../limits.js';
+import type { S3Request } from '../request.js';
+import type { S3Response } from '../response.js';
+
+export interface Services {
+  readonly storage: ObjectStorage;
+  readonly buckets: BucketDirectory;
+  readonly region: string;
+  readonly limits: S3Limits;
+  /** Milliseconds since 1970. Only Last-Modified and signature ages come of it, never an order. */
+  readonly clock: () => number;
+}
+
+export interface ServiceContext {
+  readonly services: Services;
+  readonly request: S3Request;
+  readonly identity: Identity;
+  readonly payload: PayloadMode;
+}
+
+/** For CreateBucket, whose bucket is not there yet. */
+export interface NewBucketContext extends ServiceContext {
+  readonly bucketName: string;
+}
+
+/** The bucket is there, and the caller may use it. */
+export interface BucketContext extends ServiceContext {
+  readonly bucket: Bucket;
+}
+
+export interface ObjectContext extends BucketContext {
+  readonly key: string;
+}
+
+export type Action<Context> = (context: Context) => Promise<S3Response>;
+
+export function objectId(context: ObjectContext): ObjectId {
+  return makeObjectId(context.bucket.name, context.key);
+}

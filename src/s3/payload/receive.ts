@@ -1,0 +1,150 @@
+/**
+ * Receives the payload of a request: takes off its coding, computes what must be computed, and compares everything that
+ * was promised with what came. When `receivePayload` resolves the payload is whole and right; only then may it be
+ * committed.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import type { PayloadMode } from '../auth/authenticate.js';
+import type { RequestBody } from '../body.js';
+import { S3Error } from '../errors.js';
+import type { S3Limits } from '../limits.js';
+import { AwsChunkedDecoder } from './aws-chunked.js';
+import { CHECKSUMS, isBase64Of, type Checksum, type ChecksumValue } from './checksums.js';
+import type { PayloadExpectations } from './expectations.js';
+
+interface Payload {
+  readonly mode: PayloadMode;
+  readonly body: RequestBody;
+  readonly expectations: PayloadExpectations;
+}
+
+export interface ReceivedPayload {
+  readonly sizeBytes: number;
+  readonly md5: Buffer;
+  /** The checksum that the client asked for, computed here and compared. */
+  readonly checksum: ChecksumValue | null;
+}
+
+/** Takes a piece of the payload; resolves when the next may come. */
+type PayloadConsumer = (piece: Buffer) => Promise<void>;
+
+function openDecoder(mode: PayloadMode, sizeBytes: number | null): AwsChunkedDecoder | null {
+  const decodedBytes = sizeBytes ?? 0;
+  if (mode.kind === 'signed-chunks') {
+    return new AwsChunkedDecoder({ signer: mode.signer, hasTrailer: mode.hasTrailer, decodedBytes });
+  }
+  return mode.kind === 'unsigned-chunks'
+    ? new AwsChunkedDecoder({ signer: null, hasTrailer: true, decodedBytes })
+    : null;
+}
+
+/** The digests of one payload while it comes in. */
+class Digests {
+  readonly md5 = createHash('md5');
+  readonly sha256: Hash | null;
+  readonly checksum: Checksum | null;
+  sizeBytes = 0;
+
+  constructor(mode: PayloadMode, checksum: Checksum | null) {
+    this.sha256 = mode.kind === 'sha256' ? createHash('sha256') : null;
+    this.checksum = checksum;
+  }
+
+  update(piece: Buffer): void {
+    this.sizeBytes += piece.length;
+    this.md5.update(piece);
+    this.sha256?.update(piece);
+    this.checksum?.update(piece);
+  }
+}
+
+function checkSha256(mode: PayloadMode, sha256: Hash | null): void {
+  if (mode.kind !== 'sha256' || sha256 === null) return;
+  const computed = sha256.digest('hex');
+  if (computed === mode.hex) return;
+  throw new S3Error('XAmzContentSHA256Mismatch', {
+    details: { ClientComputedContentSHA256: mode.hex, S3ComputedContentSHA256: computed },
+  });
+}
+
+function checkMd5(expected: string | null, md5: Buffer): void {
+  const computed = md5.toString('base64');
+  if (expected === null || expected === computed) return;
+  throw new S3Error('BadDigest', {
+    message: 'The Content-MD5 you specified did not match what we received.',
+    details: { ExpectedDigest: expected, CalculatedDigest: computed },
+  });
+}
+
+function checkChecksum(
+  expectations: PayloadExpectations,
+  computed: Checksum | null,
+  trailers: ReadonlyMap<string, string> | null,
+): ChecksumValue | null {
+  const { checksum } = expectations;
+  if (checksum === null || computed === null) {
+    if (trailers !== null && trailers.size > 0) throw new S3Error('MalformedTrailerError');
+    return null;
+  }
+  const { header, digestBytes } = CHECKSUMS[checksum.algorithm];
+  const expected = checksum.base64 ?? trailers?.get(header) ?? null;
+  const strangers = (trailers?.size ?? 0) - (checksum.base64 === null ? 1 : 0);
+  if (expected === null || strangers !== 0) throw new S3Error('MalformedTrailerError');
+  if (!isBase64Of(expected, digestBytes)) {
+    throw new S3Error('InvalidRequest', { message: `Value for ${header} trailing header is invalid.` });
+  }
+  const base64 = computed.digestBase64();
+  if (expected !== base64) {
+    throw new S3Error('BadDigest', {
+      message: `The ${checksum.algorithm} you specified did not match the calculated checksum.`,
+    });
+  }
+  return { algorithm: checksum.algorithm, base64 };
+}
+
+async function acceptAll(pieces: readonly Buffer[], accept: PayloadConsumer): Promise<void> {
+  for (const piece of pieces) await accept(piece);
+}
+
+/**
+ * Throws S3Error: IncompleteBody, EntityTooLarge, SignatureDoesNotMatch, InvalidChunkSizeError, MalformedTrailerError,
+ * XAmzContentSHA256Mismatch, BadDigest, InvalidRequest, RequestTimeout; ClientGoneError; and what `accept` throws.
+ */
+export async function receivePayload(
+  payload: Payload,
+  limits: S3Limits,
+  accept: PayloadConsumer,
+): Promise<ReceivedPayload> {
+  const { mode, body, expectations } = payload;
+  const checksum =
+    expectations.checksum === null ? null : await CHECKSUMS[expectations.checksum.algorithm].open();
+  const digests = new Digests(mode, checksum);
+  const decoder = openDecoder(mode, expectations.sizeBytes);
+  const take = (piece: Buffer): Promise<void> | undefined => {
+    digests.update(piece);
+    if (digests.sizeBytes > limits.singlePutBytesMax) {
+      throw new S3Error('EntityTooLarge', { details: { MaxSizeAllowed: String(limits.singlePutBytesMax) } });
+    }
+    return piece.length === 0 ? undefined : accept(piece);
+  };
+  if (mode.kind === 'buffered') {
+    await take(mode.bytes);
+  } else if (decoder === null) {
+    await body.read(take);
+  } else {
+    await body.read((piece) => {
+      const decoded = decoder.push(piece);
+      const [only, second] = decoded;
+      if (only === undefined) return undefined;
+      if (second === undefined) return take(only);
+      for (const part of decoded) digests.update(part);
+      return acceptAll(decoded, accept);
+    });
+    decoder.finish();
+  }
+  checkSha256(mode, digests.sha256);
+  const md5 = digests.md5.digest();
+  checkMd5(expectations.contentMd5, md5);
+  const value = checkChecksum(expectations, checksum, decoder?.trailers ?? null);
+  return { sizeBytes: digests.sizeBytes, md5, checksum: value };
+}

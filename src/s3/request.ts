@@ -1,0 +1,78 @@
+/** An S3 request, typed once at the edge. Bodies are not touched here. */
+import type { RequestBody } from './body.js';
+import { S3Error } from './errors.js';
+import { checkKey } from './keys.js';
+import type { S3Limits } from './limits.js';
+import { decodePercent, parseQuery } from './uri.js';
+
+type Target =
+  | { readonly level: 'service' }
+  | { readonly level: 'bucket'; readonly bucket: string }
+  | { readonly level: 'object'; readonly bucket: string; readonly key: string };
+
+export type TargetLevel = Target['level'];
+
+export interface S3Request {
+  readonly method: string;
+  /** As on the wire, one character a byte; signatures are made over these. */
+  readonly rawPath: string;
+  readonly rawQuery: string;
+  readonly target: Target;
+  readonly query: ReadonlyMap<string, string>;
+  /** By lower-case name, one character a byte; several of one name are joined with a comma. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: RequestBody;
+}
+
+/** Collects headers as SigV4 sees them. Throws S3Error RequestHeaderSectionTooLarge past `headersMax`. */
+export function collectHeaders(
+  rawHeaders: readonly string[],
+  headersMax: number,
+): ReadonlyMap<string, string> {
+  if (rawHeaders.length > headersMax * 2) throw new S3Error('RequestHeaderSectionTooLarge');
+  const headers = new Map<string, string>();
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] ?? '').toLowerCase();
+    const value = rawHeaders[index + 1] ?? '';
+    const earlier = headers.get(name);
+    headers.set(name, earlier === undefined ? value : `${earlier},${value}`);
+  }
+  return headers;
+}
+
+/** Path style: `/bucket/key`. Only the first slash separates; the rest of the path is the key, byte for byte. */
+function parseTarget(rawPath: string): Target {
+  if (rawPath === '/') return { level: 'service' };
+  const slash = rawPath.indexOf('/', 1);
+  const bucket = decodePercent(slash < 0 ? rawPath.slice(1) : rawPath.slice(1, slash));
+  if (slash < 0 || slash === rawPath.length - 1) return { level: 'bucket', bucket };
+  const key = decodePercent(rawPath.slice(slash + 1));
+  checkKey(key);
+  return { level: 'object', bucket, key };
+}
+
+/** The message as fastify passes it on; `rawUrl` is the request target before any rewriting. */
+interface RawRequest {
+  readonly method: string;
+  readonly rawUrl: string;
+  readonly rawHeaders: readonly string[];
+  readonly body: RequestBody;
+}
+
+/** Throws S3Error InvalidURI, KeyTooLongError, InvalidArgument or RequestHeaderSectionTooLarge. */
+export function parseRequest(raw: RawRequest, limits: S3Limits): S3Request {
+  const { rawUrl } = raw;
+  if (!rawUrl.startsWith('/')) throw new S3Error('InvalidURI', { details: { URI: rawUrl.slice(0, 256) } });
+  const question = rawUrl.indexOf('?');
+  const rawPath = question < 0 ? rawUrl : rawUrl.slice(0, question);
+  const rawQuery = question < 0 ? '' : rawUrl.slice(question + 1);
+  return {
+    method: raw.method,
+    rawPath,
+    rawQuery,
+    target: parseTarget(rawPath),
+    query: parseQuery(rawQuery),
+    headers: collectHeaders(raw.rawHeaders, limits.headersMax),
+    body: raw.body,
+  };
+}

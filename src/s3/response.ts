@@ -1,0 +1,169 @@
+/**
+ * S3 responses as data, and the one place that puts them on a connection.
+ *
+ * A streamed body that fails half-way destroys the connection: a client must never take a short body for a whole one.
+ * When part of the request is unread, the rest is drained within limits before the connection is closed, since closing
+ * a socket with unread bytes resets it and the client would lose the answer.
+ */
+import type { ServerResponse } from 'node:http';
+import { invariant } from '../protocol/invariant.js';
+import type { RequestBody } from './body.js';
+import type { S3Limits } from './limits.js';
+
+/** Header names and values in turn; values one character a byte. */
+export type HeaderList = string[];
+
+export type ResponseBody =
+  | { readonly kind: 'none' }
+  /** The headers of a body that is not sent (HEAD). */
+  | { readonly kind: 'length-only'; readonly lengthBytes: number }
+  | { readonly kind: 'bytes'; readonly bytes: Buffer | string }
+  | { readonly kind: 'stream'; readonly lengthBytes: number; readonly pieces: AsyncIterable<Buffer> };
+
+export interface S3Response {
+  readonly status: number;
+  readonly headers: HeaderList;
+  readonly body: ResponseBody;
+}
+
+export const NO_BODY: ResponseBody = { kind: 'none' };
+
+export interface Exchange {
+  readonly response: ServerResponse;
+  /** Null when the request never got as far as having one. */
+  readonly body: RequestBody | null;
+  readonly isHead: boolean;
+  readonly isClosing: () => boolean;
+  readonly requestId: string;
+  readonly hostId: string;
+  readonly limits: S3Limits;
+}
+
+const SMALL_REST_BYTES = 64 * 1024;
+
+/** The rest of the request will be read off this connection, so that it can serve another one. */
+async function clearRest(body: RequestBody | null): Promise<boolean> {
+  if (body === null || body.isEnded) return true;
+  if (body.waitsForContinue || body.lengthBytes === null || body.lengthBytes > SMALL_REST_BYTES) return false;
+  return body.drain();
+}
+
+function bodyLength(body: ResponseBody): number | null {
+  switch (body.kind) {
+    case 'none':
+      return null;
+    case 'bytes':
+      return typeof body.bytes === 'string' ? Buffer.byteLength(body.bytes) : body.bytes.length;
+    case 'length-only':
+    case 'stream':
+      return body.lengthBytes;
+  }
+}
+
+function responseHeaders(answer: S3Response, exchange: Exchange, closes: boolean): HeaderList {
+  const headers = [
+    'x-amz-request-id',
+    exchange.requestId,
+    'x-amz-id-2',
+    exchange.hostId,
+    'Server',
+    'Tally',
+    ...answer.headers,
+  ];
+  const length = bodyLength(answer.body);
+  if (length !== null) headers.push('Content-Length', String(length));
+  else if (answer.status !== 204 && answer.status !== 304) headers.push('Content-Length', '0');
+  if (closes) headers.push('Connection', 'close');
+  return headers;
+}
+
+/** Resolves when the response takes more; rejects when the client is gone or takes nothing for too long. */
+function waitForDrain(response: ServerResponse, timeoutMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (finish: () => void): void => {
+      clearTimeout(timer);
+      response.off('drain', onDrain).off('close', onClose);
+      finish();
+    };
+    const onDrain = (): void => {
+      settle(resolve);
+    };
+    const onClose = (): void => {
+      settle(() => {
+        reject(new Error('the client closed the connection before it had the whole response'));
+      });
+    };
+    const timer = setTimeout(() => {
+      settle(() => {
+        reject(new Error('the client took no response bytes for too long'));
+      });
+    }, timeoutMs);
+    response.on('drain', onDrain).on('close', onClose);
+    if (response.destroyed) onClose();
+  });
+}
+
+async function writePieces(
+  exchange: Exchange,
+  body: ResponseBody & { kind: 'stream' },
+  writeHead: () => void,
+): Promise<void> {
+  const { response } = exchange;
+  let sentBytes = 0;
+  let hasHead = false;
+  for await (const piece of body.pieces) {
+    sentBytes += piece.length;
+    invariant(sentBytes <= body.lengthBytes, 'a read yields no more bytes than its extent has');
+    if (!hasHead) {
+      hasHead = true;
+      writeHead();
+    }
+    if (!response.write(piece)) await waitForDrain(response, exchange.limits.responseIdleTimeoutMs);
+  }
+  invariant(sentBytes === body.lengthBytes, 'a read yields all the bytes of its extent', { sentBytes });
+  if (!hasHead) writeHead();
+  response.end();
+}
+
+/** Ends the response once the client has had a fair chance to read it. */
+async function linger(exchange: Exchange): Promise<void> {
+  if (exchange.body !== null && !exchange.body.waitsForContinue) await exchange.body.drain();
+  exchange.response.end();
+}
+
+/**
+ * Sends the answer. Rejects when a streamed body failed: before its first byte nothing was sent and an error can still
+ * be answered (`headersSent` is false), after that the caller destroys the connection.
+ */
+export async function sendResponse(answer: S3Response, exchange: Exchange): Promise<void> {
+  const { response } = exchange;
+  if (response.destroyed) {
+    await letGo(answer.body);
+    return;
+  }
+  const isClear = await clearRest(exchange.body);
+  const closes = !isClear || exchange.isClosing();
+  const headers = responseHeaders(answer, exchange, closes);
+  const { body } = answer;
+  if (body.kind === 'stream' && !exchange.isHead) {
+    await writePieces(exchange, body, () => response.writeHead(answer.status, headers));
+    return;
+  }
+  // A streamed body watches its own progress; for the rest the socket does.
+  response.setTimeout(exchange.limits.responseIdleTimeoutMs);
+  response.writeHead(answer.status, headers);
+  if (isClear) {
+    if (body.kind === 'bytes' && !exchange.isHead) response.end(body.bytes);
+    else response.end();
+    return;
+  }
+  if (body.kind === 'bytes' && !exchange.isHead) response.write(body.bytes);
+  else response.flushHeaders();
+  await linger(exchange);
+}
+
+/** Releases a body that nobody will read. */
+async function letGo(body: ResponseBody): Promise<void> {
+  if (body.kind !== 'stream') return;
+  await body.pieces[Symbol.asyncIterator]().return?.();
+}

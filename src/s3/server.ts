@@ -1,0 +1,94 @@
+/**
+ * The S3 server: a fastify instance that is not listening yet.
+ *
+ * fastify routes nothing here. `rewriteUrl` sends every request to one handler, since S3 needs the request target as it came (fastify
+ * answers 400 to `%ff`, and 415 to a Content-Type it can't read); bodies are passed through unparsed. Whatever goes
+ * wrong, on whatever path, becomes S3's XML in `errorResponse`.
+ *
+ * Left out: TLS, virtual-host style addresses (parseTarget is the place), presigned URLs.
+ */
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import type { ObjectStorage } from '../gateway/object-storage.js';
+import type { InvariantViolation } from '../protocol/invariant.js';
+import type { CredentialStore } from './auth/credentials.js';
+import { SigningKeys } from './auth/signing-key.js';
+import { BucketDirectory } from './buckets.js';
+import { S3Handler } from './handler.js';
+import { makeHttpServer } from './http-server.js';
+import { DEFAULT_S3_LIMITS, type S3Limits } from './limits.js';
+import { OperationDetector } from './operations/detect.js';
+import { RequestIds } from './request-ids.js';
+
+export interface S3ServerOptions {
+  readonly storage: ObjectStorage;
+  readonly credentials: CredentialStore;
+  /** What clients must have in their credential scope. */
+  readonly region?: string;
+  /** Milliseconds since 1970. */
+  readonly clock?: () => number;
+  readonly logger?: FastifyBaseLogger;
+  readonly limits?: Partial<S3Limits>;
+  /** Give one to be able to invalidate it. */
+  readonly buckets?: BucketDirectory;
+  /** Told of our own bugs, after they are logged; must stop the process. By default the process is made to crash. */
+  readonly onInvariantViolation?: (violation: InvariantViolation) => void;
+}
+
+const DEFAULT_REGION = 'us-east-1';
+/** A Content-Type that fastify's pass-through parser takes. */
+const ANY_CONTENT_TYPE = 'application/octet-stream';
+
+function crash(violation: InvariantViolation): void {
+  setImmediate(() => {
+    throw violation;
+  });
+}
+
+/** Builds the server. It owns no timers or connections until it listens; `close()` drains and stops it. */
+export function createS3Server(options: S3ServerOptions): FastifyInstance {
+  const { storage, credentials, region = DEFAULT_REGION, clock = Date.now } = options;
+  const limits: S3Limits = { ...DEFAULT_S3_LIMITS, ...options.limits };
+  const buckets = options.buckets ?? new BucketDirectory(storage, limits.bucketCacheMax);
+  const ids = new RequestIds();
+  const handler = new S3Handler({
+    dispatch: {
+      services: { storage, buckets, region, limits, clock },
+      authentication: { credentials, signingKeys: new SigningKeys(), region, limits, clock },
+      detector: new OperationDetector(),
+    },
+    limits,
+    ids,
+    onInvariantViolation: options.onInvariantViolation ?? crash,
+  });
+  const app: FastifyInstance = fastify({
+    ...(options.logger !== undefined && { loggerInstance: options.logger }),
+    logController: new LogController({ disableRequestLogging: true }),
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    genReqId: () => ids.next(),
+    requestIdHeader: false,
+    serverFactory: (listener) => makeHttpServer(listener, handler, limits),
+    // makeHttpServer listens for these, on every address.
+    clientErrorHandler: () => undefined,
+    rewriteUrl: (message) => {
+      message.headers['content-type'] = ANY_CONTENT_TYPE;
+      return '/';
+    },
+    frameworkErrors: (error, request, reply) => {
+      void handler.serveError(error, request, reply);
+    },
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => {
+    done(null);
+  });
+  app.all('/', (request, reply) => handler.serve(request, reply));
+  app.setNotFoundHandler((request, reply) => handler.serve(request, reply));
+  app.setErrorHandler((error, request, reply) => handler.serveError(error, request, reply));
+  app.addHook('preClose', (done) => {
+    handler.beginClosing();
+    done();
+  });
+  return app;
+}

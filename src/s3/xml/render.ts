@@ -1,0 +1,39 @@
+/** Writes S3's XML documents. Text that XML 1.0 can't carry goes out as character references, as S3 does it. */
+
+/* eslint-disable no-control-regex -- control characters are what is looked for */
+const SPECIAL = /[&<>"\u0000-\u001f\ufffe\uffff]/;
+const SPECIAL_ALL = /[&<>"\u0000-\u001f\ufffe\uffff]/g;
+/* eslint-enable no-control-regex */
+const NAMED: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+
+export const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
+export const XML_CONTENT_TYPE = 'application/xml';
+const NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/';
+
+export function escapeXml(text: string): string {
+  if (!SPECIAL.test(text)) return text;
+  return text.replace(
+    SPECIAL_ALL,
+    (character) => NAMED[character] ?? `&#x${character.charCodeAt(0).toString(16).toUpperCase()};`,
+  );
+}
+
+/** An element with text. */
+export function textElement(name: string, text: string | number | boolean): string {
+  return `<${name}>${escapeXml(String(text))}</${name}>`;
+}
+
+/** An element with text, or nothing when there is none. */
+export function optionalElement(name: string, text: string | null): string {
+  return text === null ? '' : textElement(name, text);
+}
+
+/** An element with content that is XML already. */
+export function element(name: string, ...content: readonly string[]): string {
+  return `<${name}>${content.join('')}</${name}>`;
+}
+
+/** A whole document in S3's namespace. */
+export function document(name: string, ...content: readonly string[]): string {
+  return `${XML_DECLARATION}<${name} xmlns="${NAMESPACE}">${content.join('')}</${name}>`;
+}
