@@ -1,0 +1,31 @@
+/** Every error of the admin API, spelled once. `openapi/admin.yaml` lists them, and a test compares the two. */
+export const ADMIN_ERRORS = {
+  'bad-request': { status: 400, message: 'The request is not well-formed.' },
+  'bad-cursor': { status: 400, message: 'The cursor is none that this API has given out.' },
+  unauthorized: { status: 401, message: 'A bearer token is needed: Authorization: Bearer <token>.' },
+  'not-found': { status: 404, message: 'There is no such resource.' },
+  'no-such-operation': { status: 404, message: 'There is no such reconciliation, or it is too long ago.' },
+  'no-such-mirror': { status: 404, message: 'The mirror set has no such mirror.' },
+  'already-running': { status: 409, message: 'A reconciliation is running.' },
+  'payload-too-large': { status: 413, message: 'The body is too large.' },
+  'internal-error': { status: 500, message: 'A bug of Tally; the log of the gateway has the details.' },
+  'mirror-unreachable': { status: 502, message: 'The OSD of that mirror does not answer.' },
+  'not-ready': { status: 503, message: 'The mirror set is not active.' },
+  'too-many-streams': {
+    status: 503,
+    message: 'Too many clients follow reconciliations; ask for it without /events.',
+  },
+} as const;
+
+export type AdminErrorCode = keyof typeof ADMIN_ERRORS;
+
+/** Answered as the status of its code, with { code, message }. */
+export class AdminError extends Error {
+  readonly code: AdminErrorCode;
+
+  constructor(code: AdminErrorCode, message: string = ADMIN_ERRORS[code].message, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'AdminError';
+    this.code = code;
+  }
+}

@@ -1,0 +1,28 @@
+/** Every bound of the admin API. Times are milliseconds. */
+export interface AdminLimits {
+  readonly connectionsMax: number;
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** Clients that follow reconciliations at once. */
+  readonly streamsMax: number;
+  /** Between two looks at the reconciliation that a client follows. */
+  readonly streamPollMs: number;
+  /** A comment after so long without news, so that nobody on the way takes the connection for dead. */
+  readonly streamHeartbeatMs: number;
+  /** A client that takes nothing for so long is disconnected. */
+  readonly streamStalledMs: number;
+}
+
+export const DEFAULT_ADMIN_LIMITS: AdminLimits = {
+  connectionsMax: 256,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  streamsMax: 32,
+  streamPollMs: 100,
+  streamHeartbeatMs: 15_000,
+  streamStalledMs: 30_000,
+};
+
+export const TAG_TABLE_PAGE_DEFAULT = 100;
+export const TAG_TABLE_PAGE_MAX = 1000;
+export const REQUEST_BODY_BYTES_MAX = 16 * 1024;

@@ -1,0 +1,224 @@
+/**
+ * The admin API (`openapi/admin.yaml`): what operators, the command line and monitoring see of a mirror set. Nothing listens yet
+ * when it is made.
+ *
+ * - Everything but the health of the process needs the bearer token, compared in constant time.
+ * - Every error leaves as JSON { code, message } with a code of `admin-errors.ts`.
+ * - `close()` ends the streams and lets other requests finish.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
+import fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+} from 'fastify';
+import type { MirrorSetControl } from '../gateway/gateway.js';
+import { InvariantViolation } from '../protocol/invariant.js';
+import { parseObjectId } from '../protocol/object-id.js';
+import { tagEpoch } from '../protocol/tag.js';
+import type { TagRow } from '../protocol/write.js';
+import { OsdRefusal, OsdUnreachable } from '../wire/osd-connection.js';
+import { ADMIN_ERRORS, AdminError } from './admin-errors.js';
+import {
+  type AdminLimits,
+  DEFAULT_ADMIN_LIMITS,
+  REQUEST_BODY_BYTES_MAX,
+  TAG_TABLE_PAGE_DEFAULT,
+} from './admin-limits.js';
+import { OperationStreams } from './operation-stream.js';
+import { formatCursor, parseCursor } from './paging-cursor.js';
+import {
+  alreadyRunningSchema,
+  errorSchema,
+  eventsSchema,
+  healthSchema,
+  operationParametersSchema,
+  operationSchema,
+  operationsSchema,
+  statusSchema,
+  tagTableQuerySchema,
+  tagTableSchema,
+} from './schemas.js';
+
+export interface AdminServerOptions {
+  readonly control: MirrorSetControl;
+  readonly token: string;
+  readonly logger: FastifyBaseLogger;
+  /** Unix ms. */
+  readonly clock: () => number;
+  readonly softwareVersion: string;
+  readonly limits?: Partial<AdminLimits>;
+  /** Our bug: stops the process. Called after the log has it. */
+  readonly onInvariantViolation: (violation: InvariantViolation) => void;
+}
+
+const PATHS_WITHOUT_TOKEN: readonly (string | undefined)[] = ['/health/live', '/health/ready'];
+
+export function createAdminServer(options: AdminServerOptions): FastifyInstance {
+  const limits: AdminLimits = { ...DEFAULT_ADMIN_LIMITS, ...options.limits };
+  const app: FastifyInstance = fastify({
+    loggerInstance: options.logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    exposeHeadRoutes: false,
+    forceCloseConnections: 'idle',
+    bodyLimit: REQUEST_BODY_BYTES_MAX,
+    requestTimeout: limits.requestTimeoutMs,
+    http: { headersTimeout: limits.headersTimeoutMs },
+  });
+  app.server.maxConnections = limits.connectionsMax;
+  app.setValidatorCompiler(TypeBoxValidatorCompiler);
+  const streams = new OperationStreams(limits);
+  app.addHook('preClose', async () => {
+    streams.close();
+  });
+  requireToken(app, options.token);
+  answerErrors(app, options);
+  addHealthRoutes(app, options);
+  addStatusRoutes(app, options);
+  addReconcileRoutes(app, options, streams);
+  addTagTableRoute(app, options);
+  return app;
+}
+
+function requireToken(app: FastifyInstance, token: string): void {
+  const digestOf = (text: string) => createHash('sha256').update(text).digest();
+  const expected = digestOf(`Bearer ${token}`);
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
+    if (PATHS_WITHOUT_TOKEN.includes(request.routeOptions.url)) return;
+    if (timingSafeEqual(digestOf(request.headers.authorization ?? ''), expected)) return;
+    void reply.header('www-authenticate', 'Bearer realm="tally admin"');
+    throw new AdminError('unauthorized');
+  });
+}
+
+/** The one place that turns errors into answers. */
+function answerErrors(app: FastifyInstance, { onInvariantViolation }: AdminServerOptions): void {
+  app.setNotFoundHandler(() => {
+    throw new AdminError('not-found');
+  });
+  app.setErrorHandler((thrown: unknown, request, reply) => {
+    const error = toAdminError(thrown);
+    const { status } = ADMIN_ERRORS[error.code];
+    if (error.code === 'internal-error') request.log.error({ err: thrown }, 'the admin API failed');
+    void reply.code(status).send({ code: error.code, message: error.message });
+    if (thrown instanceof InvariantViolation) onInvariantViolation(thrown);
+  });
+}
+
+function toAdminError(thrown: unknown): AdminError {
+  if (thrown instanceof AdminError) return thrown;
+  if (thrown instanceof OsdUnreachable || thrown instanceof OsdRefusal) {
+    return new AdminError('mirror-unreachable', undefined, { cause: thrown });
+  }
+  const status = thrown instanceof Error && 'statusCode' in thrown ? thrown.statusCode : undefined;
+  if (status === 413) return new AdminError('payload-too-large', undefined, { cause: thrown });
+  if (thrown instanceof Error && typeof status === 'number' && status < 500) {
+    return new AdminError('bad-request', `${ADMIN_ERRORS['bad-request'].message} ${thrown.message}`, {
+      cause: thrown,
+    });
+  }
+  return new AdminError('internal-error', undefined, { cause: thrown });
+}
+
+function addHealthRoutes(app: FastifyInstance, { control }: AdminServerOptions): void {
+  const typed = app.withTypeProvider<TypeBoxTypeProvider>();
+  typed.get('/health/live', { schema: { response: { 200: healthSchema } } }, async () => ({
+    status: 'live',
+  }));
+  typed.get('/health/ready', { schema: { response: { 200: healthSchema, 503: errorSchema } } }, async () => {
+    const { phase, waitingFor } = control.status();
+    if (phase === 'active') return { status: 'ready' };
+    throw new AdminError(
+      'not-ready',
+      `The mirror set is ${phase}${waitingFor === null ? '' : `: ${waitingFor}`}.`,
+    );
+  });
+}
+
+function addStatusRoutes(
+  app: FastifyInstance,
+  { control, softwareVersion, clock }: AdminServerOptions,
+): void {
+  const typed = app.withTypeProvider<TypeBoxTypeProvider>();
+  typed.get('/status', { schema: { response: { 200: statusSchema } } }, async () => ({
+    softwareVersion,
+    nowMs: clock(),
+    ...control.status(),
+  }));
+  typed.get('/events', { schema: { response: { 200: eventsSchema } } }, async () => ({
+    events: control.events(),
+  }));
+}
+
+function addReconcileRoutes(
+  app: FastifyInstance,
+  { control }: AdminServerOptions,
+  streams: OperationStreams,
+): void {
+  const typed = app.withTypeProvider<TypeBoxTypeProvider>();
+  const operationOf = (id: string) => {
+    const operation = control.operation(id);
+    if (operation === null) throw new AdminError('no-such-operation');
+    return operation;
+  };
+  typed.get('/reconcile', { schema: { response: { 200: operationsSchema } } }, async () => ({
+    operations: control.operations(),
+  }));
+  typed.post(
+    '/reconcile',
+    { schema: { response: { 202: operationSchema, 409: alreadyRunningSchema } } },
+    async (_request, reply) => {
+      const { operation, isNew } = control.reconcile();
+      void reply.header('location', `/reconcile/${operation.id}`);
+      if (isNew) return reply.code(202).send(operation);
+      const { status, message } = ADMIN_ERRORS['already-running'];
+      return reply.code(status).send({ code: 'already-running', message, operation });
+    },
+  );
+  typed.get(
+    '/reconcile/:id',
+    { schema: { params: operationParametersSchema, response: { 200: operationSchema } } },
+    async (request) => operationOf(request.params.id),
+  );
+  typed.get(
+    '/reconcile/:id/events',
+    { schema: { params: operationParametersSchema } },
+    async (request, reply): Promise<FastifyReply> => {
+      const { id } = request.params;
+      operationOf(id);
+      if (streams.isFull) throw new AdminError('too-many-streams');
+      reply.hijack();
+      streams.follow(reply.raw, () => control.operation(id));
+      return reply;
+    },
+  );
+}
+
+function toTagTableRow(row: TagRow) {
+  const { container, name, version } = parseObjectId(row.objectId);
+  const { tag, kind, mode, offset, length, checksum, commitSequence, writtenMs } = row;
+  return {
+    ...{ tag, epoch: tagEpoch(tag), bucket: container, key: name, version },
+    ...{ kind, mode, offset, length, checksum, commitSequence, writtenMs },
+  };
+}
+
+function addTagTableRoute(app: FastifyInstance, { control }: AdminServerOptions): void {
+  const typed = app.withTypeProvider<TypeBoxTypeProvider>();
+  typed.get(
+    '/tag-table',
+    { schema: { querystring: tagTableQuerySchema, response: { 200: tagTableSchema } } },
+    async (request) => {
+      const { mirror, after, limit = TAG_TABLE_PAGE_DEFAULT } = request.query;
+      const page = control.rows(mirror, after === undefined ? null : parseCursor(after), limit);
+      if (page === null) throw new AdminError('no-such-mirror');
+      const rows = await page;
+      const last = rows.at(-1);
+      const next = last === undefined || rows.length < limit ? null : formatCursor(last);
+      return { mirror, rows: rows.map(toTagTableRow), next };
+    },
+  );
+}

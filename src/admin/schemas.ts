@@ -1,0 +1,195 @@
+/** What the admin API answers: JSON Schema for the server and its clients at once. Times are Unix ms, sizes bytes. */
+import Type, { type Static, type TProperties, type TSchema } from 'typebox';
+import type { MirrorSetEvent, ReconcileTrigger } from '../gateway/mirror-set-status.js';
+import type { ReconcileProgress } from '../wire/osd-connection.js';
+import type { WriteKind, WriteMode } from '../protocol/write.js';
+import { TAG_TABLE_PAGE_MAX } from './admin-limits.js';
+
+function orNull<Schema extends TSchema>(schema: Schema) {
+  return Type.Union([schema, Type.Null()]);
+}
+
+function list<Schema extends TSchema>(schema: Schema) {
+  return Type.Unsafe<readonly Static<Schema>[]>(Type.Array(schema));
+}
+
+function object<Properties extends TProperties>(properties: Properties) {
+  return Type.Object(properties, { additionalProperties: false });
+}
+
+/** Every word of a union of words; a missing one does not compile. */
+function words<Word extends string>(all: Readonly<Record<Word, true>>) {
+  return Type.Unsafe<Word>(Type.Enum(Object.keys(all)));
+}
+
+const count = Type.Integer({ minimum: 0 });
+const timeMs = Type.Integer({ minimum: 0 });
+const mirrorName = Type.String();
+
+const progressSchema = object({
+  epoch: count,
+  phase: words<ReconcileProgress['phase']>({
+    matching: true,
+    copying: true,
+    'full-copy': true,
+    clearing: true,
+    done: true,
+    failed: true,
+  }),
+  isScanned: Type.Boolean(),
+  rowsMatched: count,
+  rowsUnmatched: count,
+  rowsDropped: count,
+  objectsToDo: count,
+  objectsDone: count,
+  rangesDone: count,
+  bytesUnmatched: count,
+  bytesCopied: count,
+  objectsCompared: count,
+  objectsDeleted: count,
+  failure: orNull(Type.String()),
+});
+
+export const operationSchema = object({
+  id: Type.String(),
+  trigger: words<ReconcileTrigger>({
+    start: true,
+    'mirror-returned': true,
+    'mirror-restarted': true,
+    'undecided-write': true,
+    'mirror-lost': true,
+    operator: true,
+  }),
+  reason: Type.String(),
+  startedMs: timeMs,
+  endedMs: orNull(timeMs),
+  state: words<'running' | 'done' | 'failed'>({ running: true, done: true, failed: true }),
+  epoch: count,
+  attempts: count,
+  progress: orNull(progressSchema),
+  inSync: list(mirrorName),
+  failure: orNull(Type.String()),
+});
+
+const identitySchema = object({
+  setId: Type.String(),
+  storeId: Type.String(),
+  incarnation: Type.String(),
+  softwareVersion: Type.String(),
+  formatVersion: count,
+  processId: count,
+  commitSequence: count,
+  fencedEpoch: count,
+  activeEpoch: count,
+  selfDoubt: orNull(Type.String()),
+  blank: Type.Boolean(),
+  witnesses: list(object({ storeId: Type.String(), commitSequence: count })),
+  rowCount: count,
+  rowBytes: count,
+  oldestRowMs: orNull(timeMs),
+  objectCount: count,
+  tombstoneCount: count,
+  blobBytes: count,
+});
+
+const mirrorSchema = object({
+  mirror: mirrorName,
+  url: Type.String(),
+  condition: words<'in-sync' | 'behind' | 'away'>({ 'in-sync': true, behind: true, away: true }),
+  fullCopyReason: orNull(Type.String()),
+  lastSeenMs: orNull(timeMs),
+  identity: orNull(identitySchema),
+});
+
+export const statusSchema = object({
+  softwareVersion: Type.String(),
+  nowMs: timeMs,
+  setId: Type.String(),
+  epoch: count,
+  phase: words<'active' | 'recovering' | 'waiting' | 'stopped'>({
+    active: true,
+    recovering: true,
+    waiting: true,
+    stopped: true,
+  }),
+  waitingFor: orNull(Type.String()),
+  inSync: list(mirrorName),
+  mirrors: list(mirrorSchema),
+  unmatchedWrites: count,
+  unmatchedBytes: count,
+  oldestUnmatchedMs: orNull(timeMs),
+  writesInFlight: count,
+  operation: orNull(operationSchema),
+});
+
+export const operationsSchema = object({ operations: list(operationSchema) });
+
+export const alreadyRunningSchema = object({
+  code: Type.String(),
+  message: Type.String(),
+  operation: operationSchema,
+});
+
+export const eventsSchema = object({
+  events: list(
+    object({
+      atMs: timeMs,
+      kind: words<MirrorSetEvent['kind']>({
+        excluded: true,
+        returned: true,
+        'recovery-started': true,
+        'recovery-ended': true,
+        'recovery-failed': true,
+        waiting: true,
+        stopped: true,
+      }),
+      message: Type.String(),
+    }),
+  ),
+});
+
+export const tagTableSchema = object({
+  mirror: mirrorName,
+  rows: list(
+    object({
+      tag: Type.String(),
+      epoch: count,
+      bucket: Type.String(),
+      key: Type.String(),
+      version: Type.String(),
+      kind: words<WriteKind>({
+        replace: true,
+        'range-write': true,
+        extend: true,
+        'set-attributes': true,
+        remove: true,
+      }),
+      mode: words<WriteMode>({ overwrite: true, extend: true }),
+      offset: count,
+      length: count,
+      checksum: count,
+      commitSequence: count,
+      writtenMs: timeMs,
+    }),
+  ),
+  next: orNull(Type.String()),
+});
+
+export const healthSchema = object({ status: Type.String() });
+export const errorSchema = object({ code: Type.String(), message: Type.String() });
+
+export const operationParametersSchema = Type.Object({ id: Type.String({ maxLength: 64 }) });
+export const tagTableQuerySchema = Type.Object(
+  {
+    mirror: Type.String({ minLength: 1, maxLength: 63 }),
+    after: Type.Optional(Type.String({ maxLength: 4096 })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: TAG_TABLE_PAGE_MAX })),
+  },
+  { additionalProperties: false },
+);
+
+export type AdminStatus = Static<typeof statusSchema>;
+export type AdminMirror = AdminStatus['mirrors'][number];
+export type AdminOperation = Static<typeof operationSchema>;
+export type AdminProgress = Static<typeof progressSchema>;
+export type AdminEvents = Static<typeof eventsSchema>;

@@ -1,0 +1,136 @@
+/** Speaks to the admin API of a running gateway. Every answer is checked against the API's own schemas. */
+import type { Static, TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+import {
+  type AdminEvents,
+  type AdminOperation,
+  type AdminStatus,
+  alreadyRunningSchema,
+  errorSchema,
+  eventsSchema,
+  operationSchema,
+  operationsSchema,
+  statusSchema,
+} from '../admin/schemas.js';
+import { EXIT } from './exit-codes.js';
+import { OperationalError } from './operational-error.js';
+
+const ANSWER_WITHIN_MS = 10_000;
+const EVENT_CHARACTERS_MAX = 1024 * 1024;
+
+export interface StartedReconcile {
+  readonly operation: AdminOperation;
+  /** False: it was running already. */
+  readonly isNew: boolean;
+}
+
+function conform<Schema extends TSchema>(schema: Schema, value: unknown, url: string): Static<Schema> {
+  const validator = Compile(schema);
+  if (validator.Check(value)) return value;
+  throw new OperationalError(
+    'bad-answer',
+    EXIT.unavailable,
+    `What answers at ${url} is not Tally's admin API.`,
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+export class AdminClient {
+  readonly #url: string;
+  readonly #token: string;
+
+  constructor(url: string, token: string) {
+    this.#url = url.replace(/\/+$/, '');
+    this.#token = token;
+  }
+
+  async status(): Promise<AdminStatus> {
+    return conform(statusSchema, await this.#json(await this.#send('GET', '/status')), this.#url);
+  }
+
+  async events(): Promise<AdminEvents['events']> {
+    return conform(eventsSchema, await this.#json(await this.#send('GET', '/events')), this.#url).events;
+  }
+
+  async reconcile(): Promise<StartedReconcile> {
+    const response = await this.#send('POST', '/reconcile');
+    if (response.status === 409) {
+      const { operation } = conform(alreadyRunningSchema, parseJson(await response.text()), this.#url);
+      return { operation, isNew: false };
+    }
+    return { operation: conform(operationSchema, await this.#json(response), this.#url), isNew: true };
+  }
+
+  /** Newest first. */
+  async operations(): Promise<readonly AdminOperation[]> {
+    const response = await this.#send('GET', '/reconcile');
+    return conform(operationsSchema, await this.#json(response), this.#url).operations;
+  }
+
+  /** Every state of a reconciliation as it changes; the last one says how it ended, unless the gateway went away. */
+  async *follow(id: string): AsyncGenerator<AdminOperation, void, undefined> {
+    const response = await this.#send('GET', `/reconcile/${encodeURIComponent(id)}/events`, null);
+    if (!response.ok || response.body === null) await this.#json(response);
+    let rest = '';
+    try {
+      for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+        rest += piece;
+        const events = rest.split('\n\n');
+        rest = events.pop() ?? '';
+        if (rest.length > EVENT_CHARACTERS_MAX) return;
+        for (const event of events) {
+          const data = /^data: (.*)$/m.exec(event)?.[1];
+          if (data !== undefined) yield conform(operationSchema, parseJson(data), this.#url);
+        }
+      }
+    } catch (error) {
+      throw this.#unreachable(error);
+    }
+  }
+
+  async #send(
+    method: 'GET' | 'POST',
+    path: string,
+    withinMs: number | null = ANSWER_WITHIN_MS,
+  ): Promise<Response> {
+    try {
+      return await fetch(this.#url + path, {
+        method,
+        headers: { authorization: `Bearer ${this.#token}` },
+        ...(withinMs !== null && { signal: AbortSignal.timeout(withinMs) }),
+      });
+    } catch (error) {
+      throw this.#unreachable(error);
+    }
+  }
+
+  async #json(response: Response): Promise<unknown> {
+    const value = parseJson(await response.text());
+    if (response.ok) return value;
+    if (response.status === 401) {
+      throw new OperationalError(
+        'wrong-token',
+        EXIT.permission,
+        `The admin API at ${this.#url} refused the token.`,
+      );
+    }
+    const { code, message } = conform(errorSchema, value, this.#url);
+    throw new OperationalError(code, EXIT.unavailable, message);
+  }
+
+  #unreachable(cause: unknown): OperationalError {
+    return new OperationalError(
+      'gateway-unreachable',
+      EXIT.unavailable,
+      `No gateway answers at ${this.#url}. Is it running? "tally up" starts everything on one machine.`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,126 @@
+/** Reads a configuration file. Whatever is wrong with it is said with file, line and column. */
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { Compile } from 'typebox/compile';
+import { type Document, isMap, isNode, isPair, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import { type ConfigurationLayer, configurationSchema } from './configuration-schema.js';
+import { EXIT } from './exit-codes.js';
+import { OperationalError } from './operational-error.js';
+import { fileError } from './system-error.js';
+
+export const CONFIGURATION_BYTES_MAX = 1024 * 1024;
+const ALIASES_MAX = 100;
+
+interface Fault {
+  /** Names and indices from the top. */
+  readonly path: readonly string[];
+  readonly message: string;
+}
+
+function configurationError(place: string, message: string, cause?: unknown): OperationalError {
+  return new OperationalError('bad-configuration', EXIT.configuration, `${place}: ${message}`, { cause });
+}
+
+/** The part of the file that a fault is about: the key for something that must not be there, else the value. */
+function nodeAt(document: Document, path: readonly string[]): Node | null {
+  const parent = document.getIn(path.slice(0, -1), true);
+  if (isMap(parent)) {
+    const pair = parent.items.find(
+      (item) => isPair(item) && isScalar(item.key) && item.key.value === path.at(-1),
+    );
+    if (pair !== undefined && isScalar(pair.key)) return pair.key;
+  }
+  const node = path.length === 0 ? document.contents : document.getIn(path, true);
+  return isNode(node) ? node : isNode(parent) ? parent : null;
+}
+
+function compileSchema() {
+  return Compile(configurationSchema);
+}
+
+let compiledSchema: ReturnType<typeof compileSchema> | null = null;
+
+/** Compiled on first use: importing a module does no work. */
+function schemaValidator(): ReturnType<typeof compileSchema> {
+  compiledSchema ??= compileSchema();
+  return compiledSchema;
+}
+
+/** The first fault in the order of the file's depth, in words. */
+function firstFault(value: unknown): Fault | null {
+  const errors = schemaValidator().Errors(value);
+  for (const error of errors) {
+    const path = error.instancePath.split('/').slice(1);
+    switch (error.keyword) {
+      case 'boolean':
+        return { path, message: `there is no setting "${path.join('.')}"` };
+      case 'additionalProperties':
+        continue;
+      case 'enum':
+        return { path, message: `${path.join('.')} must be one of ${error.params.allowedValues.join(', ')}` };
+      default:
+        return {
+          path,
+          message: `${path.length === 0 ? 'the configuration' : path.join('.')} ${error.message}`,
+        };
+    }
+  }
+  return null;
+}
+
+/** Why a layer that came from elsewhere than a file is no configuration; null when it is one. */
+export function configurationFault(layer: ConfigurationLayer): string | null {
+  return schemaValidator().Check(layer) ? null : (firstFault(layer)?.message ?? 'no configuration');
+}
+
+function withAbsolutePaths(layer: ConfigurationLayer, folder: string): ConfigurationLayer {
+  const at = (path: string) => resolve(folder, path);
+  const { data, mirrorSet, gateway, admin, credentials, osd, log } = layer;
+  return {
+    ...layer,
+    ...(data !== undefined && { data: at(data) }),
+    ...(mirrorSet?.secretFile !== undefined && {
+      mirrorSet: { ...mirrorSet, secretFile: at(mirrorSet.secretFile) },
+    }),
+    ...(gateway?.authority !== undefined && { gateway: { ...gateway, authority: at(gateway.authority) } }),
+    ...(admin?.tokenFile !== undefined && { admin: { ...admin, tokenFile: at(admin.tokenFile) } }),
+    ...(credentials?.file !== undefined && { credentials: { ...credentials, file: at(credentials.file) } }),
+    ...(osd?.store !== undefined && { osd: { ...osd, store: at(osd.store) } }),
+    ...(log?.folder !== undefined && { log: { ...log, folder: at(log.folder) } }),
+  };
+}
+
+/** `path` is only used in messages and for relative paths. Throws OperationalError. */
+export function parseConfiguration(text: string, path: string): ConfigurationLayer {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const place = (offset: number | undefined): string => {
+    if (offset === undefined) return path;
+    const { line, col } = lines.linePos(offset);
+    return `${path}:${line}:${col}`;
+  };
+  const [syntaxError] = document.errors;
+  if (syntaxError !== undefined) {
+    throw configurationError(
+      place(syntaxError.pos[0]),
+      `not valid YAML: ${syntaxError.message}`,
+      syntaxError,
+    );
+  }
+  const value: unknown = document.toJS({ maxAliasCount: ALIASES_MAX }) ?? {};
+  if (schemaValidator().Check(value)) return withAbsolutePaths(value, dirname(resolve(path)));
+  const fault = firstFault(value) ?? { path: [], message: 'is not a configuration' };
+  throw configurationError(place(nodeAt(document, fault.path)?.range?.[0]), fault.message);
+}
+
+/** Throws OperationalError. */
+export async function readConfigurationFile(path: string): Promise<ConfigurationLayer> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw fileError(error, 'The configuration', path);
+  }
+  if (text.length > CONFIGURATION_BYTES_MAX) throw configurationError(path, 'too large for a configuration');
+  return parseConfiguration(text, path);
+}

@@ -1,0 +1,96 @@
+/**
+ * What may stand in a configuration file. Everything is optional: defaults, the environment and flags fill the rest
+ * (see `configuration.ts`). Paths are relative to the file.
+ */
+import Type, { type Static, type TProperties } from 'typebox';
+
+function section<Properties extends TProperties>(properties: Properties, description: string) {
+  return Type.Partial(Type.Object(properties), { additionalProperties: false, description });
+}
+
+const text = (description: string) => Type.String({ minLength: 1, maxLength: 4096, description });
+
+const memberSchema = Type.Object(
+  {
+    name: Type.String({
+      pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
+      description: 'The mirror, such as osd-0.',
+    }),
+    url: text('Base URL of its OSD, such as http://10.0.0.1:9010.'),
+  },
+  { additionalProperties: false },
+);
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+
+export const configurationSchema = section(
+  {
+    data: text('Folder of everything that has no place of its own. Default: ./data'),
+    mirrorSet: section(
+      {
+        id: Type.String({
+          pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
+          description: 'Name of the mirror set.',
+        }),
+        secret: text('Shared secret of gateway and OSDs. Better: secretFile.'),
+        secretFile: text('File with the shared secret. Default: <data>/secrets/osd-secret'),
+        members: Type.Array(memberSchema, { minItems: 1, maxItems: 16 }),
+      },
+      'The mirrors that hold the same objects.',
+    ),
+    gateway: section(
+      {
+        authority: text(
+          "File with the synchronization authority's state. Default: <data>/authority/state.json",
+        ),
+        reconcilesByItself: Type.Boolean({
+          description: 'Reconcile a mirror as soon as it is back. Default: true',
+        }),
+      },
+      'The gateway.',
+    ),
+    s3: section(
+      {
+        listen: text('Default: 127.0.0.1:9000'),
+        region: Type.String({ pattern: '^[a-z0-9-]{1,64}$', description: 'Default: us-east-1' }),
+      },
+      'The S3 endpoint.',
+    ),
+    admin: section(
+      {
+        listen: text('Default: 127.0.0.1:9001'),
+        url: text('Where `tally status` and `tally reconcile` find it. Default: the address above'),
+        token: text('Bearer token. Better: tokenFile.'),
+        tokenFile: text('Default: <data>/secrets/admin-token'),
+      },
+      'The admin API.',
+    ),
+    credentials: section(
+      {
+        accessKey: Type.String({ pattern: '^[A-Za-z0-9_.-]{3,128}$' }),
+        secretKey: Type.String({ pattern: '^[\\x21-\\x7e]{8,256}$' }),
+        file: text('In the format of ~/.aws/credentials. Default: <data>/secrets/credentials'),
+      },
+      'Who may use the S3 endpoint.',
+    ),
+    osd: section(
+      {
+        name: text('The mirror that this OSD is.'),
+        listen: text('Default: host and port of the URL of the member of that name'),
+        store: text('Folder of its store. Default: <data>/<name>'),
+      },
+      'The OSD on this machine, for `tally osd`.',
+    ),
+    log: section(
+      {
+        level: Type.Enum([...LOG_LEVELS], { description: 'Default: info' }),
+        folder: text('Each service writes <folder>/<service>.log. Default: standard error'),
+      },
+      'The log: JSON, one object a line.',
+    ),
+  },
+  'Configuration of Tally.',
+);
+
+/** One layer of the configuration: a file, the environment or the flags. Paths are absolute. */
+export type ConfigurationLayer = Static<typeof configurationSchema>;

@@ -1,0 +1,222 @@
+/**
+ * The configuration of a command: defaults, then one YAML file, then the environment, then flags; the later wins.
+ *
+ * Secrets are named here but not read: `secrets.ts` reads them when they are needed.
+ */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { toMirrorId, type MirrorId } from '../protocol/authority-state.js';
+import { parseOsdUrl } from '../wire/osd-url.js';
+import { type Address, addressOfUrl, localUrl, parseAddress } from './address.js';
+import { configurationFault, readConfigurationFile } from './configuration-file.js';
+import type { ConfigurationLayer, LOG_LEVELS } from './configuration-schema.js';
+import { readEnvironment } from './environment.js';
+import { EXIT } from './exit-codes.js';
+import { OperationalError } from './operational-error.js';
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** `isDefault`: nobody asked for this very file, so `up` may make it. */
+export type SecretSource =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'file'; readonly path: string; readonly isDefault: boolean };
+
+export type CredentialsSource =
+  | { readonly kind: 'keys'; readonly accessKey: string; readonly secretKey: string }
+  | { readonly kind: 'file'; readonly path: string; readonly isDefault: boolean };
+
+export interface MemberSettings {
+  readonly mirror: MirrorId;
+  readonly url: string;
+}
+
+export interface Configuration {
+  readonly dataFolder: string;
+  readonly mirrorSet: {
+    /** Null: the one in the data folder's marker. */
+    readonly id: string | null;
+    readonly secret: SecretSource;
+    readonly members: readonly MemberSettings[];
+  };
+  readonly gateway: { readonly authorityFile: string; readonly reconcilesByItself: boolean };
+  readonly s3: { readonly listen: Address; readonly region: string };
+  readonly admin: { readonly listen: Address; readonly url: string; readonly token: SecretSource };
+  readonly credentials: CredentialsSource;
+  readonly osd: {
+    readonly name: string | null;
+    readonly listen: Address | null;
+    readonly store: string | null;
+  };
+  readonly log: { readonly level: LogLevel; readonly folder: string | null };
+}
+
+export const DEFAULT_DATA_FOLDER = 'data';
+export const DEFAULT_S3_LISTEN = '127.0.0.1:9000';
+export const DEFAULT_ADMIN_LISTEN = '127.0.0.1:9001';
+export const DEFAULT_OSD_PORTS: readonly number[] = [9010, 9011];
+export const DEFAULT_REGION = 'us-east-1';
+
+export function loopbackMembers(ports: readonly number[]): { name: string; url: string }[] {
+  return ports.map((port, index) => ({ name: `osd-${index}`, url: `http://127.0.0.1:${port}` }));
+}
+
+/** Settings of which a layer that has one hides the others of lower layers. */
+const alternatives = {
+  mirrorSet: ['secret', 'secretFile'],
+  admin: ['token', 'tokenFile'],
+  credentials: ['accessKey', 'secretKey', 'file'],
+} as const;
+
+function without<Section extends object>(
+  section: Section | undefined,
+  names: readonly (keyof Section & string)[],
+  over: Section | undefined,
+): Partial<Section> | undefined {
+  if (section === undefined || over === undefined || !names.some((name) => over[name] !== undefined))
+    return section;
+  const kept = Object.entries(section).filter(([name]) => !names.some((hidden) => hidden === name));
+  return Object.fromEntries(kept) as Partial<Section>;
+}
+
+function mergeTwo(low: ConfigurationLayer, high: ConfigurationLayer): ConfigurationLayer {
+  return {
+    ...low,
+    ...high,
+    mirrorSet: { ...without(low.mirrorSet, alternatives.mirrorSet, high.mirrorSet), ...high.mirrorSet },
+    gateway: { ...low.gateway, ...high.gateway },
+    s3: { ...low.s3, ...high.s3 },
+    admin: { ...without(low.admin, alternatives.admin, high.admin), ...high.admin },
+    credentials: {
+      ...without(low.credentials, alternatives.credentials, high.credentials),
+      ...high.credentials,
+    },
+    osd: { ...low.osd, ...high.osd },
+    log: { ...low.log, ...high.log },
+  };
+}
+
+/** The later layer wins, setting by setting. */
+export function mergeLayers(...layers: readonly ConfigurationLayer[]): ConfigurationLayer {
+  return layers.reduce(mergeTwo, {});
+}
+
+function fail(message: string, cause?: unknown): never {
+  throw new OperationalError('bad-configuration', EXIT.configuration, message, { cause });
+}
+
+function checked<Value>(read: () => Value, setting: string): Value {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof RangeError) fail(`${setting}: ${error.message}.`, error);
+    throw error;
+  }
+}
+
+function secretSource(text: string | undefined, file: string | undefined, defaultFile: string): SecretSource {
+  if (text !== undefined && file !== undefined) fail('Give a secret itself or its file, not both.');
+  if (text !== undefined) return { kind: 'text', text };
+  return { kind: 'file', path: file ?? defaultFile, isDefault: file === undefined };
+}
+
+function credentialsSource(layer: ConfigurationLayer, defaultFile: string): CredentialsSource {
+  const { accessKey, secretKey, file } = layer.credentials ?? {};
+  if (accessKey === undefined && secretKey === undefined) {
+    return { kind: 'file', path: file ?? defaultFile, isDefault: file === undefined };
+  }
+  if (accessKey === undefined || secretKey === undefined) {
+    return fail('Give both access key and secret key, or neither (TALLY_ACCESS_KEY and TALLY_SECRET_KEY).');
+  }
+  return { kind: 'keys', accessKey, secretKey };
+}
+
+function readMembers(layer: ConfigurationLayer): MemberSettings[] {
+  const given = layer.mirrorSet?.members ?? loopbackMembers(DEFAULT_OSD_PORTS);
+  const members = given.map(({ name, url }) => {
+    checked(() => parseOsdUrl(url), `mirrorSet.members, ${name}`);
+    return { mirror: checked(() => toMirrorId(name), 'mirrorSet.members'), url };
+  });
+  for (const [field, values] of [
+    ['name', members.map(({ mirror }) => mirror)],
+    ['url', members.map(({ url }) => url)],
+  ] as const) {
+    if (new Set<string>(values).size !== values.length)
+      fail(`Two members of the mirror set have the same ${field}.`);
+  }
+  return members;
+}
+
+/** Fills in the defaults and checks what a schema can't. Throws OperationalError. */
+export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
+  const dataFolder = resolve(layer.data ?? DEFAULT_DATA_FOLDER);
+  const secrets = join(dataFolder, 'secrets');
+  const { mirrorSet, gateway, s3, admin, osd, log } = layer;
+  const adminListen = checked(() => parseAddress(admin?.listen ?? DEFAULT_ADMIN_LISTEN), 'admin.listen');
+  const osdListen = osd?.listen;
+  return {
+    dataFolder,
+    mirrorSet: {
+      id: mirrorSet?.id ?? null,
+      secret: secretSource(mirrorSet?.secret, mirrorSet?.secretFile, join(secrets, 'osd-secret')),
+      members: readMembers(layer),
+    },
+    gateway: {
+      authorityFile: gateway?.authority ?? join(dataFolder, 'authority', 'state.json'),
+      reconcilesByItself: gateway?.reconcilesByItself ?? true,
+    },
+    s3: {
+      listen: checked(() => parseAddress(s3?.listen ?? DEFAULT_S3_LISTEN), 's3.listen'),
+      region: s3?.region ?? DEFAULT_REGION,
+    },
+    admin: {
+      listen: adminListen,
+      url: admin?.url ?? localUrl(adminListen),
+      token: secretSource(admin?.token, admin?.tokenFile, join(secrets, 'admin-token')),
+    },
+    credentials: credentialsSource(layer, join(secrets, 'credentials')),
+    osd: {
+      name: osd?.name ?? null,
+      listen: osdListen === undefined ? null : checked(() => parseAddress(osdListen), 'osd.listen'),
+      store: osd?.store ?? null,
+    },
+    log: { level: log?.level ?? 'info', folder: log?.folder ?? null },
+  };
+}
+
+/** What a running `tally up` says of itself to the other commands. */
+export function runFileOf(dataFolder: string): string {
+  return join(dataFolder, 'run.yaml');
+}
+
+export interface ConfigurationRequest {
+  /** The file that was asked for by flag. */
+  readonly file: string | null;
+  readonly flags: ConfigurationLayer;
+  readonly environment: NodeJS.ProcessEnv;
+  /** Without a file of its own, a command looks at what `tally up` wrote into the data folder. */
+  readonly usesRunFile: boolean;
+}
+
+/** All layers but the defaults. Throws OperationalError. */
+export async function loadLayers(request: ConfigurationRequest): Promise<ConfigurationLayer> {
+  const environment = readEnvironment(request.environment);
+  const above = mergeLayers(environment, request.flags);
+  const fault = configurationFault(above);
+  if (fault !== null) fail(`Environment or flags: ${fault}.`);
+  const file = request.file ?? request.environment['TALLY_CONFIG'] ?? null;
+  if (file !== null) return mergeLayers(await readConfigurationFile(file), above);
+  const runFile = runFileOf(resolve(above.data ?? DEFAULT_DATA_FOLDER));
+  if (request.usesRunFile && existsSync(runFile))
+    return mergeLayers(await readConfigurationFile(runFile), above);
+  return above;
+}
+
+/** Throws OperationalError. */
+export async function loadConfiguration(request: ConfigurationRequest): Promise<Configuration> {
+  return resolveConfiguration(await loadLayers(request));
+}
+
+/** Where the OSD of a member of the set listens. Throws OperationalError. */
+export function memberAddress({ mirror, url }: MemberSettings): Address {
+  return checked(() => addressOfUrl(url), `the URL of ${mirror}`);
+}

@@ -1,0 +1,103 @@
+/** The environment's part of the configuration. */
+import { resolve } from 'node:path';
+import { type ConfigurationLayer, LOG_LEVELS } from './configuration-schema.js';
+import { EXIT } from './exit-codes.js';
+import { OperationalError } from './operational-error.js';
+
+/** Every variable that Tally reads, with what `tally --help` says of it. */
+export const ENVIRONMENT_VARIABLES = {
+  TALLY_CONFIG: 'configuration file',
+  TALLY_DATA: 'data folder',
+  TALLY_SET_ID: 'name of the mirror set',
+  TALLY_SET_SECRET: 'shared secret of gateway and OSDs',
+  TALLY_SET_SECRET_FILE: 'file with that secret',
+  TALLY_MEMBERS: 'members of the mirror set: osd-0=http://host:port,osd-1=http://host:port',
+  TALLY_S3_LISTEN: 'host:port of the S3 endpoint',
+  TALLY_REGION: 'region of the S3 endpoint',
+  TALLY_ACCESS_KEY: 'S3 access key',
+  TALLY_SECRET_KEY: 'S3 secret key',
+  TALLY_CREDENTIALS_FILE: 'file with both, in the format of ~/.aws/credentials',
+  TALLY_ADMIN_LISTEN: 'host:port of the admin API',
+  TALLY_ADMIN_URL: 'where status and reconcile find the admin API',
+  TALLY_ADMIN_TOKEN: 'bearer token of the admin API',
+  TALLY_ADMIN_TOKEN_FILE: 'file with that token',
+  TALLY_AUTHORITY_FILE: "file with the synchronization authority's state",
+  TALLY_OSD_NAME: 'which member of the set this OSD is',
+  TALLY_OSD_LISTEN: 'host:port of this OSD',
+  TALLY_OSD_STORE: "folder of this OSD's store",
+  TALLY_LOG_LEVEL: 'trace, debug, info, warn, error or fatal',
+  TALLY_LOG_FOLDER: 'folder of the logs; otherwise they go to standard error',
+} as const;
+
+type Variable = keyof typeof ENVIRONMENT_VARIABLES;
+
+function fail(message: string): never {
+  throw new OperationalError('bad-configuration', EXIT.configuration, message);
+}
+
+/** `osd-0=http://a:1,osd-1=http://b:2`. Throws OperationalError. */
+export function parseMembers(text: string, source: string): { name: string; url: string }[] {
+  return text.split(',').map((item) => {
+    const [, name, url] = /^\s*([^=\s]+)=(\S+)\s*$/.exec(item) ?? [];
+    if (name === undefined || url === undefined) return fail(`${source}: name=url is needed, not "${item}".`);
+    return { name, url };
+  });
+}
+
+/** Leaves out what is undefined. */
+function defined<Section extends object>(section: {
+  [Name in keyof Section]: Section[Name] | undefined;
+}): Section {
+  return Object.fromEntries(Object.entries(section).filter(([, value]) => value !== undefined)) as Section;
+}
+
+/** Throws OperationalError. */
+export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLayer {
+  const read = (variable: Variable): string | undefined => {
+    const value = environment[variable];
+    return value === '' ? undefined : value;
+  };
+  const path = (variable: Variable): string | undefined => {
+    const value = read(variable);
+    return value === undefined ? undefined : resolve(value);
+  };
+  const members = read('TALLY_MEMBERS');
+  const levelText = read('TALLY_LOG_LEVEL');
+  const level = LOG_LEVELS.find((candidate) => candidate === levelText);
+  if (levelText !== undefined && level === undefined)
+    fail(`TALLY_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`);
+  return defined<ConfigurationLayer>({
+    data: path('TALLY_DATA'),
+    mirrorSet: defined<NonNullable<ConfigurationLayer['mirrorSet']>>({
+      id: read('TALLY_SET_ID'),
+      secret: read('TALLY_SET_SECRET'),
+      secretFile: path('TALLY_SET_SECRET_FILE'),
+      members: members === undefined ? undefined : parseMembers(members, 'TALLY_MEMBERS'),
+    }),
+    gateway: defined<NonNullable<ConfigurationLayer['gateway']>>({
+      authority: path('TALLY_AUTHORITY_FILE'),
+      reconcilesByItself: undefined,
+    }),
+    s3: defined<NonNullable<ConfigurationLayer['s3']>>({
+      listen: read('TALLY_S3_LISTEN'),
+      region: read('TALLY_REGION'),
+    }),
+    admin: defined<NonNullable<ConfigurationLayer['admin']>>({
+      listen: read('TALLY_ADMIN_LISTEN'),
+      url: read('TALLY_ADMIN_URL'),
+      token: read('TALLY_ADMIN_TOKEN'),
+      tokenFile: path('TALLY_ADMIN_TOKEN_FILE'),
+    }),
+    credentials: defined<NonNullable<ConfigurationLayer['credentials']>>({
+      accessKey: read('TALLY_ACCESS_KEY'),
+      secretKey: read('TALLY_SECRET_KEY'),
+      file: path('TALLY_CREDENTIALS_FILE'),
+    }),
+    osd: defined<NonNullable<ConfigurationLayer['osd']>>({
+      name: read('TALLY_OSD_NAME'),
+      listen: read('TALLY_OSD_LISTEN'),
+      store: path('TALLY_OSD_STORE'),
+    }),
+    log: defined<NonNullable<ConfigurationLayer['log']>>({ level, folder: path('TALLY_LOG_FOLDER') }),
+  });
+}

@@ -1,0 +1,229 @@
+/**
+ * The commands, their flags and their help. Each ends in an exit code.
+ *
+ * Commands that need servers or a store load them when they run, so that `tally status` answers at once.
+ */
+import { existsSync } from 'node:fs';
+import { Command } from 'commander';
+import { AdminClient } from './admin-client.js';
+import { type Configuration, loadConfiguration, loadLayers } from './configuration.js';
+import { ENVIRONMENT_VARIABLES } from './environment.js';
+import { EXIT, type ExitCode } from './exit-codes.js';
+import { type Flags, layerOfFlags } from './flags.js';
+import { readInvocation } from './invocation.js';
+import { OperationalError } from './operational-error.js';
+import { reconcile } from './run-reconcile.js';
+import { readAdminToken } from './secrets.js';
+import { showStatus } from './show-status.js';
+import { readSoftwareVersion } from './software-version.js';
+
+export interface ProgramContext {
+  readonly argv: readonly string[];
+  readonly environment: NodeJS.ProcessEnv;
+  readonly workingFolder: string;
+  readonly onExit: (exitCode: ExitCode) => void;
+}
+
+const EXIT_CODES_HELP = `
+Exit codes: 0 done, in sync · 1 not in sync · 64 wrong command line · 69 no answer, or port taken · 70 a bug of Tally
+  73 folder in use or not empty · 74 disk or file failed · 75 another gateway took over · 77 no permission
+  78 wrong configuration · 130 stopped at once`;
+
+const ENVIRONMENT_HELP = `
+Environment (over the configuration file, under the flags):
+${Object.entries(ENVIRONMENT_VARIABLES)
+  .map(([name, what]) => `  ${name.padEnd(23)} ${what}`)
+  .join('\n')}`;
+
+type RunFlags = Flags & {
+  readonly restart?: boolean;
+  readonly watch?: boolean;
+  readonly interval?: string;
+  readonly wait?: boolean;
+  readonly ifMissing?: boolean;
+};
+
+function load(flags: Flags, { environment }: ProgramContext): Promise<Configuration> {
+  return loadConfiguration({
+    file: flags.config ?? null,
+    flags: layerOfFlags(flags),
+    environment,
+    usesRunFile: true,
+  });
+}
+
+async function connect(flags: Flags, context: ProgramContext): Promise<AdminClient> {
+  const configuration = await load(flags, context);
+  const { url, token } = configuration.admin;
+  if (token.kind === 'file' && token.isDefault && !existsSync(token.path)) {
+    throw new OperationalError(
+      'no-data-folder',
+      EXIT.configuration,
+      `There is no Tally in ${configuration.dataFolder}: start one with "tally up", name its folder with --data, or give --admin-url and TALLY_ADMIN_TOKEN_FILE.`,
+    );
+  }
+  return new AdminClient(url, await readAdminToken(configuration));
+}
+
+/** A command that every command is like. */
+function addCommand(program: Command, name: string, summary: string, examples: readonly string[]): Command {
+  return program
+    .command(name)
+    .description(summary)
+    .option('-d, --data <folder>', 'data folder (default: ./data)')
+    .option('-c, --config <file>', 'configuration file')
+    .option('--verbose', 'show where an error came from')
+    .addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`);
+}
+
+export function makeProgram(context: ProgramContext): Command {
+  const program = new Command('tally')
+    .description(
+      'An S3 gateway that keeps every object on two or more servers, and knows what they do not share yet.',
+    )
+    .version(readSoftwareVersion())
+    .showHelpAfterError('(tally --help shows what there is)')
+    .addHelpText('after', EXIT_CODES_HELP)
+    .addHelpText('after', ENVIRONMENT_HELP)
+    .exitOverride();
+  const run =
+    (command: (flags: RunFlags) => Promise<ExitCode>) =>
+    async (flags: RunFlags): Promise<void> => {
+      context.onExit(await command(flags));
+    };
+  addUp(program, context, run);
+  addServices(program, context, run);
+  addFormat(program, context, run);
+  addOperations(program, context, run);
+  return program;
+}
+
+type Run = (command: (flags: RunFlags) => Promise<ExitCode>) => (flags: RunFlags) => Promise<void>;
+
+function addUp(program: Command, context: ProgramContext, run: Run): void {
+  const { argv, environment, workingFolder } = context;
+  addCommand(
+    program,
+    'up',
+    'start everything on this machine: one gateway and its OSDs, each a process of its own',
+    [
+      'tally up',
+      'tally up --data /srv/tally --s3-port 8000 --admin-port 8001 --osd-ports 8010,8011',
+      'tally up --restart',
+    ],
+  )
+    .option('--s3-port <port>', 'port of the S3 endpoint on loopback (default: 9000)')
+    .option('--s3-listen <host:port>', 'listen for S3 elsewhere than on loopback')
+    .option('--admin-port <port>', 'port of the admin API on loopback (default: 9001)')
+    .option('--admin-listen <host:port>', 'listen for the admin API elsewhere than on loopback')
+    .option('--osd-ports <ports>', 'one OSD for each of these ports (default: 9010,9011)')
+    .option('--restart', 'start a service again when it dies')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or fatal (default: info)')
+    .option('--json', 'print JSON, one object a line')
+    .action(
+      run(async (flags) => {
+        const { runUp } = await import('./up/run-up.js');
+        return runUp({
+          layer: await loadLayers({
+            file: flags.config ?? null,
+            flags: layerOfFlags(flags),
+            environment,
+            usesRunFile: false,
+          }),
+          invocation: readInvocation(argv, environment, workingFolder),
+          environment,
+          restarts: flags.restart === true,
+          isJson: flags.json === true,
+        });
+      }),
+    );
+}
+
+function addServices(program: Command, context: ProgramContext, run: Run): void {
+  addCommand(program, 'gateway', 'run one gateway: S3 endpoint and admin API', [
+    'tally gateway --config /etc/tally/tally.yaml',
+    'tally gateway --data ./data        # next to a running "tally up" whose gateway died',
+  ])
+    .option('--set <name>', 'name of the mirror set')
+    .option('--members <list>', 'its members: osd-0=http://host:port,osd-1=http://host:port')
+    .option('--authority <file>', "file with the synchronization authority's state")
+    .option('--s3-listen <host:port>', 'address of the S3 endpoint')
+    .option('--admin-listen <host:port>', 'address of the admin API')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or fatal (default: info)')
+    .action(
+      run(async (flags) => {
+        const { runGateway } = await import('./run-gateway.js');
+        return runGateway(await load(flags, context));
+      }),
+    );
+  addCommand(program, 'osd', 'run one OSD over a store that exists', [
+    'tally osd --name osd-1              # next to a running "tally up" whose osd-1 died',
+    'tally osd --name osd-0 --store /srv/tally/osd-0 --listen 10.0.0.1:9010 --config /etc/tally/tally.yaml',
+  ])
+    .option('-n, --name <name>', 'which member of the mirror set it is')
+    .option('--store <folder>', 'folder of its store (default: <data>/<name>)')
+    .option('--listen <host:port>', 'where it listens (default: as in the URL of that member)')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or fatal (default: info)')
+    .action(
+      run(async (flags) => {
+        const { runOsd } = await import('./run-osd.js');
+        return runOsd(await load(flags, context));
+      }),
+    );
+}
+
+function addFormat(program: Command, context: ProgramContext, run: Run): void {
+  addCommand(program, 'format', 'make a new, empty store in an empty folder', [
+    'tally format --name osd-1           # after its disk was replaced',
+    'tally format --store /srv/tally/osd-0 --set main',
+  ])
+    .option('-n, --name <name>', 'which member of the mirror set it is for')
+    .option('--store <folder>', 'folder of the store (default: <data>/<name>)')
+    .option('--set <name>', 'name of the mirror set')
+    .option('--if-missing', 'leave a store that is there alone, and call that success')
+    .option('--json', 'print JSON')
+    .action(
+      run(async (flags) => {
+        const { runFormat } = await import('./run-format.js');
+        return runFormat(await load(flags, context), {
+          isJson: flags.json === true,
+          onlyIfMissing: flags.ifMissing === true,
+        });
+      }),
+    );
+}
+
+const WATCH_INTERVAL_SECONDS = '1';
+
+function addOperations(program: Command, context: ProgramContext, run: Run): void {
+  addCommand(program, 'status', 'are the mirrors in sync, and if not, how much is left?', [
+    'tally status',
+    'tally status --watch',
+    "tally status --json | jq '.mirrors[].condition'",
+  ])
+    .option('-w, --watch', 'look again and again, until Ctrl-C')
+    .option('--interval <seconds>', 'how often', WATCH_INTERVAL_SECONDS)
+    .option('--admin-url <url>', 'URL of the admin API')
+    .option('--json', 'print JSON')
+    .action(
+      run(async (flags) =>
+        showStatus(await connect(flags, context), {
+          isJson: flags.json === true,
+          isWatch: flags.watch === true,
+          intervalMs: Math.max(0.1, Number(flags.interval) || 1) * 1000,
+        }),
+      ),
+    );
+  addCommand(program, 'reconcile', 'compare the mirrors now, and copy what some of them lack', [
+    'tally reconcile --wait',
+    'tally reconcile --wait --json',
+  ])
+    .option('-w, --wait', 'show it to its end; exit code 0: all mirrors are in sync')
+    .option('--admin-url <url>', 'URL of the admin API')
+    .option('--json', 'print JSON')
+    .action(
+      run(async (flags) =>
+        reconcile(await connect(flags, context), { isJson: flags.json === true, waits: flags.wait === true }),
+      ),
+    );
+}

@@ -1,0 +1,199 @@
+/** One gateway service: the mirror set's writer, with its S3 endpoint and its admin API. */
+import { createHash } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+import { createAdminServer } from '../admin/admin-server.js';
+import { AuthorityFile } from '../gateway/authority-storage.js';
+import { Gateway } from '../gateway/gateway.js';
+import { defaultTimings } from '../gateway/timings.js';
+import { toGeneratorId } from '../protocol/tag.js';
+import { fixedCredentials } from '../s3/auth/credentials.js';
+import { createS3Server } from '../s3/server.js';
+import { HttpOsdConnection } from '../wire/http-osd-connection.js';
+import { type Address, formatAddress, localUrl } from './address.js';
+import type { Configuration } from './configuration.js';
+import { readMarker } from './data-folder.js';
+import { EXIT, type ExitCode } from './exit-codes.js';
+import { FolderInUse, FolderSocket, joinHolder } from './folder-socket.js';
+import { makeLogger } from './logging.js';
+import { OperationalError } from './operational-error.js';
+import { makePrivateFolder } from './private-files.js';
+import { announceReady } from './ready-line.js';
+import { readAdminToken, readS3Keys, readSetSecret, type S3Keys } from './secrets.js';
+import { liveAsService, type RunningService, type ServiceContext } from './service-life.js';
+import { readSoftwareVersion } from './software-version.js';
+import { fileError, listenError } from './system-error.js';
+import {
+  GATEWAY_DRAIN_MS,
+  GATEWAY_STOP_WITHIN_MS,
+  OSD_TIMEOUTS,
+  PREDECESSOR_POLL_MS,
+  PREDECESSOR_WAIT_MS,
+} from './timeouts.js';
+
+/** One gateway, one generator; several at once are told apart by it. */
+const GENERATOR = toGeneratorId(1);
+const SERVICE_NAME = 'gateway';
+
+interface GatewaySecrets {
+  readonly setSecret: string;
+  readonly adminToken: string;
+  readonly keys: S3Keys;
+}
+
+export async function runGateway(configuration: Configuration): Promise<ExitCode> {
+  const secrets: GatewaySecrets = {
+    setSecret: await readSetSecret(configuration),
+    adminToken: await readAdminToken(configuration),
+    keys: await readS3Keys(configuration),
+  };
+  const setId = await findSetId(configuration);
+  const logger = makeLogger(SERVICE_NAME, configuration);
+  return liveAsService({
+    logger,
+    stopWithinMs: GATEWAY_STOP_WITHIN_MS,
+    start: (context) => startGateway({ configuration, secrets, setId }, context),
+  });
+}
+
+async function findSetId({ mirrorSet, dataFolder }: Configuration): Promise<string> {
+  const setId = mirrorSet.id ?? (await readMarker(dataFolder))?.setId;
+  if (setId !== undefined) return setId;
+  throw new OperationalError(
+    'set-id-missing',
+    EXIT.configuration,
+    'The mirror set has no name: give mirrorSet.id or TALLY_SET_ID, the one that the stores were formatted with.',
+  );
+}
+
+interface GatewayStart {
+  readonly configuration: Configuration;
+  readonly secrets: GatewaySecrets;
+  readonly setId: string;
+}
+
+async function startGateway(start: GatewayStart, context: ServiceContext): Promise<RunningService> {
+  const { configuration } = start;
+  const folder = dirname(configuration.gateway.authorityFile);
+  const lock = await lockAuthority(folder);
+  const gateway = await openGateway(start, context);
+  const s3 = makeS3Server(gateway, start, context);
+  const admin = makeAdminServer(gateway, start, context);
+  try {
+    await listen(s3, configuration.s3.listen, 'The S3 endpoint');
+    await listen(admin, configuration.admin.listen, 'The admin API');
+  } catch (error) {
+    await Promise.all([s3.close(), admin.close()]);
+    await gateway.stop();
+    await lock.close();
+    throw error;
+  }
+  const url = localUrl(configuration.s3.listen);
+  const adminUrl = localUrl(configuration.admin.listen);
+  context.logger.info({ url, adminUrl }, 'the gateway is listening');
+  const upSocket = join(configuration.dataFolder, 'up.sock');
+  const membership = await joinHolder(upSocket, { name: SERVICE_NAME, url }, context.requestStop);
+  announceReady({
+    name: SERVICE_NAME,
+    url,
+    detail: `admin API ${adminUrl}`,
+    joined: membership?.holder ?? null,
+  });
+  return {
+    stop: async () => {
+      const drained = s3.close();
+      await Promise.race([drained, sleep(GATEWAY_DRAIN_MS, undefined, { ref: false })]);
+      await gateway.stop();
+      s3.server.closeAllConnections();
+      await Promise.all([drained, admin.close()]);
+      await lock.close();
+      membership?.leave();
+    },
+  };
+}
+
+/** Two gateways never use one authority. The one that was killed a moment ago may need a moment to go. */
+async function lockAuthority(folder: string): Promise<FolderSocket> {
+  try {
+    await makePrivateFolder(folder);
+  } catch (error) {
+    throw fileError(error, 'The folder of the synchronization authority,', folder);
+  }
+  const startMs = performance.now();
+  const nobody = { joined: () => undefined, left: () => undefined };
+  for (;;) {
+    try {
+      return await FolderSocket.acquire(join(folder, 'gateway.sock'), 'tally gateway', nobody);
+    } catch (error) {
+      if (!(error instanceof FolderInUse))
+        throw fileError(error, 'The folder of the synchronization authority,', folder);
+      if (performance.now() - startMs > PREDECESSOR_WAIT_MS) throw error;
+      await sleep(PREDECESSOR_POLL_MS);
+    }
+  }
+}
+
+function openGateway(
+  { configuration, secrets, setId }: GatewayStart,
+  context: ServiceContext,
+): Promise<Gateway> {
+  const { mirrorSet, gateway } = configuration;
+  return Gateway.start({
+    setId,
+    members: mirrorSet.members.map(({ mirror, url }) => ({
+      mirror,
+      connection: new HttpOsdConnection({ url, secret: secrets.setSecret, timeouts: OSD_TIMEOUTS }),
+    })),
+    generator: GENERATOR,
+    authority: new AuthorityFile(gateway.authorityFile),
+    timings: defaultTimings,
+    reconcilesByItself: gateway.reconcilesByItself,
+    logger: context.logger,
+    clock: Date.now,
+    onFatal: context.onFatal,
+  });
+}
+
+/** S3 wants a canonical user id, 64 hex digits: the same for one mirror set whatever its keys are. */
+function ownerOf(setId: string): string {
+  return createHash('sha256').update(`tally:${setId}`).digest('hex');
+}
+
+function makeS3Server(gateway: Gateway, start: GatewayStart, context: ServiceContext): FastifyInstance {
+  const { accessKey, secretKey } = start.secrets.keys;
+  return createS3Server({
+    storage: gateway.storage,
+    credentials: fixedCredentials([
+      {
+        accessKeyId: accessKey,
+        secretAccessKey: secretKey,
+        ownerId: ownerOf(start.setId),
+        displayName: 'tally',
+      },
+    ]),
+    region: start.configuration.s3.region,
+    clock: Date.now,
+    logger: context.logger,
+    onInvariantViolation: context.onFatal,
+  });
+}
+
+function makeAdminServer(gateway: Gateway, start: GatewayStart, context: ServiceContext): FastifyInstance {
+  return createAdminServer({
+    control: gateway,
+    token: start.secrets.adminToken,
+    logger: context.logger,
+    clock: Date.now,
+    softwareVersion: readSoftwareVersion(),
+    onInvariantViolation: context.onFatal,
+  });
+}
+
+async function listen(server: FastifyInstance, address: Address, what: string): Promise<void> {
+  try {
+    await server.listen(address);
+  } catch (error) {
+    throw listenError(error, what, formatAddress(address));
+  }
+}

@@ -1,0 +1,132 @@
+/** One OSD service: opens its store (and never formats one), listens, waits. */
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createOsdServer } from '../osd/osd-server.js';
+import { openStore } from '../store/disk-object-store.js';
+import { type ObjectStore, StoreError } from '../store/object-store.js';
+import { HttpOsdConnection } from '../wire/http-osd-connection.js';
+import { type Address, formatAddress, localUrl } from './address.js';
+import { type Configuration, memberAddress } from './configuration.js';
+import { EXIT, type ExitCode } from './exit-codes.js';
+import { joinHolder } from './folder-socket.js';
+import { makeLogger } from './logging.js';
+import { OperationalError } from './operational-error.js';
+import { announceReady } from './ready-line.js';
+import { readSetSecret } from './secrets.js';
+import { liveAsService, type RunningService, type ServiceContext } from './service-life.js';
+import { readSoftwareVersion } from './software-version.js';
+import { listenError } from './system-error.js';
+import { OSD_STOP_WITHIN_MS, OSD_TIMEOUTS, PREDECESSOR_POLL_MS, PREDECESSOR_WAIT_MS } from './timeouts.js';
+
+export interface OsdPlace {
+  readonly name: string;
+  readonly storeFolder: string;
+  readonly listen: Address;
+}
+
+/** Which OSD this is, where its store lies and where it listens. Throws OperationalError. */
+export function placeOfOsd({ osd, mirrorSet, dataFolder }: Configuration): OsdPlace {
+  const names = mirrorSet.members.map(({ mirror }) => mirror).join(', ');
+  const { name } = osd;
+  if (name === null) {
+    throw new OperationalError(
+      'osd-name-missing',
+      EXIT.usage,
+      `Say which OSD this is with --name: one of ${names}.`,
+    );
+  }
+  const member = mirrorSet.members.find(({ mirror }) => mirror === name);
+  const listen = osd.listen ?? (member === undefined ? null : memberAddress(member));
+  if (listen === null) {
+    throw new OperationalError(
+      'no-such-member',
+      EXIT.configuration,
+      `${name} is no member of the mirror set (${names}); give --listen to start it all the same.`,
+    );
+  }
+  return { name, storeFolder: osd.store ?? join(dataFolder, name), listen };
+}
+
+export async function runOsd(configuration: Configuration): Promise<ExitCode> {
+  const place = placeOfOsd(configuration);
+  const secret = await readSetSecret(configuration);
+  const logger = makeLogger(place.name, configuration);
+  return liveAsService({
+    logger,
+    stopWithinMs: OSD_STOP_WITHIN_MS,
+    start: (context) => startOsd({ configuration, place, secret }, context),
+  });
+}
+
+interface OsdStart {
+  readonly configuration: Configuration;
+  readonly place: OsdPlace;
+  readonly secret: string;
+}
+
+async function startOsd(start: OsdStart, context: ServiceContext): Promise<RunningService> {
+  const { place, secret, configuration } = start;
+  const { logger, onFatal, requestStop } = context;
+  const store = await openPatiently(place, context);
+  const server = createOsdServer({
+    store,
+    secret,
+    incarnation: randomUUID(),
+    softwareVersion: readSoftwareVersion(),
+    clock: Date.now,
+    logger,
+    connect: (url) => new HttpOsdConnection({ url, secret, timeouts: OSD_TIMEOUTS }),
+    onInvariantViolation: onFatal,
+  });
+  try {
+    await server.listen(place.listen);
+  } catch (error) {
+    await store.close();
+    throw listenError(error, place.name, formatAddress(place.listen));
+  }
+  const url = localUrl(place.listen);
+  logger.info({ url, store: place.storeFolder }, 'the OSD is listening');
+  const upSocket = join(configuration.dataFolder, 'up.sock');
+  const membership = await joinHolder(upSocket, { name: place.name, url }, requestStop);
+  announceReady({
+    name: place.name,
+    url,
+    detail: `store ${place.storeFolder}`,
+    joined: membership?.holder ?? null,
+  });
+  return {
+    stop: async () => {
+      await server.close();
+      await store.close();
+      membership?.leave();
+    },
+  };
+}
+
+/** The process that had the store before may need a moment to let go of it. */
+async function openPatiently(
+  { storeFolder, name }: OsdPlace,
+  { logger }: ServiceContext,
+): Promise<ObjectStore> {
+  const startMs = performance.now();
+  if (!existsSync(storeFolder)) throw noStore(storeFolder, name);
+  for (;;) {
+    try {
+      return await openStore(storeFolder, { logger });
+    } catch (error) {
+      const isInUse = error instanceof StoreError && error.code === 'in-use';
+      if (!isInUse || performance.now() - startMs > PREDECESSOR_WAIT_MS) throw error;
+      await sleep(PREDECESSOR_POLL_MS);
+    }
+  }
+}
+
+function noStore(storeFolder: string, name: string): OperationalError {
+  return new OperationalError(
+    'no-store',
+    EXIT.storage,
+    `There is no store in ${storeFolder}. If its disk was replaced, make a new one with "tally format --name ${name}"; it is then copied in full.`,
+  );
+}

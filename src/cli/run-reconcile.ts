@@ -1,0 +1,78 @@
+/** `tally reconcile`: starts a reconciliation, and with `--wait` shows it to its end. */
+import { Presets, SingleBar } from 'cli-progress';
+import type { AdminOperation } from '../admin/schemas.js';
+import type { AdminClient } from './admin-client.js';
+import { EXIT, type ExitCode } from './exit-codes.js';
+import { OperationalError } from './operational-error.js';
+import { describeEnd, describeProgress } from './reconcile-text.js';
+import { isAllInSync, summarize } from './status-table.js';
+
+export interface ReconcileOptions {
+  readonly isJson: boolean;
+  readonly waits: boolean;
+}
+
+export async function reconcile(client: AdminClient, options: ReconcileOptions): Promise<ExitCode> {
+  const started = await client.reconcile();
+  const { operation, isNew } = started;
+  if (!options.waits) {
+    const text = isNew
+      ? `Reconciliation ${operation.id} has started.`
+      : `Reconciliation ${operation.id} is running.`;
+    print(
+      options,
+      operation,
+      `${text} "tally status --watch" shows it, "tally reconcile --wait" waits for it.`,
+    );
+    return EXIT.ok;
+  }
+  const ended = options.isJson
+    ? await followSilently(client, operation)
+    : await followWithBar(client, operation);
+  const status = await client.status();
+  print(options, ended, `${describeEnd(ended)}\n${summarize(status)}`);
+  return ended.state === 'done' && isAllInSync(status) ? EXIT.ok : EXIT.notInSync;
+}
+
+function print({ isJson }: ReconcileOptions, operation: AdminOperation, text: string): void {
+  process.stdout.write(`${isJson ? JSON.stringify(operation, null, 2) : text}\n`);
+}
+
+function requireEnded(operation: AdminOperation): AdminOperation {
+  if (operation.state !== 'running') return operation;
+  throw new OperationalError(
+    'gateway-gone',
+    EXIT.unavailable,
+    'The gateway went away before the reconciliation ended.',
+  );
+}
+
+async function followSilently(client: AdminClient, started: AdminOperation): Promise<AdminOperation> {
+  let last = started;
+  for await (const operation of client.follow(started.id)) last = operation;
+  return requireEnded(last);
+}
+
+async function followWithBar(client: AdminClient, started: AdminOperation): Promise<AdminOperation> {
+  const bar = new SingleBar(
+    { format: '{bar} {percentage}%  {detail}', hideCursor: true, noTTYOutput: false, clearOnComplete: true },
+    Presets.shades_classic,
+  );
+  const startMs = performance.now();
+  let last = started;
+  bar.start(1, 0, { detail: started.reason });
+  try {
+    for await (const operation of client.follow(started.id)) {
+      last = operation;
+      const { progress } = operation;
+      if (progress === null) continue;
+      bar.setTotal(Math.max(1, progress.objectsToDo));
+      bar.update(Math.min(progress.objectsDone, progress.objectsToDo), {
+        detail: describeProgress(progress, performance.now() - startMs),
+      });
+    }
+  } finally {
+    bar.stop();
+  }
+  return requireEnded(last);
+}

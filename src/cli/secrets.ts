@@ -1,0 +1,128 @@
+/**
+ * Secrets: where they come from, and how the first start makes them. They are text in the configuration or the
+ * environment, or the content of a file that only its owner can read. None is ever logged.
+ */
+import { randomInt } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Configuration, CredentialsSource, SecretSource } from './configuration.js';
+import { EXIT } from './exit-codes.js';
+import { OperationalError } from './operational-error.js';
+import { createPrivateFile, makePrivateFolder } from './private-files.js';
+import { fileError, systemCodeOf } from './system-error.js';
+
+export interface S3Keys {
+  readonly accessKey: string;
+  readonly secretKey: string;
+}
+
+const UPPER_CASE_AND_DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+const LETTERS_AND_DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+const ACCESS_KEY_PREFIX = 'TALLY';
+/** As long as those of AWS. */
+const ACCESS_KEY_LENGTH = 20;
+const SECRET_KEY_LENGTH = 40;
+const SECRET_LENGTH = 43;
+const SECRET_PATTERN = /^[\x21-\x7e]{16,256}$/;
+
+function randomText(alphabet: string, length: number): string {
+  return Array.from({ length }, () => alphabet.charAt(randomInt(alphabet.length))).join('');
+}
+
+export function makeSecret(): string {
+  return randomText(LETTERS_AND_DIGITS, SECRET_LENGTH);
+}
+
+export function makeS3Keys(): S3Keys {
+  const length = ACCESS_KEY_LENGTH - ACCESS_KEY_PREFIX.length;
+  return {
+    accessKey: ACCESS_KEY_PREFIX + randomText(UPPER_CASE_AND_DIGITS, length),
+    secretKey: randomText(LETTERS_AND_DIGITS, SECRET_KEY_LENGTH),
+  };
+}
+
+export function formatCredentialsFile({ accessKey, secretKey }: S3Keys): string {
+  return `# Made by Tally. The AWS tools read this too: AWS_SHARED_CREDENTIALS_FILE=<this file>\n[default]\naws_access_key_id = ${accessKey}\naws_secret_access_key = ${secretKey}\n`;
+}
+
+/** Reads the section [default]. Null: there are no keys in it. */
+export function parseCredentialsFile(text: string): S3Keys | null {
+  const values = new Map<string, string>();
+  let section = '';
+  for (const line of text.split('\n')) {
+    const header = /^\s*\[([^\]]*)\]/.exec(line)?.[1];
+    if (header !== undefined) section = header.trim();
+    const [, name, value] = /^\s*([a-z_]+)\s*=\s*(\S+)\s*$/.exec(line) ?? [];
+    if (section === 'default' && name !== undefined && value !== undefined) values.set(name, value);
+  }
+  const accessKey = values.get('aws_access_key_id');
+  const secretKey = values.get('aws_secret_access_key');
+  return accessKey === undefined || secretKey === undefined ? null : { accessKey, secretKey };
+}
+
+/** Makes what the first start needs and nobody has given. Existing files are left alone. */
+export async function createMissingSecrets(configuration: Configuration): Promise<void> {
+  const { credentials, admin, mirrorSet } = configuration;
+  const wanted: readonly (readonly [SecretSource | CredentialsSource, () => string])[] = [
+    [credentials, () => formatCredentialsFile(makeS3Keys())],
+    [admin.token, () => `${makeSecret()}\n`],
+    [mirrorSet.secret, () => `${makeSecret()}\n`],
+  ];
+  for (const [source, make] of wanted) {
+    if (source.kind !== 'file' || !source.isDefault) continue;
+    await makePrivateFolder(dirname(source.path));
+    await createPrivateFile(source.path, make());
+  }
+}
+
+async function readSecretFile(path: string, what: string, howToGive: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT') throw fileError(error, `The file of ${what},`, path);
+    throw new OperationalError(
+      'secret-missing',
+      EXIT.configuration,
+      `There is no ${what}: ${path} does not exist. Give it with ${howToGive}.`,
+      { cause: error },
+    );
+  }
+}
+
+async function readSecret(source: SecretSource, what: string, howToGive: string): Promise<string> {
+  const text =
+    source.kind === 'text' ? source.text : (await readSecretFile(source.path, what, howToGive)).trim();
+  if (SECRET_PATTERN.test(text)) return text;
+  throw new OperationalError(
+    'bad-secret',
+    EXIT.configuration,
+    `The ${what} must have 16 to 256 characters of visible ASCII, without spaces.`,
+  );
+}
+
+/** Throws OperationalError. */
+export function readSetSecret({ mirrorSet }: Configuration): Promise<string> {
+  return readSecret(
+    mirrorSet.secret,
+    'shared secret of the mirror set',
+    'TALLY_SET_SECRET_FILE or mirrorSet.secretFile',
+  );
+}
+
+/** Throws OperationalError. */
+export function readAdminToken({ admin }: Configuration): Promise<string> {
+  return readSecret(admin.token, 'token of the admin API', 'TALLY_ADMIN_TOKEN_FILE or admin.tokenFile');
+}
+
+/** Throws OperationalError. */
+export async function readS3Keys({ credentials }: Configuration): Promise<S3Keys> {
+  if (credentials.kind === 'keys') return credentials;
+  const howToGive = 'TALLY_ACCESS_KEY and TALLY_SECRET_KEY, or credentials.file';
+  const keys = parseCredentialsFile(await readSecretFile(credentials.path, 'S3 credentials', howToGive));
+  if (keys !== null) return keys;
+  throw new OperationalError(
+    'bad-credentials',
+    EXIT.configuration,
+    `${credentials.path} has no aws_access_key_id and aws_secret_access_key under [default].`,
+  );
+}

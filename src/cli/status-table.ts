@@ -1,0 +1,103 @@
+/** What `tally status` shows to people. */
+import pico from 'picocolors';
+import type { AdminMirror, AdminStatus } from '../admin/schemas.js';
+import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
+
+type Paint = (text: string) => string;
+interface Cell {
+  readonly text: string;
+  readonly paint: Paint;
+}
+
+const plain: Paint = (text) => text;
+const COLUMN_GAP = '  ';
+
+const conditionPaint: Readonly<Record<AdminMirror['condition'], Paint>> = {
+  'in-sync': pico.green,
+  behind: pico.yellow,
+  away: pico.red,
+};
+
+function cell(text: string, paint: Paint = plain): Cell {
+  return { text, paint };
+}
+
+/** Left-aligned columns, as wide as their widest cell. */
+export function renderTable(rows: readonly (readonly Cell[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach(({ text }, column) => (widths[column] = Math.max(widths[column] ?? 0, text.length)));
+  }
+  return rows
+    .map((row) =>
+      row
+        .map(({ text, paint }, column) => {
+          const isLast = column === row.length - 1;
+          return paint(text) + (isLast ? '' : ' '.repeat((widths[column] ?? 0) - text.length));
+        })
+        .join(COLUMN_GAP),
+    )
+    .join('\n');
+}
+
+function mirrorRow({ mirror, url, condition, identity, lastSeenMs }: AdminMirror, nowMs: number): Cell[] {
+  const isHere = condition !== 'away' && identity !== null;
+  const oldestMs = identity?.oldestRowMs ?? null;
+  const process = isHere
+    ? `process ${identity.processId}`
+    : lastSeenMs === null
+      ? 'never seen'
+      : `last seen ${formatDuration(nowMs - lastSeenMs)} ago`;
+  return [
+    cell(mirror),
+    cell(condition, conditionPaint[condition]),
+    cell(isHere ? formatCount(identity.objectCount) : '-'),
+    cell(isHere ? formatCount(identity.rowCount) : '-'),
+    cell(isHere ? formatBytes(identity.rowBytes) : '-'),
+    cell(isHere && oldestMs !== null ? formatDuration(nowMs - oldestMs) : '-'),
+    cell(url),
+    cell(process, pico.dim),
+  ];
+}
+
+export function isAllInSync(status: AdminStatus): boolean {
+  return status.phase === 'active' && status.mirrors.every(({ condition }) => condition === 'in-sync');
+}
+
+/** One sentence: is it in sync, and if not, how much is left? */
+export function summarize(status: AdminStatus): string {
+  const { phase, mirrors, unmatchedWrites, unmatchedBytes, oldestUnmatchedMs, nowMs, waitingFor } = status;
+  if (phase === 'waiting') return `Nobody is served: ${waitingFor ?? 'waiting'}.`;
+  if (phase === 'recovering')
+    return `Recovering: requests wait${waitingFor === null ? '' : ` (${waitingFor})`}.`;
+  if (phase === 'stopped') return 'The gateway is stopping.';
+  if (isAllInSync(status)) return 'All mirrors are in sync.';
+  const missing = mirrors.filter(({ condition }) => condition !== 'in-sync').map(({ mirror }) => mirror);
+  const copied = mirrors.filter(({ fullCopyReason }) => fullCopyReason !== null).map(({ mirror }) => mirror);
+  const age =
+    oldestUnmatchedMs === null ? '' : `, the oldest ${formatDuration(nowMs - oldestUnmatchedMs)} old`;
+  const fullCopy = copied.length === 0 ? '' : ` ${copied.join(', ')} must be copied in full.`;
+  return `Not in sync: ${missing.join(', ')} may lack ${plural(unmatchedWrites, 'write')}, ${formatBytes(unmatchedBytes)}${age}.${fullCopy}`;
+}
+
+export function renderStatus(status: AdminStatus): string {
+  const { setId, epoch, phase, mirrors, nowMs, operation, writesInFlight } = status;
+  const titles = ['MIRROR', 'STATE', 'OBJECTS', 'ROWS', 'BYTES', 'OLDEST', 'URL', ''];
+  const table = renderTable([
+    titles.map((title) => cell(title, pico.dim)),
+    ...mirrors.map((mirror) => mirrorRow(mirror, nowMs)),
+  ]);
+  const paint = isAllInSync(status) ? pico.green : phase === 'active' ? pico.yellow : pico.red;
+  const lines = [
+    `Mirror set ${setId}: ${phase}, epoch ${epoch}, ${plural(writesInFlight, 'write')} in flight`,
+    '',
+    table,
+    '',
+    paint(summarize(status)),
+  ];
+  for (const { mirror, fullCopyReason } of mirrors) {
+    if (fullCopyReason !== null) lines.push(`${mirror} needs a full copy: ${fullCopyReason}.`);
+  }
+  if (operation !== null) lines.push(`Reconciliation ${operation.id} is running: ${operation.reason}.`);
+  return lines.join('\n');
+}

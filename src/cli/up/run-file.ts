@@ -1,0 +1,31 @@
+/** Tells the services, and the other commands, what this `tally up` runs. */
+import { stringify } from 'yaml';
+import { formatAddress } from '../address.js';
+import { type Configuration, runFileOf } from '../configuration.js';
+import type { ConfigurationLayer } from '../configuration-schema.js';
+import { writePrivateFile } from '../private-files.js';
+
+const HEADER = `# Written by "tally up" at every start: the configuration that runs in this folder. Other commands read it.
+# To change something, give flags or a configuration of your own (tally up --config), not this file.
+`;
+
+/** For its owner only: secrets that were given as text are in it as text. */
+export async function writeRunFile(layer: ConfigurationLayer, configuration: Configuration): Promise<string> {
+  const { dataFolder, mirrorSet, s3, admin, log } = configuration;
+  const { osd: _osd, ...rest } = layer;
+  const content: ConfigurationLayer = {
+    ...rest,
+    data: dataFolder,
+    mirrorSet: {
+      ...layer.mirrorSet,
+      ...(mirrorSet.id !== null && { id: mirrorSet.id }),
+      members: mirrorSet.members.map(({ mirror, url }) => ({ name: mirror, url })),
+    },
+    s3: { region: s3.region, listen: formatAddress(s3.listen) },
+    admin: { ...layer.admin, listen: formatAddress(admin.listen) },
+    log: { level: log.level, ...(log.folder !== null && { folder: log.folder }) },
+  };
+  const path = runFileOf(dataFolder);
+  await writePrivateFile(path, HEADER + stringify(content));
+  return path;
+}
