@@ -42,6 +42,11 @@ export interface AuthorityState {
   readonly incarnations: Readonly<Record<MirrorId, string>>;
   /** The commit sequences at a clean stop, when nothing was in flight; null from the next activation on. */
   readonly cleanStop: Readonly<Record<MirrorId, number>> | null;
+  /**
+   * The authority's own witness: the commit sequence at which it last saw each mirror that was in sync then. A store that
+   * reports less was rolled back, also where no peer has a row or a witness to tell (F17, F18).
+   */
+  readonly sequences?: Readonly<Record<MirrorId, number>>;
 }
 
 export function newAuthorityState(setId: string, mirrors: readonly MirrorId[]): AuthorityState {
@@ -83,7 +88,8 @@ export function excludeMirrors(state: AuthorityState, excluded: readonly MirrorI
     invariant(incarnation !== undefined, 'the incarnation of every in-sync mirror is known', { mirror });
     incarnations[mirror] = incarnation;
   }
-  return { ...state, epoch: nextEpoch(state), inSync, incarnations };
+  // The writer goes on, so what a clean stop recorded no longer says where anybody stands.
+  return { ...state, epoch: nextEpoch(state), inSync, incarnations, cleanStop: null };
 }
 
 /** What is known of a mirror that takes part in an activation. */
@@ -91,6 +97,8 @@ export interface Participant {
   readonly mirror: MirrorId;
   readonly storeId: StoreId;
   readonly incarnation: string;
+  /** The store's commit sequence after the last repair of this recovery, when it is known. */
+  readonly commitSequence?: number;
 }
 
 /** The fence lifts: these mirrors are equal, and the writer may write to them. Precondition: recovering at this very epoch. */
@@ -109,7 +117,13 @@ export function activate(state: AuthorityState, epoch: Epoch, equal: readonly Pa
       : { ...member, storeId: participant.storeId, fullCopyReason: null };
   });
   const incarnations: Record<MirrorId, string> = {};
-  for (const participant of equal) incarnations[participant.mirror] = participant.incarnation;
+  const sequences: Record<MirrorId, number> = { ...state.sequences };
+  for (const { mirror, incarnation, commitSequence } of equal) {
+    incarnations[mirror] = incarnation;
+    // A store that was copied in full starts anew: what was seen of its past is no measure for it.
+    if (commitSequence === undefined) Reflect.deleteProperty(sequences, mirror);
+    else sequences[mirror] = commitSequence;
+  }
   return {
     ...state,
     phase: 'active',
@@ -117,6 +131,7 @@ export function activate(state: AuthorityState, epoch: Epoch, equal: readonly Pa
     inSync: equal.map((participant) => participant.mirror),
     incarnations,
     cleanStop: null,
+    sequences,
   };
 }
 

@@ -6,7 +6,9 @@
  *                         (pushes, row drops)           (writes, token clears)
  *
  * `fencedEpoch` is durable. `activeEpoch` is not: a restarted OSD takes no write until the authority has noticed the
- * restart and activated it again (F29), and between fence and activation no client write is taken (I6).
+ * restart and activated it again (F29), and between fence and activation no client write is taken (I6). The epoch that
+ * a store was fenced at when it was opened is over for that run: a fence or an activation that was sent before the
+ * restart, and arrives after it, must not put the store back to work unnoticed. The authority answers with a new epoch.
  */
 import { invariant } from './invariant.js';
 import { type Epoch, EPOCH_NONE, isLater, type Tag, tagEpoch } from './tag.js';
@@ -14,6 +16,18 @@ import { type Epoch, EPOCH_NONE, isLater, type Tag, tagEpoch } from './tag.js';
 export interface FenceState {
   readonly fencedEpoch: Epoch;
   readonly activeEpoch: Epoch;
+  /** The durable `fencedEpoch` that this run of the OSD found when it opened the store; absent: none. Not durable itself. */
+  readonly openedEpoch?: Epoch;
+}
+
+/** The fence of a store that was just opened. `fencedEpoch` is what is on its disk. */
+export function reopenFence(fencedEpoch: Epoch): FenceState {
+  return { fencedEpoch, activeEpoch: EPOCH_NONE, openedEpoch: fencedEpoch };
+}
+
+/** True for an epoch that began before this run of the OSD did. */
+function isBeforeRun(state: FenceState, epoch: Epoch): boolean {
+  return epoch <= (state.openedEpoch ?? EPOCH_NONE);
 }
 
 export type FenceRefusalCode = 'stale-epoch' | 'not-active' | 'not-fenced';
@@ -22,19 +36,20 @@ export type FenceVerdict =
   | { readonly kind: 'move'; readonly state: FenceState }
   | { readonly kind: 'refuse'; readonly code: FenceRefusalCode };
 
-/** A store is fenced at any epoch that is not below the one it was fenced at last; doing it twice changes nothing. */
+/** A store is fenced at any epoch that is not below the one it was fenced at last; twice in one run changes nothing. */
 export function decideFence(state: FenceState, epoch: Epoch): FenceVerdict {
   if (epoch < state.fencedEpoch) return { kind: 'refuse', code: 'stale-epoch' };
   // F14, F28: a fence that arrives late must not stop the epoch that it led to.
   if (epoch === state.activeEpoch) return { kind: 'refuse', code: 'stale-epoch' };
-  return { kind: 'move', state: { fencedEpoch: epoch, activeEpoch: EPOCH_NONE } };
+  if (isBeforeRun(state, epoch)) return { kind: 'refuse', code: 'stale-epoch' };
+  return { kind: 'move', state: { ...state, fencedEpoch: epoch, activeEpoch: EPOCH_NONE } };
 }
 
 /** Writes are let in at exactly the epoch that the store is fenced at. */
 export function decideActivate(state: FenceState, epoch: Epoch): FenceVerdict {
   if (epoch < state.fencedEpoch) return { kind: 'refuse', code: 'stale-epoch' };
-  if (epoch > state.fencedEpoch) return { kind: 'refuse', code: 'not-fenced' };
-  return { kind: 'move', state: { fencedEpoch: epoch, activeEpoch: epoch } };
+  if (epoch > state.fencedEpoch || isBeforeRun(state, epoch)) return { kind: 'refuse', code: 'not-fenced' };
+  return { kind: 'move', state: { ...state, fencedEpoch: epoch, activeEpoch: epoch } };
 }
 
 /** An exclusion elsewhere raises the epoch of a mirror that stays active, without a break (so only if it never had one). */
@@ -43,12 +58,20 @@ export function decideAdvance(state: FenceState, from: Epoch, to: Epoch): FenceV
   if (from < state.fencedEpoch || to <= from) return { kind: 'refuse', code: 'stale-epoch' };
   if (state.activeEpoch !== from) return { kind: 'refuse', code: 'not-active' };
   invariant(state.fencedEpoch === from, 'an active store is fenced at its active epoch', { ...state });
-  return { kind: 'move', state: { fencedEpoch: to, activeEpoch: to } };
+  return { kind: 'move', state: { ...state, fencedEpoch: to, activeEpoch: to } };
 }
 
 /** True when the store is fenced for the recovery that has this very epoch, so that rows and objects may be repaired. */
 export function isRecoveringAt(state: FenceState, epoch: Epoch): boolean {
-  return state.fencedEpoch === epoch && state.activeEpoch === EPOCH_NONE;
+  return state.fencedEpoch === epoch && state.activeEpoch === EPOCH_NONE && !isBeforeRun(state, epoch);
+}
+
+/**
+ * True when a client's read of this epoch may be answered. A store that was restarted is not active: it may be blank or
+ * rolled back, and until the authority has looked at it, what it has is no answer to anyone (F16, F17, F29).
+ */
+export function isReadableAt(state: FenceState, epoch: Epoch): boolean {
+  return epoch !== EPOCH_NONE && state.activeEpoch === epoch;
 }
 
 export type PushRefusalCode = 'stale-epoch' | 'not-fenced' | 'changed' | 'would-go-back';

@@ -92,6 +92,25 @@ export function planObject(evidence: ObjectEvidence, trusted: readonly MirrorId[
   return { objectId, source: source.mirror, targets, content: { kind: 'extents', extents } };
 }
 
+/** One side's rows of an object, and its last tag of it. */
+export interface ObjectRows {
+  readonly rows: readonly TagRow[];
+  readonly lastTag: Tag | null;
+}
+
+/**
+ * The rows that a target has for an object once a push has landed: the source's (F37), and its own as far as they may
+ * name writes that the source has too. Its own are **not** dropped because the source has none: the source cleared that
+ * row with a witness of its peers, which the target does not have, so a peer's later rollback would go unnoticed (F17).
+ * What is later than the source's last tag the push has undone.
+ */
+export function rowsAfterPush(target: readonly TagRow[], source: ObjectRows): TagRow[] {
+  const kept = target.filter(
+    (row) => !isLater(row.tag, source.lastTag ?? row.tag) && !source.rows.some(({ tag }) => tag === row.tag),
+  );
+  return [...kept, ...source.rows].sort((left, right) => (left.tag < right.tag ? -1 : 1));
+}
+
 /** How one object stands on one side of a full copy. */
 export interface ObjectSummary {
   readonly objectId: ObjectId;

@@ -5,6 +5,7 @@
  * durable state and of what each present mirror reported of itself after it was fenced.
  */
 import type { AuthorityState, MirrorId } from './authority-state.js';
+import { invariant } from './invariant.js';
 import { EPOCH_NONE } from './tag.js';
 import type { StoreId, Witness } from './token.js';
 
@@ -14,6 +15,10 @@ export interface MirrorReport {
   readonly storeId: StoreId;
   /** Names one run of the OSD process. */
   readonly incarnation: string;
+  /**
+   * The sequence of the store's last commit that changed an object or a row. A fence must not move it: else each attempt
+   * at a recovery carries a rolled-back store closer to what its peers witnessed, until nobody can tell (F17).
+   */
   readonly commitSequence: number;
   /** Why the store itself knows that it is incomplete (hole in the commit ring, interrupted full copy, state lost); null: it does not. */
   readonly selfDoubt: string | null;
@@ -65,9 +70,9 @@ export function fullCopyReason(
   if (member.storeId === null) return 'it was never in sync';
   if (member.storeId !== report.storeId) return 'it is another store than the one that was in sync';
   if (report.selfDoubt !== null) return report.selfDoubt;
-  const witnessed = witnessedSequence(reports, report.storeId);
+  const witnessed = Math.max(witnessedSequence(reports, report.storeId), state.sequences?.[report.mirror] ?? -1);
   if (report.commitSequence < witnessed) {
-    return `it is at commit sequence ${report.commitSequence}, but a peer saw it at ${witnessed}: it was rolled back`;
+    return `it is at commit sequence ${report.commitSequence}, but was seen at ${witnessed}: it was rolled back`;
   }
   return null;
 }
@@ -96,6 +101,11 @@ function planFirstActivation(state: AuthorityState, reports: readonly MirrorRepo
  * vouch that it has everything (F18). A mirror that is present but fails its identity check counts as missing.
  */
 export function planRecovery(state: AuthorityState, reports: readonly MirrorReport[]): RecoveryPlan {
+  for (const { mirror } of reports) {
+    const isMember = state.members.some((member) => member.mirror === mirror);
+    invariant(isMember, 'only members of the mirror set report', { mirror });
+  }
+  invariant(new Set(reports.map(({ mirror }) => mirror)).size === reports.length, 'a mirror reports once');
   if (state.inSync.length === 0) return planFirstActivation(state, reports);
   const trusted: MirrorReport[] = [];
   const stale: StaleMirror[] = [];
@@ -123,7 +133,7 @@ export function planRecovery(state: AuthorityState, reports: readonly MirrorRepo
     kind: 'proceed',
     trusted: trusted.map((report) => report.mirror),
     stale,
-    complete: reports.length === state.members.length,
+    complete: state.members.every((member) => reports.some((report) => report.mirror === member.mirror)),
   };
 }
 

@@ -90,6 +90,7 @@ function refuse(code: WriteRefusalCode, lastTag: Tag | null): WriteVerdict {
 
 function isWellFormed(write: WriteTransaction): boolean {
   if (tagEpoch(write.tag) !== write.epoch) return false;
+  if (!Number.isSafeInteger(write.offset) || !Number.isSafeInteger(write.length)) return false;
   if (!Number.isSafeInteger(extentEnd(write)) || write.offset < 0 || write.length < 0) return false;
   switch (write.kind) {
     case 'replace':

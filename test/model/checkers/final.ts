@@ -1,0 +1,21 @@
+/** What must hold when everything is repaired and quiet, besides I1 to I7. */
+import type { World } from '../world.js';
+import { checkIdentical } from './i7-reconciled.js';
+import { durableWrite } from './i2-acknowledged.js';
+
+export function checkQuiet(world: World): void {
+  for (const [id, mirror] of world.mirrors) {
+    if (mirror.disk.image.rows.size > 0) world.violate('rows-left', `${id}: ${[...mirror.disk.image.rows.keys()].join()}`);
+  }
+  for (const objectId of world.history.objectIds) {
+    checkIdentical(world, { mirrors: world.mirrorIds, objectId, code: 'diverged' });
+    const settled = world.history.settled(objectId);
+    for (const mirror of world.mirrorIds) {
+      const write = durableWrite(world, mirror, objectId);
+      if (write === undefined || (write === null && settled.isAbsent)) continue;
+      if ((write?.ordinal ?? 0) < settled.ordinal) {
+        world.violate('lost', `${mirror} ends with #${write?.ordinal ?? 0}, #${settled.ordinal} was acknowledged`);
+      }
+    }
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * I7: after reconciliation mirrors are byte-identical, and what was copied is no more than what was unmatched. An
+ * activation also makes final what is visible at it: older history may not come back later (see the checker of I2).
+ */
+import type { AuthorityState, MirrorId } from '../../../src/protocol/authority-state.js';
+import type { ObjectId } from '../../../src/protocol/object-id.js';
+import { type Epoch, tagEpoch } from '../../../src/protocol/tag.js';
+import type { TagRow } from '../../../src/protocol/write.js';
+import { checksumOf } from '../simulated-disk.js';
+import type { PlannedObject, World } from '../world.js';
+import { durableWrite } from './i2-acknowledged.js';
+
+export function checkReconciled(world: World): void {
+  for (const planned of world.events.planned) checkCopiedBytes(world, planned);
+  for (const { before, after, isForced } of world.events.transitions) {
+    const isActivation = before.phase === 'recovering' && after.phase === 'active';
+    if (isActivation && !isForced) checkActivation(world, after);
+  }
+}
+
+function checkActivation(world: World, state: AuthorityState): void {
+  for (const id of state.inSync) {
+    const { isUp, incarnation } = world.mirror(id);
+    // One that lost state after its last report was not made whole; the authority notices when it activates it.
+    if (isUp && incarnation === state.incarnations[id]) world.damaged.delete(id);
+  }
+  const mirrors = state.inSync.filter((mirror) => !world.damaged.has(mirror));
+  for (const objectId of world.history.objectIds) {
+    checkIdentical(world, { mirrors, objectId, code: 'I7' });
+    settleVisible(world, { mirrors, epoch: state.epoch, objectId });
+  }
+  world.activationEpoch = state.epoch;
+}
+
+/** Reports when the mirrors' durable contents of one object differ. A tombstone is as good as nothing. */
+export function checkIdentical(
+  world: World,
+  compare: { readonly mirrors: readonly MirrorId[]; readonly objectId: ObjectId; readonly code: 'I7' | 'diverged' },
+): void {
+  const seen = new Map<string, MirrorId>();
+  for (const mirror of compare.mirrors) {
+    const stored = world.mirror(mirror).disk.image.objects.get(compare.objectId);
+    if (stored !== undefined && checksumOf(stored.bytes) !== stored.contentChecksum) continue;
+    const content =
+      stored?.state.kind === 'present'
+        ? `${stored.state.lastTag} ${stored.state.attributes} ${Buffer.from(stored.bytes).toString('latin1')}`
+        : 'absent';
+    seen.set(content, mirror);
+  }
+  if (seen.size > 1) world.violate(compare.code, `mirrors differ: ${JSON.stringify([...seen].map(([a, b]) => [b, a]))}`);
+}
+
+interface Activated {
+  readonly mirrors: readonly MirrorId[];
+  readonly epoch: Epoch;
+  readonly objectId: ObjectId;
+}
+
+function settleVisible(world: World, { mirrors, epoch, objectId }: Activated): void {
+  const settled = world.history.settled(objectId);
+  const final = world.history.finalAtActivation.get(objectId) ?? 0;
+  for (const mirror of mirrors) {
+    const write = durableWrite(world, mirror, objectId);
+    if (write === undefined) continue;
+    if ((write?.ordinal ?? 0) < settled.ordinal && !(write === null && settled.isAbsent)) {
+      world.violate('lost', `epoch ${epoch} begins with #${write?.ordinal ?? 0}, #${settled.ordinal} was settled`);
+    }
+    if (write !== null && write.ordinal > final && tagEpoch(write.transaction.tag) < world.activationEpoch) {
+      world.violate('resurrected', `epoch ${epoch} begins with #${write.ordinal}, which was settled as gone`);
+    }
+  }
+  const [first] = mirrors;
+  const visible = first === undefined ? null : durableWrite(world, first, objectId);
+  if (visible !== null && visible !== undefined) world.history.settle(visible);
+  world.history.finalAtActivation.set(objectId, visible?.ordinal ?? settled.ordinal);
+}
+
+function isOnAll(row: TagRow, tables: readonly (readonly TagRow[])[]): boolean {
+  return tables.every((rows) => rows.some(({ tag }) => tag === row.tag));
+}
+
+function checkCopiedBytes(world: World, { evidence, repair }: PlannedObject): void {
+  if (repair === null) return;
+  const tables = evidence.mirrors.map(({ rows }) => rows);
+  const unmatched = tables.flat().filter((row) => !isOnAll(row, tables));
+  if (unmatched.some(({ kind }) => kind === 'replace' || kind === 'remove')) return;
+  const allowed = new Set<number>();
+  for (const { offset, length } of unmatched) for (let at = 0; at < length; at += 1) allowed.add(offset + at);
+  const isWithin =
+    repair.content.kind === 'extents' &&
+    repair.content.extents.every(({ offset, length }) =>
+      Array.from({ length }, (_, at) => offset + at).every((position) => allowed.has(position)),
+    );
+  if (!isWithin) world.violate('I7', `more is copied than is unmatched: ${JSON.stringify(repair)}`);
+}

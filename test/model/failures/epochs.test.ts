@@ -1,0 +1,242 @@
+/** FAILURES.md: epochs and fences, and what comes late (DESIGN.md sections 3.1, 4, 5; I6). */
+import { describe, expect, it } from 'vitest';
+import { EPOCH_NONE } from '../../../src/protocol/tag.js';
+import { failureCase } from '../failure-case.js';
+import {
+  clearsOfAnyEpoch,
+  EpochlessGenerator,
+  noWitnesses,
+  tagsWithoutEpoch,
+  writesOfAnyEpoch,
+} from '../mutations.js';
+import { withRules } from '../rules.js';
+import { M0, M1, M2, Scenario } from '../scenario.js';
+import { objectNamed } from '../world.js';
+
+failureCase('F13: a restarted generator does not repeat a tag', {
+  trace: (set) => {
+    set.write('replace', 'a', 'one');
+    set.write('replace', 'a', 'two');
+    set.clearAll();
+    set.crashHost();
+    for (const mirror of [M0, M1]) {
+      set.crash(mirror);
+      set.restart(mirror);
+    }
+    set.recover();
+    set.write('replace', 'a', 'three');
+    set.rest();
+  },
+  rule: 'the epoch is part of the tag',
+  off: {
+    createGenerator: (generator, epoch) => new EpochlessGenerator(generator, epoch),
+    decideWrite: tagsWithoutEpoch,
+  },
+  ends: 'lost',
+});
+
+failureCase('F14: a write of an old epoch that arrives after the recovery lands nowhere', {
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    set.issue('replace', 'a', 'one');
+    const late = set.copyRequests(M0);
+    set.loseAll();
+    set.crashHost();
+    set.recover();
+    set.arriveLate(late);
+    set.loseAll();
+    set.rest();
+  },
+  rule: 'a fenced store takes writes of its own epoch only',
+  off: { decideWrite: writesOfAnyEpoch },
+  ends: 'resurrected',
+});
+
+failureCase('F14: a clear of an old epoch that arrives after the recovery clears nothing', {
+  trace: (set) => {
+    const tag = set.write('replace', 'a', 'one');
+    set.sendClears();
+    const late = set.copyRequests(M0);
+    set.loseAll();
+    set.crash(M1);
+    set.recover();
+    set.arriveLate(late);
+    set.loseAll();
+    set.rollBackBefore(M1, tag);
+    set.rest();
+  },
+  // The witness that comes with the clear would give the rollback away.
+  alreadyOff: { planRecovery: noWitnesses },
+  rule: 'a fenced store takes clears of its own epoch only',
+  off: { decideClear: clearsOfAnyEpoch },
+  ends: 'lost',
+});
+
+failureCase('F14: a zombie writer gets no exclusion, so it acknowledges nothing', {
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    const zombie = set.world.writer;
+    set.crashHost({ leaveWriter: true });
+    set.cutOff(M0);
+    set.recover();
+    set.reconnect(M0);
+    set.world.step('the zombie writes', () => void zombie?.submit({ objectId: objectNamed('a'), kind: 'replace', text: 'zombie' }));
+    set.settle();
+    set.rest();
+  },
+  rule: 'the authority takes an exclusion from the writer of its own epoch only',
+  off: { refusesStaleWriters: false },
+  ends: 'lost',
+});
+
+failureCase('F15: a copy that was read before a later write lands nowhere after it', {
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    const first = set.issue('replace', 'a', 'one');
+    set.arrive(M1, first);
+    set.loseAll();
+    set.startRecovery();
+    while (set.copyRequests(M0, 'push').length === 0) set.stepNetwork();
+    const late = set.copyRequests(M0, 'push');
+    set.settle();
+    set.write('replace', 'a', 'two');
+    set.clearAll();
+    set.arriveLate(late);
+    set.loseAll();
+    set.rest();
+  },
+  rule: 'a push lands under its own fence, by compare-and-set on the last tag',
+  off: { decidePush: () => ({ kind: 'land' }) },
+  ends: 'lost',
+});
+
+failureCase('F26: a read does not show what the next read may not see', {
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    const tag = set.issue('replace', 'a', 'one');
+    set.arrive(M0, tag);
+    set.read('a', M0);
+    set.read('a', M1);
+    set.settle();
+    expect([set.read('a', M0), set.read('a', M1)]).toEqual([true, true]);
+    set.rest();
+  },
+  rule: 'a read of an object with a write in flight waits for its outcome',
+  off: { decideReadStart: () => ({ kind: 'answer' }), decideRead: () => ({ kind: 'answer' }) },
+  ends: 'read-went-back',
+});
+
+failureCase('F26: a mirror that was restarted answers no read until it is activated again', {
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    set.replaceDisk(M0);
+    set.read('a', M0);
+    set.rest();
+  },
+  rule: 'a read is answered in the epoch in which the store is active',
+  off: { isReadableAt: () => true },
+  ends: 'read-went-back',
+});
+
+/** M1 lacks a write and M2, which was cut off, has one that nobody else has. */
+function torn(rules = withRules()): Scenario {
+  const set = new Scenario({ rules, mirrors: 3 });
+  set.write('replace', 'a', 'aaaa');
+  const first = set.issue('range-write', 'a', 'bb');
+  set.arrive(M2, first);
+  set.loseAll();
+  set.cutOff(M2);
+  set.crashHost();
+  set.recover();
+  const second = set.issue('range-write', 'a', 'cc', { offset: 1 });
+  set.arrive(M0, second);
+  set.loseAll();
+  set.crashHost();
+  set.reconnect(M2);
+  return set;
+}
+
+/** More messages than any recovery of these needs. */
+const STEPS_MAX = 120;
+
+describe('F28: a recovery that ends anywhere leaves a set that the next one repairs', () => {
+  it.each(['the gateway', 'M0', 'M1', 'M2'])('%s crashes after any message', (victim) => {
+    for (let steps = 0; steps < STEPS_MAX; steps += 1) {
+      const set = torn();
+      set.startRecovery();
+      for (let step = 0; step < steps; step += 1) set.stepNetwork();
+      if (victim === 'the gateway') set.crashHost();
+      else set.crash(set.world.mirrorIds.find((id) => id === victim) ?? M0);
+      set.rest();
+      expect(set.codes, set.world.trace.join('\n')).toEqual([]);
+    }
+  });
+
+  const twoAtOnce = (rules = withRules()): Set<string> => {
+    const found = new Set<string>();
+    for (let steps = 0; steps < STEPS_MAX; steps += 1) {
+      const set = torn(rules);
+      set.startRecovery();
+      for (let step = 0; step < steps; step += 1) set.stepNetwork();
+      set.startRecovery();
+      set.settle();
+      set.rest();
+      for (const code of set.codes) found.add(code);
+    }
+    return found;
+  };
+  it('two recoveries at once: the later one wins, and both do no harm', () => {
+    expect([...twoAtOnce()]).toEqual([]);
+  });
+  it('without the rule (only the latest attempt activates) mirrors that differ are called equal', () => {
+    expect([...twoAtOnce(withRules({ oneAttemptActivates: false }))]).toContain('I7');
+  });
+});
+
+failureCase('F29: a rollback that a restart hides is noticed, because the restart is', {
+  trace: (set) => {
+    const tag = set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.rollBackBefore(M1, tag);
+    for (const text of ['two', 'three', 'four']) set.write('replace', 'b', text);
+    set.rest();
+  },
+  rule: 'a restarted store takes no write until it is activated again',
+  off: { reopenFence: (fencedEpoch) => ({ fencedEpoch, activeEpoch: fencedEpoch }) },
+  ends: 'lost',
+});
+
+failureCase('F29: an activation that was sent before a restart does not hide it', {
+  trace: (set) => {
+    set.startRecovery();
+    while (set.copyRequests(M1, 'activate').length === 0) set.stepNetwork();
+    const late = set.copyRequests(M1, 'activate');
+    set.settle();
+    const tag = set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.rollBackBefore(M1, tag);
+    set.arriveLate(late);
+    for (const text of ['two', 'three', 'four']) set.write('replace', 'b', text);
+    set.rest();
+  },
+  rule: 'the epoch that a store was fenced at when it was opened is over for that run',
+  off: { reopenFence: (fencedEpoch) => ({ fencedEpoch, activeEpoch: EPOCH_NONE }) },
+  ends: 'lost',
+});
+
+failureCase('F36: a source that was rolled back after it was matched is not copied', {
+  mirrors: 3,
+  trace: (set) => {
+    const tag = set.issue('replace', 'a', 'one');
+    set.arrive(M1, tag);
+    set.loseAll();
+    set.startRecovery();
+    while (set.copyRequests(M1, 'copy-out').length === 0) set.stepNetwork();
+    set.rollBackBefore(M1, tag);
+    set.settle();
+    set.rest();
+  },
+  rule: 'a source is read under the fence of the recovery that matched it',
+  off: { fencesSources: false },
+  ends: 'I5',
+});

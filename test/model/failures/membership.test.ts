@@ -1,0 +1,292 @@
+/** FAILURES.md: who is in sync, and who may say so (DESIGN.md sections 3.5, 3.6, 5.1 and 5.3; I2, I3, I4). */
+import { describe, expect, it } from 'vitest';
+import { readyTokens } from '../../../src/protocol/write-outcome.js';
+import { failureCase } from '../failure-case.js';
+import { anyoneVouches, anyStoreIsTrusted, noSequences, noWitnesses } from '../mutations.js';
+import { withRules } from '../rules.js';
+import { M0, M1, M2, Scenario } from '../scenario.js';
+
+failureCase('F11: rows stay while a configured mirror is out', {
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    set.cutOff(M0);
+    set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.rest();
+  },
+  rule: 'a token is ready when all configured mirrors committed',
+  off: { readyTokens: (progress) => readyTokens({ ...progress, configured: progress.inSync }) },
+  ends: 'lost',
+});
+
+failureCase('F12: the authority never starts from a mirror that an answer was given without', {
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    set.cutOff(M0);
+    set.write('replace', 'a', 'one');
+    set.crash(M1);
+    set.crashHost();
+    set.reconnect(M0);
+    set.recover();
+    set.rest();
+  },
+  rule: 'an exclusion is on disk before the first answer without that mirror',
+  off: { persistsExclusions: false },
+  ends: 'lost',
+});
+
+failureCase('F16: a blank disk is not in sync because its tables are empty', {
+  trace: (set) => {
+    set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.replaceDisk(M0);
+    set.rest();
+  },
+  rule: 'in sync is granted to a store id',
+  off: { planRecovery: anyStoreIsTrusted },
+  ends: 'lost',
+});
+
+failureCase('F17: a mirror restored from an old snapshot is found out', {
+  trace: (set) => {
+    const tag = set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.rollBackBefore(M1, tag);
+    set.rest();
+  },
+  rule: 'every cleared row leaves a witness of the peers',
+  off: { planRecovery: noWitnesses },
+  ends: 'lost',
+});
+
+failureCase('F17: a rolled-back mirror is found out, however often it was fenced since', {
+  trace: (set) => {
+    const tag = set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.rollBackBefore(M1, tag);
+    set.cutOff(M0);
+    for (let attempt = 0; attempt < 3; attempt += 1) set.recover();
+    set.rest();
+  },
+  rule: 'a fence does not move the commit sequence',
+  off: { countsFencesAsCommits: true },
+  ends: 'lost',
+});
+
+failureCase('F17: a mirror that a recovery took back can’t be rolled back to before it', {
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    set.clearAll();
+    const orphan = set.issue('replace', 'a', 'one');
+    set.arrive(M1, orphan);
+    set.loseAll();
+    const withOrphan = set.snapshot(M1);
+    set.cutOff(M1);
+    set.crashHost();
+    set.recover();
+    set.reconnect(M1);
+    set.recover();
+    set.rollBackTo(M1, withOrphan);
+    set.rest();
+  },
+  // The authority's own record of the sequences would do too.
+  alreadyOff: { planRecovery: noSequences },
+  rule: 'witnesses are told at the end of a recovery, also to a mirror without a row to drop',
+  off: { witnessesRecoveries: false },
+  ends: 'resurrected',
+});
+
+failureCase('F17: a mirror that a recovery took back can’t be rolled back to before it: the authority knows too', {
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    set.clearAll();
+    const orphan = set.issue('replace', 'a', 'one');
+    set.arrive(M1, orphan);
+    set.loseAll();
+    const withOrphan = set.snapshot(M1);
+    set.cutOff(M1);
+    set.crashHost();
+    set.recover();
+    set.reconnect(M1);
+    set.recover();
+    set.rollBackTo(M1, withOrphan);
+    set.rest();
+  },
+  alreadyOff: { witnessesRecoveries: false },
+  rule: 'the authority records the sequences at each activation',
+  off: { planRecovery: noSequences },
+  ends: 'resurrected',
+});
+
+failureCase('F17: the source of a push can’t be rolled back to before rows that only it had cleared', {
+  trace: (set) => {
+    set.write('replace', 'a', 'wwww');
+    set.clearAll();
+    set.crashHost();
+    set.recover();
+    const second = set.write('range-write', 'a', 'dd');
+    set.sendClears();
+    set.arrive(M0);
+    set.loseAll();
+    const third = set.issue('extend', 'a', 'mm');
+    set.arrive(M0, third);
+    set.loseAll();
+    set.startRecovery();
+    while (set.world.mirror(M1).disk.image.objects.values().next().value?.state.lastTag === second) set.stepNetwork();
+    set.crashHost();
+    set.rollBackBefore(M0, third);
+    set.rollBackBefore(M0, second);
+    set.rest();
+  },
+  rule: 'a push leaves the target’s own rows, as far as the source may have their writes',
+  off: { rowsAfterPush: (_target, source) => [...source.rows] },
+  ends: 'torn',
+});
+
+failureCase('F18: a mirror that was restarted does not vouch alone', {
+  trace: (set) => {
+    const tag = set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.crash(M0);
+    set.crashHost();
+    set.rollBackBefore(M1, tag);
+    set.recover();
+    set.rest();
+  },
+  rule: 'with one of the set missing, somebody present must have run all the time',
+  off: { planRecovery: anyoneVouches },
+  ends: 'lost',
+});
+
+describe('F18: after a clean stop a restarted mirror vouches alone, and a rolled-back one does not', () => {
+  const stopped = (): { readonly set: Scenario; readonly tag: ReturnType<Scenario['write']> } => {
+    const set = new Scenario({ rules: withRules(), mirrors: 2 });
+    const tag = set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.world.stopCleanly();
+    set.crash(M0);
+    return { set, tag };
+  };
+  it('it goes on where the clean stop left it', () => {
+    const { set } = stopped();
+    set.crash(M1);
+    set.restart(M1);
+    expect(set.recover()?.kind).toBe('activated');
+    set.rest();
+    expect(set.codes).toEqual([]);
+  });
+  it('it waits when it is not where the clean stop left it, however often it is fenced', () => {
+    const { set, tag } = stopped();
+    set.rollBackBefore(M1, tag);
+    for (let attempt = 0; attempt < 3; attempt += 1) expect(set.recover()?.kind).toBe('wait');
+    set.rest();
+    expect(set.codes).toEqual([]);
+  });
+});
+
+failureCase('F33: with one disk blank and the other rolled back nobody is picked', {
+  judgesHopeless: true,
+  trace: (set) => {
+    const tag = set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.replaceDisk(M0);
+    set.rollBackBefore(M1, tag);
+    set.crashHost();
+    set.recover();
+  },
+  rule: 'without an intact mirror of the last in-sync set the recovery waits',
+  off: { planRecovery: anyStoreIsTrusted },
+  ends: 'lost',
+});
+
+failureCase('Full copy: a mirror that needs one is not patched by rows first', {
+  trace: (set) => {
+    set.write('replace', 'a', 'aaaaaaaa');
+    set.clearAll();
+    const second = set.write('range-write', 'a', 'bb');
+    set.clearAll();
+    const third = set.write('range-write', 'a', 'cc', { offset: 4 });
+    set.rollBackBefore(M1, third);
+    set.rollBackBefore(M1, second);
+    set.rest();
+  },
+  rule: 'extents land only on a base that rows vouch for',
+  off: { matchesFullCopyTargets: true, recordsFullCopyFirst: false },
+  ends: 'torn',
+});
+
+failureCase('Full copy: one that is interrupted does not hide the rollback', {
+  trace: (set) => {
+    const old = set.snapshot(M1);
+    for (const name of ['a', 'b', 'c', 'd']) set.write('replace', name, name);
+    set.clearAll();
+    set.rollBackTo(M1, old);
+    set.startRecovery();
+    while (set.world.mirror(M1).disk.image.objects.size < 3) set.stepNetwork();
+    set.crashHost();
+    // Three pushes: now it is at sequence 3 of 4.
+    set.recover();
+    set.rest();
+  },
+  rule: 'the need of a full copy is on record before the first push',
+  off: { recordsFullCopyFirst: false },
+  ends: 'lost',
+});
+
+failureCase('Full copy: a store that was made whole is not taken for rolled back', {
+  trace: (set) => {
+    const old = set.snapshot(M1);
+    for (const text of ['one', 'two', 'three', 'four']) set.write('replace', 'a', text);
+    set.clearAll();
+    set.rollBackTo(M1, old);
+    set.recover();
+    for (const mirror of [M0, M1]) {
+      set.crash(mirror);
+      set.restart(mirror);
+    }
+    set.rest();
+  },
+  rule: 'a full copy gives the store a new id',
+  off: { renewsStoreId: false },
+  ends: 'unjustified-wait',
+});
+
+failureCase('Full copy: it brings the rows of removals along', {
+  mirrors: 3,
+  trace: (set) => {
+    set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.cutOff(M2);
+    set.write('remove', 'a');
+    set.replaceDisk(M1);
+    set.recover();
+    set.crash(M0);
+    set.recover();
+    set.reconnect(M2);
+    set.recover();
+    set.rest();
+  },
+  rule: 'tombstones with rows are copied like objects',
+  off: { copiesRowsInFull: false },
+  ends: 'I4',
+});
+
+failureCase('F17: what an absent mirror was seen at is known to those who were not there', {
+  mirrors: 3,
+  trace: (set) => {
+    const tag = set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.cutOff(M2);
+    set.replaceDisk(M1);
+    set.recover();
+    set.crash(M0);
+    set.write('replace', 'b', 'two');
+    set.rollBackBefore(M2, tag);
+    set.reconnect(M2);
+    set.recover();
+    set.rest();
+  },
+  rule: 'what one participant witnessed, all know after the recovery',
+  off: { passesWitnessesOn: false },
+  ends: 'lost',
+});

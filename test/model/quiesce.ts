@@ -1,0 +1,56 @@
+/** Ends every fault and lets the system come to rest: all mirrors in sync, all tables empty. */
+import { checkQuiet } from './checkers/final.js';
+import type { World } from './world.js';
+
+/** Attempts at a recovery before a run counts as stuck. The longest honest case needs three. */
+const ATTEMPTS_MAX = 8;
+const MESSAGES_MAX = 20_000;
+
+/** Delivers all messages in the order in which they were sent, and times out calls that nobody will answer. */
+export function drain(world: World): void {
+  for (let count = 0; count < MESSAGES_MAX; count += 1) {
+    if (world.network.messages.length > 0) world.deliver(0);
+    else {
+      const [call] = world.network.openCalls;
+      if (call === undefined) return;
+      world.timeOut(call.id);
+    }
+  }
+  world.violate('stuck', 'the network never becomes quiet');
+}
+
+/** Starts recoveries until the set is active with every mirror that is up. */
+export function recoverAll(world: World): void {
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
+    world.startRecovery();
+    drain(world);
+    const { lastOutcome } = world;
+    if (lastOutcome?.kind === 'activated' && world.writer !== null) return;
+    if (lastOutcome?.kind === 'wait') {
+      const intact = world.authority.state.inSync.filter((mirror) => !world.damaged.has(mirror));
+      const isHopeless = world.mirrorIds.every((mirror) => world.mirror(mirror).isUp) && world.cutOff.size === 0;
+      if (isHopeless && intact.length > 0) world.force(intact);
+    }
+  }
+  world.violate('stuck', `no activation: ${JSON.stringify(world.lastOutcome)}`);
+}
+
+export function healAll(world: World): void {
+  world.cutOff.clear();
+  for (const [id, mirror] of world.mirrors) {
+    mirror.commitsToPowerFailure = null;
+    if (!mirror.isUp) world.restart(id);
+  }
+}
+
+/** Heals, recovers, sends the last tokens back, and checks that everything is where it belongs. */
+export function quiesce(world: World): void {
+  healAll(world);
+  drain(world);
+  recoverAll(world);
+  world.sendClears();
+  drain(world);
+  world.step('all is quiet', () => {
+    checkQuiet(world);
+  });
+}

@@ -1,0 +1,243 @@
+/**
+ * One attempt at a recovery (DESIGN.md section 5), as a JS generator: it yields one call to a mirror at a time and gets
+ * its answer, or null when it gave up waiting. Whoever steps it may crash it between any two calls.
+ *
+ * Order of what becomes durable: the epoch; the fences; the needs of a full copy; pushes; dropped rows with witnesses;
+ * the new in-sync set; only then is anyone activated.
+ */
+import { type AuthorityState, beginRecovery, type MirrorId } from '../../src/protocol/authority-state.js';
+import type { ObjectId } from '../../src/protocol/object-id.js';
+import type { ObjectEvidence, ObjectRepair } from '../../src/protocol/reconcile-plan.js';
+import type { MirrorReport, RecoveryPlan } from '../../src/protocol/recovery-plan.js';
+import type { Epoch } from '../../src/protocol/tag.js';
+import type { StoreId } from '../../src/protocol/token.js';
+import type { TagRow } from '../../src/protocol/write.js';
+import type { SimulatedAuthority } from './authority.js';
+import { copyInFull } from './full-copy.js';
+import type { MirrorRequest, MirrorResponse, ObjectCopy, Survey } from './messages.js';
+import type { Rules } from './rules.js';
+import { rowKey } from './simulated-disk.js';
+
+export interface Call {
+  readonly mirror: MirrorId;
+  readonly request: MirrorRequest;
+}
+
+export type Steps<Result> = Generator<Call, Result, MirrorResponse | null>;
+
+export type AttemptOutcome =
+  | { readonly kind: 'activated'; readonly state: AuthorityState }
+  | { readonly kind: 'wait'; readonly reason: string; readonly reports: readonly MirrorReport[] }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+export interface RecoveryContext {
+  readonly rules: Rules;
+  readonly authority: SimulatedAuthority;
+  readonly newStoreId: () => StoreId;
+  readonly log: (line: string) => void;
+  /** Every set of rows that was matched, with what was made of it: for the checker of I7. */
+  readonly onPlanned: (evidence: ObjectEvidence, repair: ObjectRepair | null) => void;
+}
+
+/** The attempt can't go on; the next one has a higher epoch. */
+export class AttemptFailed extends Error {}
+
+type ProceedPlan = Extract<RecoveryPlan, { kind: 'proceed' }>;
+
+export function* attemptRecovery(context: RecoveryContext): Steps<AttemptOutcome> {
+  context.authority.persist(beginRecovery(context.authority.state));
+  const { epoch } = context.authority.state;
+  context.log(`recovery ${epoch} begins`);
+  try {
+    return yield* runAttempt(context, epoch);
+  } catch (error) {
+    if (error instanceof AttemptFailed) return { kind: 'failed', reason: error.message };
+    throw error;
+  }
+}
+
+function* runAttempt(context: RecoveryContext, epoch: Epoch): Steps<AttemptOutcome> {
+  const reports = yield* fenceAll(context, epoch);
+  stopIfOvertaken(context, epoch);
+  const plan = context.rules.planRecovery(context.authority.state, reports);
+  context.log(`recovery ${epoch}: ${JSON.stringify(plan)}`);
+  if (plan.kind === 'wait') return { kind: 'wait', reason: plan.reason, reports };
+  yield* repair(context, epoch, plan);
+  const participants = reports.map(({ mirror }) => mirror);
+  const after = yield* reportAll(participants);
+  for (const report of after) {
+    const before = reports.find(({ mirror }) => mirror === report.mirror);
+    if (before?.incarnation !== report.incarnation) throw new AttemptFailed(`${report.mirror} was restarted`);
+  }
+  yield* dropRows(context, { epoch, complete: plan.complete, reports: after });
+  stopIfOvertaken(context, epoch);
+  const current = context.rules.oneAttemptActivates ? epoch : context.authority.state.epoch;
+  context.authority.persist(context.rules.activate(context.authority.state, current, after));
+  const { state } = context.authority;
+  for (const mirror of participants) {
+    const response = yield { mirror, request: { kind: 'activate', epoch } };
+    if (response?.kind !== 'fence' || response.verdict.kind === 'refuse') {
+      throw new AttemptFailed(`${mirror} could not be activated`);
+    }
+  }
+  return { kind: 'activated', state };
+}
+
+function stopIfOvertaken(context: RecoveryContext, epoch: Epoch): void {
+  if (!context.rules.oneAttemptActivates) return;
+  const { state } = context.authority;
+  if (state.epoch !== epoch || state.phase !== 'recovering') throw new AttemptFailed('overtaken by a newer attempt');
+}
+
+function* fenceAll(context: RecoveryContext, epoch: Epoch): Steps<MirrorReport[]> {
+  const reports: MirrorReport[] = [];
+  for (const { mirror } of context.authority.state.members) {
+    const fenced = yield { mirror, request: { kind: 'fence', epoch } };
+    if (fenced?.kind !== 'fence' || fenced.verdict.kind === 'refuse') continue;
+    const response = yield { mirror, request: { kind: 'report' } };
+    if (response?.kind === 'report') reports.push(response.report);
+  }
+  return reports;
+}
+
+export function* reportAll(mirrors: readonly MirrorId[]): Steps<MirrorReport[]> {
+  const reports: MirrorReport[] = [];
+  for (const mirror of mirrors) {
+    const response = yield { mirror, request: { kind: 'report' } };
+    if (response?.kind !== 'report') throw new AttemptFailed(`${mirror} does not report`);
+    reports.push(response.report);
+  }
+  return reports;
+}
+
+function* repair(context: RecoveryContext, epoch: Epoch, plan: ProceedPlan): Steps<void> {
+  const needy = plan.stale.filter(({ need }) => need.kind === 'full-copy').map(({ mirror }) => mirror);
+  const byRows = plan.stale.filter(({ need }) => need.kind === 'rows').map(({ mirror }) => mirror);
+  if (context.rules.recordsFullCopyFirst) yield* recordFullCopies(context, epoch, plan);
+  const matched = [...plan.trusted, ...byRows, ...(context.rules.matchesFullCopyTargets ? needy : [])];
+  yield* repairByRows(context, { epoch, trusted: plan.trusted, mirrors: matched });
+  const [source] = plan.trusted;
+  if (source === undefined) throw new AttemptFailed('nobody is trusted');
+  for (const target of needy) yield* copyInFull(context.rules, { epoch, source, target });
+}
+
+function* recordFullCopies(context: RecoveryContext, epoch: Epoch, plan: ProceedPlan): Steps<void> {
+  for (const { mirror, need } of plan.stale) {
+    if (need.kind !== 'full-copy') continue;
+    context.authority.persist(context.rules.requireFullCopy(context.authority.state, mirror, need.reason));
+    const report = yield { mirror, request: { kind: 'report' } };
+    if (report?.kind !== 'report') throw new AttemptFailed(`${mirror} does not report`);
+    const storeId = context.rules.renewsStoreId ? context.newStoreId() : report.report.storeId;
+    yield* expectDone(mirror, { kind: 'begin-full-copy', epoch, storeId, reason: need.reason });
+  }
+}
+
+export function* expectDone(mirror: MirrorId, request: MirrorRequest): Steps<void> {
+  const response = yield { mirror, request };
+  if (response?.kind !== 'done') {
+    throw new AttemptFailed(`${mirror}: ${request.kind} ended in ${JSON.stringify(response)}`);
+  }
+}
+
+export function* surveyOf(mirror: MirrorId, epoch: Epoch): Steps<Survey> {
+  const response = yield { mirror, request: { kind: 'survey', epoch } };
+  if (response?.kind !== 'survey') throw new AttemptFailed(`${mirror} can't be surveyed`);
+  return response.survey;
+}
+
+/** Null: the source's content fails its checksum. */
+export function* copyFrom(mirror: MirrorId, epoch: Epoch, objectId: ObjectId): Steps<ObjectCopy | null> {
+  const response = yield { mirror, request: { kind: 'copy-out', epoch, objectId } };
+  if (response?.kind === 'damaged') return null;
+  if (response?.kind !== 'copy') throw new AttemptFailed(`${mirror} can't be read`);
+  return response.copy;
+}
+
+interface RowRepair {
+  readonly epoch: Epoch;
+  readonly trusted: readonly MirrorId[];
+  readonly mirrors: readonly MirrorId[];
+}
+
+function* repairByRows(context: RecoveryContext, { epoch, trusted, mirrors }: RowRepair): Steps<void> {
+  const surveys = new Map<MirrorId, Survey>();
+  for (const mirror of mirrors) surveys.set(mirror, yield* surveyOf(mirror, epoch));
+  const objectIds = new Set([...surveys.values()].flatMap(({ rows }) => rows.map(({ objectId }) => objectId)));
+  for (const objectId of [...objectIds].sort()) {
+    const evidence = { objectId, mirrors: [...surveys].map(([mirror, survey]) => evidenceOf(mirror, survey, objectId)) };
+    const plan = context.rules.planObject(evidence, trusted);
+    context.onPlanned(evidence, plan);
+    if (plan !== null) yield* pushRepair(plan, { epoch, sources: sourcesOf(evidence, plan, trusted) });
+  }
+}
+
+function evidenceOf(mirror: MirrorId, survey: Survey, objectId: ObjectId): ObjectEvidence['mirrors'][number] {
+  const state = survey.objects.get(objectId)?.state;
+  return {
+    mirror,
+    rows: survey.rows
+      .filter((row) => row.objectId === objectId)
+      .sort((left, right) => (left.tag < right.tag ? -1 : 1)),
+    lastTag: state?.lastTag ?? null,
+    sizeBytes: state?.kind === 'present' ? state.sizeBytes : 0,
+  };
+}
+
+/** The chosen source first, then the trusted mirrors that have the very same state. */
+function sourcesOf(evidence: ObjectEvidence, plan: ObjectRepair, trusted: readonly MirrorId[]): MirrorId[] {
+  const lastTag = evidence.mirrors.find(({ mirror }) => mirror === plan.source)?.lastTag;
+  const equal = evidence.mirrors.filter(
+    ({ mirror, lastTag: tag }) => mirror !== plan.source && tag === lastTag && trusted.includes(mirror),
+  );
+  return [plan.source, ...equal.map(({ mirror }) => mirror)];
+}
+
+/** Rotten bytes are not copied: the next equal source is asked, and repairs the rotten one too (F30). */
+function* pushRepair(
+  plan: ObjectRepair,
+  attempt: { readonly epoch: Epoch; readonly sources: readonly MirrorId[] },
+): Steps<void> {
+  const { epoch, sources } = attempt;
+  const rotten: MirrorId[] = [];
+  for (const source of sources) {
+    const copy = yield* copyFrom(source, epoch, plan.objectId);
+    if (copy === null) {
+      rotten.push(source);
+      continue;
+    }
+    const lastTag = copy.object?.state.lastTag ?? null;
+    for (const target of plan.targets) {
+      const push = { epoch, source, expectedLastTag: target.lastTag, lastTag, copy, content: plan.content };
+      yield* expectDone(target.mirror, { kind: 'push', push });
+    }
+    for (const mirror of rotten) {
+      const push = { epoch, source, expectedLastTag: lastTag, lastTag, copy, content: { kind: 'whole' } as const };
+      yield* expectDone(mirror, { kind: 'push', push });
+    }
+    return;
+  }
+  throw new AttemptFailed(`the object is rotten on ${rotten.join()}`);
+}
+
+interface Drop {
+  readonly epoch: Epoch;
+  readonly complete: boolean;
+  readonly reports: readonly MirrorReport[];
+}
+
+/** With all configured mirrors in, no row has anything left to say; in any case each hears how far its peers have come. */
+function* dropRows(context: RecoveryContext, { epoch, complete, reports }: Drop): Steps<void> {
+  const drops = new Map<MirrorId, TagRow[]>();
+  for (const { mirror } of reports) {
+    const survey = yield* surveyOf(mirror, epoch);
+    drops.set(mirror, complete ? [...survey.rows].sort((a, b) => (rowKey(a) < rowKey(b) ? -1 : 1)) : []);
+  }
+  for (const { mirror, storeId } of reports) {
+    const rows = drops.get(mirror) ?? [];
+    if (rows.length === 0 && !context.rules.witnessesRecoveries) continue;
+    const own = reports.map((report) => ({ storeId: report.storeId, commitSequence: report.commitSequence }));
+    const passedOn = context.rules.passesWitnessesOn ? reports.flatMap((report) => report.witnesses) : [];
+    const witnesses = [...passedOn, ...own].filter((witness) => witness.storeId !== storeId);
+    yield* expectDone(mirror, { kind: 'drop-rows', epoch, rows, witnesses });
+  }
+}

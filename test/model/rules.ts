@@ -1,0 +1,132 @@
+/**
+ * The rules that a simulated mirror set runs by, as one record.
+ *
+ * The defaults are the functions of src/protocol and the duties that DESIGN.md lays on the parts around them. A test
+ * switches one off (`withRules`) and runs the trace again: a trace that still ends well proves nothing about that rule.
+ */
+import { activate, excludeMirrors, requireFullCopy } from '../../src/protocol/authority-state.js';
+import {
+  decideActivate,
+  decideAdvance,
+  decideFence,
+  decidePush,
+  isReadableAt,
+  isRecoveringAt,
+  reopenFence,
+} from '../../src/protocol/fence.js';
+import { TagGenerator } from '../../src/protocol/generator.js';
+import { decideRead, decideReadStart } from '../../src/protocol/read-gate.js';
+import { planObject, rowsAfterPush, sameSummary } from '../../src/protocol/reconcile-plan.js';
+import { planRecovery } from '../../src/protocol/recovery-plan.js';
+import type { Epoch, GeneratorId } from '../../src/protocol/tag.js';
+import { decideClear, mayDropTombstone, raiseFloor } from '../../src/protocol/token.js';
+import { decideOutcome, readyTokens } from '../../src/protocol/write-outcome.js';
+import { applyWrite, decideWrite } from '../../src/protocol/write.js';
+
+/** The order in which a disk makes one write durable; `batch` is DESIGN.md section 3.3, the others are F7 and F8. */
+export type CommitOrder = 'batch' | 'row-first' | 'data-first';
+
+export interface Rules {
+  // The protocol core.
+  readonly decideWrite: typeof decideWrite;
+  readonly applyWrite: typeof applyWrite;
+  readonly decideClear: typeof decideClear;
+  readonly mayDropTombstone: typeof mayDropTombstone;
+  readonly raiseFloor: typeof raiseFloor;
+  readonly decideFence: typeof decideFence;
+  readonly decideActivate: typeof decideActivate;
+  readonly decideAdvance: typeof decideAdvance;
+  readonly reopenFence: typeof reopenFence;
+  readonly isRecoveringAt: typeof isRecoveringAt;
+  readonly isReadableAt: typeof isReadableAt;
+  readonly decidePush: typeof decidePush;
+  readonly decideOutcome: typeof decideOutcome;
+  readonly readyTokens: typeof readyTokens;
+  readonly decideReadStart: typeof decideReadStart;
+  readonly decideRead: typeof decideRead;
+  readonly excludeMirrors: typeof excludeMirrors;
+  readonly activate: typeof activate;
+  readonly requireFullCopy: typeof requireFullCopy;
+  readonly planRecovery: typeof planRecovery;
+  readonly planObject: typeof planObject;
+  readonly sameSummary: typeof sameSummary;
+  /** F37, F17. */
+  readonly rowsAfterPush: typeof rowsAfterPush;
+  readonly createGenerator: (generator: GeneratorId, epoch: Epoch) => TagGenerator;
+
+  // The duties of the parts around it.
+  readonly commitOrder: CommitOrder;
+  /** F9: nothing is answered before it is synced. */
+  readonly syncsBeforeReply: boolean;
+  /** F30: content is checked before it is sent, and again before it lands. */
+  readonly checksPushedContent: boolean;
+  /** F12: an exclusion is on the authority's disk before anyone acts on it. */
+  readonly persistsExclusions: boolean;
+  /** F14: the authority takes no exclusion from a writer of another epoch than its own. */
+  readonly refusesStaleWriters: boolean;
+  /** F16, F28: the need of a full copy is on record before the first byte of it lands. */
+  readonly recordsFullCopyFirst: boolean;
+  /** A full copy gives the store a new id: what peers witnessed of the old one says nothing of the new one. */
+  readonly renewsStoreId: boolean;
+  /** F17: a fence must not carry a rolled-back store past what its peers witnessed of it. */
+  readonly countsFencesAsCommits: boolean;
+  /** F17: witnesses are told at the end of every recovery, also where there is no row to drop. */
+  readonly witnessesRecoveries: boolean;
+  /** A mirror that needs a full copy takes no part in the matching of rows: extents don't land on an unknown base. */
+  readonly matchesFullCopyTargets: boolean;
+  /** A full copy brings the source's rows along, for objects without a difference and for tombstones too. */
+  readonly copiesRowsInFull: boolean;
+  /** F36: what is matched and copied is read under the fence of that very recovery. */
+  readonly fencesSources: boolean;
+  /** F17: what one mirror witnessed, all that take part in a recovery know afterwards. */
+  readonly passesWitnessesOn: boolean;
+  /** F28: an attempt whose epoch is not the authority's latest stops. */
+  readonly oneAttemptActivates: boolean;
+}
+
+const realRules: Rules = {
+  decideWrite,
+  applyWrite,
+  decideClear,
+  mayDropTombstone,
+  raiseFloor,
+  decideFence,
+  decideActivate,
+  decideAdvance,
+  reopenFence,
+  isRecoveringAt,
+  isReadableAt,
+  decidePush,
+  decideOutcome,
+  readyTokens,
+  decideReadStart,
+  decideRead,
+  excludeMirrors,
+  activate,
+  requireFullCopy,
+  planRecovery,
+  planObject,
+  sameSummary,
+  rowsAfterPush,
+  createGenerator: (generator, epoch) => new TagGenerator(generator, epoch),
+
+  commitOrder: 'batch',
+  syncsBeforeReply: true,
+  checksPushedContent: true,
+  persistsExclusions: true,
+  refusesStaleWriters: true,
+  recordsFullCopyFirst: true,
+  renewsStoreId: true,
+  countsFencesAsCommits: false,
+  witnessesRecoveries: true,
+  matchesFullCopyTargets: false,
+  copiesRowsInFull: true,
+  fencesSources: true,
+  passesWitnessesOn: true,
+  oneAttemptActivates: true,
+};
+
+/** The real rules, but for those that are given. */
+export function withRules(changed: Partial<Rules> = {}): Rules {
+  return { ...realRules, ...changed };
+}

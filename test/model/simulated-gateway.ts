@@ -1,0 +1,329 @@
+/**
+ * The simulated writer: one process that issues tags, sends each write to every mirror in sync, and does what the
+ * protocol makes of the answers.
+ */
+import type { AuthorityState, MirrorId } from '../../src/protocol/authority-state.js';
+import type { TagGenerator } from '../../src/protocol/generator.js';
+import type { ObjectId } from '../../src/protocol/object-id.js';
+import type { Epoch, Tag } from '../../src/protocol/tag.js';
+import type { MirrorAnswer, WriteProgress } from '../../src/protocol/write-outcome.js';
+import type { ObjectState, WriteKind, WriteTransaction } from '../../src/protocol/write.js';
+import type { SimulatedAuthority } from './authority.js';
+import type { History, IssuedWrite } from './history.js';
+import type { ClearItem, MirrorResponse } from './messages.js';
+import type { Network } from './network.js';
+import type { Rules } from './rules.js';
+import { checksumOf } from './simulated-disk.js';
+import { SET_ID } from './simulated-mirror.js';
+
+export interface WriteIntent {
+  readonly objectId: ObjectId;
+  readonly kind: WriteKind;
+  readonly offset?: number;
+  readonly text?: string;
+  /** The writer does not wait for the outcome of the object's earlier writes. Only a mistaken one does that. */
+  readonly isPipelined?: boolean;
+}
+
+interface PendingWrite {
+  readonly issued: IssuedWrite;
+  readonly bytes: Uint8Array;
+  readonly answers: Map<MirrorId, MirrorAnswer | null>;
+  /** Requests without an answer, by mirror: while there is one, the write may still land there. */
+  readonly unanswered: Map<MirrorId, number>;
+  attempts: number;
+  isAcknowledged: boolean;
+  isReady: boolean;
+}
+
+export interface GatewayPorts {
+  readonly rules: Rules;
+  readonly network: Network;
+  readonly authority: SimulatedAuthority;
+  readonly history: History;
+  readonly log: (line: string) => void;
+  /** This writer can't go on: only a recovery helps. */
+  readonly onDeposed: (gateway: SimulatedGateway) => void;
+}
+
+/** How often one write is sent to one mirror before its outcome there counts as unknown. */
+const ATTEMPTS_MAX = 2;
+
+export class SimulatedGateway {
+  readonly name: string;
+  readonly #ports: GatewayPorts;
+  readonly #configured: readonly MirrorId[];
+  readonly #generator: TagGenerator;
+  readonly #pending = new Map<Tag, PendingWrite>();
+  readonly #known: Map<ObjectId, ObjectState | null>;
+  readonly #ledger = new Map<MirrorId, ClearItem[]>();
+  #inSync: readonly MirrorId[];
+  /** What the authority said last **to this writer**: never its present epoch, which may be that of a recovery. */
+  #grantedEpoch: Epoch;
+  #status: 'open' | 'draining' | 'advancing' | 'deposed' = 'open';
+
+  constructor(
+    name: string,
+    start: {
+      readonly state: AuthorityState;
+      readonly generator: TagGenerator;
+      readonly known: ReadonlyMap<ObjectId, ObjectState | null>;
+    },
+    ports: GatewayPorts,
+  ) {
+    this.name = name;
+    this.#ports = ports;
+    this.#configured = start.state.members.map(({ mirror }) => mirror);
+    this.#inSync = start.state.inSync;
+    this.#grantedEpoch = start.state.epoch;
+    this.#generator = start.generator;
+    this.#known = new Map(start.known);
+  }
+
+  get epoch(): Epoch {
+    return this.#generator.epoch;
+  }
+
+  get status(): string {
+    return this.#status;
+  }
+
+  get isOpen(): boolean {
+    return this.#status === 'open';
+  }
+
+  get inSync(): readonly MirrorId[] {
+    return this.#inSync;
+  }
+
+  /** Writes whose outcome no client knows. */
+  get undecidedCount(): number {
+    return [...this.#pending.values()].filter((pending) => !pending.isAcknowledged).length;
+  }
+
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  get readyCount(): number {
+    return [...this.#ledger.values()].flat().length;
+  }
+
+  known(objectId: ObjectId): ObjectState | null {
+    return this.#known.get(objectId) ?? null;
+  }
+
+  undecidedTags(objectId: ObjectId): Tag[] {
+    return [...this.#pending.values()]
+      .filter(({ issued, isAcknowledged }) => issued.transaction.objectId === objectId && !isAcknowledged)
+      .map(({ issued }) => issued.transaction.tag);
+  }
+
+  /** Null: this write makes no sense now, and the client is told so. */
+  submit(intent: WriteIntent): Tag | null {
+    if (this.#status !== 'open') return null;
+    const base = this.known(intent.objectId);
+    const buildsOnState = intent.kind !== 'replace' && intent.kind !== 'remove';
+    if (buildsOnState && base?.kind !== 'present') return null;
+    const mustWait = buildsOnState && intent.isPipelined !== true && this.undecidedTags(intent.objectId).length > 0;
+    if (mustWait) return null;
+    const transaction = this.#transactionFor(intent, base);
+    const bytes = new TextEncoder().encode(intent.text ?? '');
+    const issued = this.#ports.history.issue(transaction, bytes);
+    this.#ports.log(`${this.name} issues ${transaction.kind} ${transaction.tag} #${issued.ordinal}`);
+    const pending: PendingWrite = {
+      issued,
+      bytes,
+      answers: new Map(this.#inSync.map((mirror) => [mirror, null])),
+      unanswered: new Map(),
+      attempts: 1,
+      isAcknowledged: false,
+      isReady: false,
+    };
+    this.#pending.set(transaction.tag, pending);
+    this.#known.set(intent.objectId, issued.state);
+    for (const mirror of this.#inSync) this.#send(pending, mirror);
+    return transaction.tag;
+  }
+
+  #transactionFor(intent: WriteIntent, base: ObjectState | null): WriteTransaction {
+    const length = new TextEncoder().encode(intent.text ?? '').length;
+    const sizeBytes = base?.kind === 'present' ? base.sizeBytes : 0;
+    const hasContent = intent.kind === 'range-write' || intent.kind === 'extend';
+    const offset = intent.kind === 'extend' ? sizeBytes : Math.min(intent.offset ?? 0, sizeBytes);
+    const tag = this.#generator.issue();
+    return {
+      setId: SET_ID,
+      epoch: this.#generator.epoch,
+      tag,
+      objectId: intent.objectId,
+      kind: intent.kind,
+      previousTag: intent.kind === 'replace' || intent.kind === 'remove' ? null : (base?.lastTag ?? null),
+      offset: hasContent ? offset : 0,
+      length: hasContent || intent.kind === 'replace' ? length : 0,
+      mode: hasContent && offset + length > sizeBytes ? 'extend' : 'overwrite',
+      attributes: intent.kind === 'replace' || intent.kind === 'set-attributes' ? `made by ${tag}` : null,
+      checksum: checksumOf(new TextEncoder().encode(`${intent.kind}${offset}${intent.text ?? ''}`)),
+    };
+  }
+
+  #send(pending: PendingWrite, mirror: MirrorId): void {
+    const clears = this.#takeReady(mirror);
+    pending.unanswered.set(mirror, (pending.unanswered.get(mirror) ?? 0) + 1);
+    this.#ports.network.call(
+      this.name,
+      mirror,
+      {
+        kind: 'write',
+        transaction: pending.issued.transaction,
+        bytes: pending.bytes,
+        floor: this.#generator.floor(),
+        clears,
+      },
+      (response) => this.#onAnswer(pending, mirror, response),
+    );
+  }
+
+  #onAnswer(pending: PendingWrite, mirror: MirrorId, response: MirrorResponse | null): void {
+    const before = pending.answers.get(mirror) ?? null;
+    if (response === null) {
+      if (this.#mayRepeat(pending, mirror)) return this.#repeat(pending, mirror);
+      if (before === null) pending.answers.set(mirror, { kind: 'unknown', reason: 'no answer' });
+      return this.#decide(pending);
+    }
+    pending.unanswered.set(mirror, Math.max(0, (pending.unanswered.get(mirror) ?? 0) - 1));
+    if (response.kind === 'committed') {
+      pending.answers.set(mirror, { kind: 'committed', token: response.token, witness: response.witness });
+    } else if (before === null && response.kind === 'refused') {
+      // A refusal is certain only of a request that was never sent twice: an earlier copy may have landed.
+      const isCertain = pending.attempts === 1;
+      const { code } = response;
+      pending.answers.set(mirror, isCertain ? { kind: 'refused', code } : { kind: 'unknown', reason: code });
+    }
+    this.#decide(pending);
+  }
+
+  #mayRepeat(pending: PendingWrite, mirror: MirrorId): boolean {
+    const isWanted = this.#status !== 'deposed' && this.#inSync.includes(mirror);
+    return isWanted && pending.answers.get(mirror) === null && pending.attempts < ATTEMPTS_MAX;
+  }
+
+  #repeat(pending: PendingWrite, mirror: MirrorId): void {
+    pending.attempts += 1;
+    this.#send(pending, mirror);
+  }
+
+  #progressOf(pending: PendingWrite): WriteProgress {
+    return { answers: pending.answers, inSync: this.#inSync, configured: this.#configured };
+  }
+
+  #decide(pending: PendingWrite): void {
+    const { tag } = pending.issued.transaction;
+    if (!this.#pending.has(tag)) return;
+    const outcome = this.#ports.rules.decideOutcome(this.#progressOf(pending));
+    switch (outcome.kind) {
+      case 'wait':
+        return;
+      case 'acknowledge':
+        this.#acknowledge(pending);
+        break;
+      case 'exclude':
+        return this.#exclude(outcome.mirrors);
+      case 'refuse':
+      case 'unknown':
+        this.#ports.log(`${this.name}: ${tag} ends as ${outcome.kind}`);
+        return this.depose();
+    }
+    this.#noteReady(pending);
+    this.#settleIfDone(pending);
+    this.#advanceIfDrained();
+  }
+
+  #acknowledge(pending: PendingWrite): void {
+    if (pending.isAcknowledged) return;
+    pending.isAcknowledged = true;
+    this.#ports.log(`${this.name} acknowledges ${pending.issued.transaction.tag}`);
+    this.#ports.history.settle(pending.issued);
+  }
+
+  #noteReady(pending: PendingWrite): void {
+    if (pending.isReady) return;
+    const ready = this.#ports.rules.readyTokens(this.#progressOf(pending));
+    if (ready.length === 0) return;
+    pending.isReady = true;
+    for (const { mirror, token, witnesses } of ready) {
+      this.#ledger.set(mirror, [...(this.#ledger.get(mirror) ?? []), { token, witnesses }]);
+    }
+  }
+
+  /** A tag is in flight while a request for it may still be on its way. */
+  #settleIfDone(pending: PendingWrite): void {
+    const isOpenSomewhere = [...pending.unanswered.values()].some((count) => count > 0);
+    if (!pending.isAcknowledged || isOpenSomewhere) return;
+    this.#pending.delete(pending.issued.transaction.tag);
+    this.#generator.settle(pending.issued.transaction.tag);
+  }
+
+  #exclude(mirrors: readonly MirrorId[]): void {
+    const state = this.#status === 'deposed' ? null : this.#ports.authority.exclude(this.#grantedEpoch, mirrors);
+    if (state === null) return this.depose();
+    this.#ports.log(`${this.name} excludes ${mirrors.join()} at ${state.epoch}`);
+    this.#inSync = state.inSync;
+    this.#grantedEpoch = state.epoch;
+    this.#status = 'draining';
+    for (const pending of this.#pending.values()) this.#decide(pending);
+    this.#advanceIfDrained();
+  }
+
+  /** Writes of the old epoch end first; then the mirrors that are left, and the tags, go on in the new one. */
+  #advanceIfDrained(): void {
+    if (this.#status !== 'draining' || this.undecidedCount > 0) return;
+    for (const [tag] of this.#pending) this.#generator.settle(tag);
+    this.#pending.clear();
+    this.#status = 'advancing';
+    const from = this.epoch;
+    const to = this.#grantedEpoch;
+    const waiting = new Set(this.#inSync);
+    for (const mirror of this.#inSync) {
+      this.#ports.network.call(this.name, mirror, { kind: 'advance', from, to }, (response) => {
+        if (this.#status !== 'advancing') return;
+        if (response?.kind !== 'fence' || response.verdict.kind === 'refuse') return this.depose();
+        waiting.delete(mirror);
+        if (waiting.size > 0) return;
+        this.#generator.advance(to);
+        this.#status = 'open';
+        this.#ports.log(`${this.name} goes on at ${to}`);
+      });
+    }
+  }
+
+  depose(): void {
+    if (this.#status === 'deposed') return;
+    this.#status = 'deposed';
+    this.#ports.log(`${this.name} stops: only a recovery helps`);
+    this.#ports.onDeposed(this);
+  }
+
+  #takeReady(mirror: MirrorId): ClearItem[] {
+    const ready = this.#ledger.get(mirror) ?? [];
+    this.#ledger.delete(mirror);
+    return ready;
+  }
+
+  /** What the timer does: tokens that no write took along. Without any, the floor alone. */
+  sendClears(): void {
+    if (this.#status !== 'open' && this.#status !== 'draining') return;
+    for (const mirror of this.#inSync) {
+      const clears = this.#takeReady(mirror);
+      this.#ports.network.call(
+        this.name,
+        mirror,
+        { kind: 'clear', batch: { epoch: this.epoch, clears, floor: this.#generator.floor() } },
+        (response) => {
+          if (response !== null || clears.length === 0) return;
+          this.#ledger.set(mirror, [...(this.#ledger.get(mirror) ?? []), ...clears]);
+        },
+      );
+    }
+  }
+}

@@ -1,0 +1,376 @@
+/**
+ * A whole mirror set in one process: mirrors, authority, writers, recoveries and the network between them. Nothing moves
+ * by itself; each method is one step, and after each step every checker runs.
+ */
+import { type AuthorityState, type MirrorId, toMirrorId } from '../../src/protocol/authority-state.js';
+import { InvariantViolation } from '../../src/protocol/invariant.js';
+import { makeObjectId, type ObjectId } from '../../src/protocol/object-id.js';
+import type { ObjectEvidence, ObjectRepair } from '../../src/protocol/reconcile-plan.js';
+import { type Epoch, EPOCH_NONE, type Tag, toGeneratorId } from '../../src/protocol/tag.js';
+import { type StoreId, toStoreId } from '../../src/protocol/token.js';
+import type { ObjectState } from '../../src/protocol/write.js';
+import { SimulatedAuthority } from './authority.js';
+import { checkEveryStep } from './checkers/every-step.js';
+import { History } from './history.js';
+import type { MirrorResponse } from './messages.js';
+import { Network } from './network.js';
+import { type AttemptOutcome, attemptRecovery, type Steps } from './recovery.js';
+import type { Rules } from './rules.js';
+import { blankImage } from './simulated-disk.js';
+import { SimulatedGateway, type WriteIntent } from './simulated-gateway.js';
+import {
+  type AppliedWrite,
+  type LandedPush,
+  PowerFailure,
+  SET_ID,
+  SimulatedMirror,
+} from './simulated-mirror.js';
+import type { Violation, ViolationCode } from './violation.js';
+
+export interface Transition {
+  readonly before: AuthorityState;
+  readonly after: AuthorityState;
+  readonly isForced: boolean;
+}
+
+export interface PlannedObject {
+  readonly evidence: ObjectEvidence;
+  readonly repair: ObjectRepair | null;
+}
+
+/** What happened since the checkers ran last. */
+export interface StepEvents {
+  readonly applied: AppliedWrite[];
+  readonly landed: LandedPush[];
+  readonly transitions: Transition[];
+  readonly planned: PlannedObject[];
+}
+
+interface RunningRecovery {
+  readonly name: string;
+  readonly steps: Steps<AttemptOutcome>;
+}
+
+export function mirrorName(index: number): MirrorId {
+  return toMirrorId(`M${index}`);
+}
+
+/** The object of a test that is called by this name. */
+export function objectNamed(name: string): ObjectId {
+  return makeObjectId('bucket', name);
+}
+
+export interface WorldOptions {
+  readonly rules: Rules;
+  readonly mirrors: number;
+  /** Goes on judging when every mirror in sync has lost state: then nobody may pick one of them (F33). */
+  readonly judgesHopeless?: boolean;
+}
+
+export class World {
+  readonly rules: Rules;
+  readonly mirrors = new Map<MirrorId, SimulatedMirror>();
+  readonly authority: SimulatedAuthority;
+  readonly history = new History();
+  readonly network: Network;
+  readonly violations: Violation[] = [];
+  readonly trace: string[] = [];
+  /** Mirrors that lost state that they had promised to keep, until a recovery made them whole. */
+  readonly damaged = new Set<MirrorId>();
+  readonly cutOff = new Set<MirrorId>();
+  /** Epoch, then which run of each mirror may take writes in it. */
+  readonly grants = new Map<Epoch, Readonly<Record<MirrorId, string>>>();
+  events: StepEvents = { applied: [], landed: [], transitions: [], planned: [] };
+  writer: SimulatedGateway | null = null;
+  lastOutcome: AttemptOutcome | null = null;
+  /** The epoch of the last activation that ended a recovery; exclusions do not count. */
+  activationEpoch: Epoch = EPOCH_NONE;
+  #recoveries: RunningRecovery[] = [];
+  #storeCount = 0;
+  #processCount = 0;
+  #isForcing = false;
+  #isBeyondGuarantee = false;
+  readonly #judgesHopeless: boolean;
+
+  constructor(options: WorldOptions) {
+    this.rules = options.rules;
+    this.#judgesHopeless = options.judgesHopeless === true;
+    const log = (line: string): void => void this.trace.push(line);
+    const ids = Array.from({ length: options.mirrors }, (_, index) => mirrorName(index));
+    const observer = {
+      onApplied: (applied: AppliedWrite) => void this.events.applied.push(applied),
+      onLanded: (landed: LandedPush) => void this.events.landed.push(landed),
+    };
+    for (const id of ids) {
+      this.mirrors.set(id, new SimulatedMirror(id, blankImage(this.newStoreId()), { rules: this.rules, observer }));
+    }
+    this.authority = new SimulatedAuthority(SET_ID, ids, {
+      rules: this.rules,
+      onPersist: (before, after) => {
+        this.#onPersist(before, after);
+      },
+    });
+    this.network = new Network({
+      log,
+      isReachable: (mirror) => !this.cutOff.has(mirror),
+      deliver: (mirror, request) => this.#handle(mirror, request),
+    });
+  }
+
+  mirror(id: MirrorId): SimulatedMirror {
+    const mirror = this.mirrors.get(id);
+    if (mirror === undefined) throw new RangeError(`no mirror ${id}`);
+    return mirror;
+  }
+
+  get mirrorIds(): MirrorId[] {
+    return [...this.mirrors.keys()];
+  }
+
+  newStoreId(): StoreId {
+    this.#storeCount += 1;
+    return toStoreId(this.#storeCount.toString(16).padStart(32, '0'));
+  }
+
+  violate(code: ViolationCode, detail: string): void {
+    if (this.isBeyondGuarantee && !this.#judgesHopeless) return;
+    if (this.violations.some((known) => known.code === code && known.detail === detail)) return;
+    this.trace.push(`VIOLATION ${code}: ${detail}`);
+    this.violations.push({ code, detail });
+  }
+
+  /** Runs one step (null: one that leaves its own trace), then every checker. A broken assertion of the protocol itself is an answer too: it stops the process. */
+  step(what: string | null, action: () => void): void {
+    if (what !== null) this.trace.push(what);
+    try {
+      action();
+    } catch (error) {
+      if (!(error instanceof InvariantViolation)) throw error;
+      this.violate('stuck', error.message);
+    }
+    if (!this.isBeyondGuarantee || this.#judgesHopeless) checkEveryStep(this);
+    this.events = { applied: [], landed: [], transitions: [], planned: [] };
+  }
+
+  // --- processes
+
+  get hasRecovery(): boolean {
+    return this.#recoveries.length > 0;
+  }
+
+  /** A recovery starts. `leaveWriter`: the writer is not told, and goes on as a zombie. */
+  startRecovery(options: { readonly leaveWriter?: boolean } = {}): void {
+    this.step('a recovery starts', () => {
+      if (options.leaveWriter !== true) this.writer?.depose();
+      this.writer = null;
+      this.#processCount += 1;
+      const steps = attemptRecovery({
+        rules: this.rules,
+        authority: this.authority,
+        newStoreId: () => this.newStoreId(),
+        log: (line) => void this.trace.push(line),
+        onPlanned: (evidence, repair) => void this.events.planned.push({ evidence, repair }),
+      });
+      const running = { name: `recovery-${this.#processCount}`, steps };
+      this.#recoveries.push(running);
+      this.#advance(running, null);
+    });
+  }
+
+  #advance(running: RunningRecovery, response: MirrorResponse | null): void {
+    const next = running.steps.next(response);
+    if (next.done === true) {
+      this.#recoveries = this.#recoveries.filter((other) => other !== running);
+      this.#conclude(next.value);
+      return;
+    }
+    let isAnswered = false;
+    this.network.call(running.name, next.value.mirror, next.value.request, (answer) => {
+      if (isAnswered || !this.#recoveries.includes(running)) return;
+      isAnswered = true;
+      this.#advance(running, answer);
+    });
+  }
+
+  #conclude(outcome: AttemptOutcome): void {
+    this.lastOutcome = outcome;
+    this.trace.push(`the recovery ends: ${JSON.stringify(outcome)}`);
+    if (outcome.kind === 'wait') this.#checkWait(outcome);
+    if (outcome.kind !== 'activated' || this.authority.state.epoch !== outcome.state.epoch) return;
+    this.#startWriter(outcome.state);
+  }
+
+  #startWriter(state: AuthorityState): void {
+    const [first] = state.inSync;
+    const known = new Map<ObjectId, ObjectState | null>();
+    if (first !== undefined) {
+      for (const [objectId, stored] of this.mirror(first).disk.image.objects) known.set(objectId, stored.state);
+    }
+    this.#processCount += 1;
+    const generator = this.rules.createGenerator(toGeneratorId(1), state.epoch);
+    this.writer = new SimulatedGateway(
+      `writer-${this.#processCount}`,
+      { state, generator, known },
+      {
+        rules: this.rules,
+        network: this.network,
+        authority: this.authority,
+        history: this.history,
+        log: (line) => void this.trace.push(line),
+        onDeposed: (gateway) => {
+          if (this.writer === gateway) this.writer = null;
+        },
+      },
+    );
+  }
+
+  /** The host of the authority, the recoveries and the writer loses power, and starts again. */
+  crashHost(options: { readonly leaveWriter?: boolean } = {}): void {
+    this.step('the gateway crashes', () => {
+      for (const { name } of this.#recoveries) this.network.forget(name);
+      this.#recoveries = [];
+      if (this.writer !== null && options.leaveWriter !== true) this.network.forget(this.writer.name);
+      this.writer = null;
+      this.authority.crash();
+    });
+  }
+
+  stopCleanly(): void {
+    this.step('a clean stop', () => {
+      const { writer } = this;
+      if (writer === null || writer.pendingCount > 0 || !writer.isOpen) return;
+      const sequences: Record<MirrorId, number> = {};
+      for (const mirror of writer.inSync) {
+        if (!this.mirror(mirror).isUp) return;
+        sequences[mirror] = this.mirror(mirror).report().commitSequence;
+      }
+      this.authority.stopCleanly(sequences);
+      this.network.forget(writer.name);
+      this.writer = null;
+    });
+  }
+
+  #onPersist(before: AuthorityState, after: AuthorityState): void {
+    if (after.phase === 'active') this.grants.set(after.epoch, after.incarnations);
+    this.events.transitions.push({ before, after, isForced: this.#isForcing });
+  }
+
+  force(trusted: readonly MirrorId[]): void {
+    this.step(`an operator trusts ${trusted.join()}`, () => {
+      this.#isForcing = true;
+      const others = this.mirrorIds.filter((mirror) => !trusted.includes(mirror));
+      this.authority.forceTrust(trusted, others);
+      this.#isForcing = false;
+    });
+  }
+
+  // --- clients
+
+  submit(intent: WriteIntent): Tag | null {
+    let tag: Tag | null = null;
+    this.step(`a client asks for ${intent.kind}`, () => {
+      tag = this.writer?.submit(intent) ?? null;
+    });
+    return tag;
+  }
+
+  /** A client reads through the writer from one mirror in sync; false: it has to wait (F26). */
+  read(objectId: ObjectId, from: MirrorId): boolean {
+    let isAnswered = false;
+    this.step(`a client reads from ${from}`, () => {
+      const { writer } = this;
+      if (writer === null || !writer.inSync.includes(from) || !this.mirror(from).isUp) return;
+      if (!this.rules.isReadableAt(this.mirror(from).fence, writer.epoch)) return;
+      const stored = this.mirror(from).disk.image.objects.get(objectId);
+      const undecided = writer.undecidedTags(objectId);
+      if (this.rules.decideReadStart(undecided).kind === 'wait') return;
+      if (this.rules.decideRead(undecided, stored?.state.lastTag ?? null).kind === 'wait') return;
+      isAnswered = true;
+      const seen = stored === undefined ? null : this.history.find(stored.state, stored.bytes);
+      const settled = this.history.settled(objectId);
+      if ((seen?.ordinal ?? 0) < settled.ordinal && !(seen === null && settled.isAbsent)) {
+        this.violate('read-went-back', `${from} answers with #${seen?.ordinal ?? 0} after #${settled.ordinal}`);
+      }
+      if (seen !== null) this.history.settle(seen);
+    });
+    return isAnswered;
+  }
+
+  sendClears(): void {
+    this.step('the timer sends tokens back', () => this.writer?.sendClears());
+  }
+
+  // --- network
+
+  deliver(index: number, options: { readonly keep?: boolean } = {}): void {
+    this.step(null, () => {
+      this.network.deliver(index, options);
+    });
+  }
+
+  timeOut(callId: number): void {
+    this.step('a call times out', () => {
+      this.network.timeOut(callId);
+    });
+  }
+
+  #handle(id: MirrorId, request: Parameters<SimulatedMirror['handle']>[0]): MirrorResponse | null {
+    const mirror = this.mirror(id);
+    if (!mirror.isUp) return null;
+    try {
+      return mirror.handle(request);
+    } catch (error) {
+      if (error instanceof PowerFailure) return null;
+      throw error;
+    }
+  }
+
+  // --- faults
+
+  crash(id: MirrorId, survivors = 0): void {
+    this.step(`${id} crashes`, () => {
+      this.mirror(id).crash(survivors);
+    });
+  }
+
+  restart(id: MirrorId): void {
+    this.step(`${id} restarts`, () => {
+      this.mirror(id).restart();
+    });
+  }
+
+  /** The disk of a mirror that is down is replaced by a blank one. */
+  blank(id: MirrorId): void {
+    this.step(`${id} gets a blank disk`, () => {
+      this.damaged.add(id);
+      this.mirror(id).disk.restore(blankImage(this.newStoreId()));
+    });
+  }
+
+  /** The disk of a mirror that is down is restored from an old snapshot. */
+  rollBack(id: MirrorId, snapshotIndex: number): void {
+    this.step(`${id} is rolled back`, () => {
+      const { disk } = this.mirror(id);
+      const image = disk.snapshot(snapshotIndex);
+      this.damaged.add(id);
+      disk.restore(image);
+    });
+  }
+
+  /** True once nothing is left that the protocol could save the set with: every mirror in sync has lost state. */
+  get isBeyondGuarantee(): boolean {
+    const { inSync } = this.authority.durableState;
+    this.#isBeyondGuarantee ||= inSync.length > 0 && inSync.every((mirror) => this.damaged.has(mirror));
+    return this.#isBeyondGuarantee;
+  }
+
+  /** `wait` is right only while some mirror of the last in-sync set is missing or damaged. */
+  #checkWait(outcome: Extract<AttemptOutcome, { kind: 'wait' }>): void {
+    const { inSync, members } = this.authority.durableState;
+    const wanted = inSync.length === 0 ? members.map(({ mirror }) => mirror) : inSync;
+    const isJustified = wanted.some(
+      (mirror) => this.damaged.has(mirror) || !outcome.reports.some((report) => report.mirror === mirror),
+    );
+    if (!isJustified) this.violate('unjustified-wait', outcome.reason);
+  }
+}
