@@ -1,0 +1,61 @@
+/** `npm run test:crash -- --cycles N --seed S [--fault NAME]... [--folder PATH] [--keep]` */
+import { parseArgs } from 'node:util';
+import { buildProgram } from '../support/repository.js';
+import { replayCommand, runCampaign } from './campaign-run.js';
+import { FAULTS, type FaultName, isFaultName } from './faults.js';
+
+const CYCLES_DEFAULT = 20;
+const SEED_MAX = 2 ** 32;
+
+function fail(message: string): never {
+  console.error(message);
+  process.exit(2);
+}
+
+function readCount(text: string | undefined, fallback: number, name: string): number {
+  if (text === undefined) return fallback;
+  const count = Number(text);
+  return Number.isSafeInteger(count) && count >= 0
+    ? count
+    : fail(`--${name} is a whole number, not "${text}"`);
+}
+
+function readFaults(names: readonly string[]): FaultName[] {
+  return names.map((name) =>
+    isFaultName(name) ? name : fail(`--fault is one of ${Object.keys(FAULTS).join(', ')}, not "${name}"`),
+  );
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      cycles: { type: 'string' },
+      seed: { type: 'string' },
+      fault: { type: 'string', multiple: true },
+      folder: { type: 'string' },
+      keep: { type: 'boolean', default: false },
+    },
+  });
+  const seed = readCount(values.seed, Math.floor(Math.random() * SEED_MAX), 'seed');
+  const cycles = readCount(values.cycles, CYCLES_DEFAULT, 'cycles');
+  buildProgram();
+  const startMs = performance.now();
+  const result = await runCampaign({
+    seed,
+    cycles,
+    faults: readFaults(values.fault ?? []),
+    ...(values.folder !== undefined && { folder: values.folder }),
+    keep: values.keep,
+    report: (line) => console.log(line),
+  });
+  const minutes = ((performance.now() - startMs) / 60_000).toFixed(1);
+  console.log(
+    `${result.cyclesRun} cycles in ${minutes} minutes: ${result.acknowledged} writes acknowledged, ${result.unknown} of unknown outcome, ${result.findings.length} findings`,
+  );
+  if (result.folder !== null) console.log(`kept: ${result.folder}`);
+  if (result.findings.length === 0) return;
+  console.log(`replay: ${replayCommand(seed, cycles)}`);
+  process.exitCode = 1;
+}
+
+await main();

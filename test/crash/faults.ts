@@ -1,0 +1,206 @@
+/**
+ * What a campaign does to a running system. Each fault leaves every process running again; whether the system recovers is
+ * for the cycle to see.
+ *
+ * A disk is only ever wiped while the other mirror has been up without a break and is alone in sync: in any other state the
+ * protocol rightly stops and asks an operator (F33).
+ */
+import { sleep, until } from '../support/patience.js';
+import { type SeededRandom } from '../support/seeded-random.js';
+import type { OsdHandle, TallySystem } from '../support/tally-system.js';
+import type { Traffic } from './traffic.js';
+
+export interface FaultContext {
+  readonly system: TallySystem;
+  readonly traffic: Traffic;
+  readonly random: SeededRandom;
+}
+
+/** An exclusion "takes at most a few seconds" (issue 2); these machines are shared and slow. */
+const EXCLUDED_WITHIN_MS = 20_000;
+const WRITES_WHILE_AWAY = 1000;
+const AWAY_MS_MAX = 30_000;
+
+type Fault = (context: FaultContext) => Promise<void>;
+
+function pickOsd({ system, random }: FaultContext): OsdHandle {
+  return random.pick(system.osds);
+}
+
+/** Mostly moments, now and then long enough for everybody to notice. */
+async function pause({ random }: FaultContext): Promise<void> {
+  await sleep(random.chance(0.7) ? random.integer(0, 400) : random.integer(400, 4000));
+}
+
+async function restartGateway({ system, traffic }: FaultContext): Promise<void> {
+  system.gateway.start();
+  await system.untilServing();
+  traffic.noteNewGateway();
+}
+
+async function killGateway(context: FaultContext): Promise<void> {
+  await context.system.gateway.kill();
+  await pause(context);
+  await restartGateway(context);
+}
+
+async function killOsd(context: FaultContext): Promise<void> {
+  const osd = pickOsd(context);
+  await osd.process.kill();
+  await pause(context);
+  osd.process.start();
+}
+
+async function killBothOsds(context: FaultContext): Promise<void> {
+  const first = pickOsd(context);
+  const second = context.system.otherThan(first);
+  await first.process.kill();
+  if (context.random.chance(0.5)) await pause(context);
+  await second.process.kill();
+  await pause(context);
+  const [one, other] = context.random.chance(0.5) ? [first, second] : [second, first];
+  one.process.start();
+  if (context.random.chance(0.5)) await pause(context);
+  other.process.start();
+}
+
+async function killGatewayAndOsd(context: FaultContext): Promise<void> {
+  const osd = pickOsd(context);
+  const { gateway } = context.system;
+  const victims = context.random.chance(0.5) ? [gateway, osd.process] : [osd.process, gateway];
+  for (const victim of victims) {
+    await victim.kill();
+    await sleep(context.random.integer(0, 30));
+  }
+  await pause(context);
+  osd.process.start();
+  if (context.random.chance(0.5)) await pause(context);
+  await restartGateway(context);
+}
+
+/** As when the plug of the whole machine is pulled, but for what the kernel still writes. */
+async function killEverything(context: FaultContext): Promise<void> {
+  const { system, random } = context;
+  await system.killAll();
+  await sleep(random.integer(0, 500));
+  for (const osd of system.osds) {
+    osd.process.start();
+    if (random.chance(0.3)) await pause(context);
+  }
+  await restartGateway(context);
+}
+
+/** Kills somebody while an OSD that was away is being reconciled. */
+async function killDuringRecovery(context: FaultContext): Promise<void> {
+  const { system, random } = context;
+  const returning = pickOsd(context);
+  await returning.process.kill();
+  await system.untilExcluded(returning, EXCLUDED_WITHIN_MS);
+  await sleep(random.integer(0, 1500));
+  returning.process.start();
+  await sleep(random.integer(100, 1200));
+  const victim = random.pick([returning.process, system.otherThan(returning).process, system.gateway]);
+  await victim.kill();
+  await pause(context);
+  if (victim === system.gateway) await restartGateway(context);
+  else victim.start();
+}
+
+/** An OSD is away for a thousand writes. */
+async function awayForLong(context: FaultContext): Promise<void> {
+  const { system, traffic } = context;
+  const osd = pickOsd(context);
+  await osd.process.kill();
+  await system.untilExcluded(osd, EXCLUDED_WITHIN_MS);
+  const enough = traffic.counts.acknowledged + WRITES_WHILE_AWAY;
+  await until(
+    `${WRITES_WHILE_AWAY} writes are acknowledged by one mirror`,
+    () => traffic.counts.acknowledged,
+    (count) => count >= enough,
+    { withinMs: AWAY_MS_MAX },
+  ).catch(() => undefined);
+  osd.process.start();
+}
+
+/** An OSD comes back on a blank disk (F16). */
+async function wipeDisk(context: FaultContext): Promise<void> {
+  const { system, random } = context;
+  const osd = pickOsd(context);
+  await osd.process.kill();
+  await system.untilExcluded(osd, EXCLUDED_WITHIN_MS);
+  await pause(context);
+  system.wipe(osd);
+  osd.process.start();
+  if (!random.chance(0.3)) return;
+  await sleep(random.integer(50, 1000));
+  await osd.process.kill();
+  osd.process.start();
+}
+
+/** An OSD hangs with its sockets open, and later works off what it still has in its buffers (F2, F14). */
+async function freezeOsd(context: FaultContext): Promise<void> {
+  const osd = pickOsd(context);
+  osd.process.freeze();
+  await sleep(context.random.pick([200, 1500, 6000]));
+  osd.process.thaw();
+}
+
+async function freezeGateway(context: FaultContext): Promise<void> {
+  const { system, random } = context;
+  system.gateway.freeze();
+  await sleep(random.integer(100, 3000));
+  if (random.chance(0.3)) {
+    const osd = pickOsd(context);
+    await osd.process.kill();
+    osd.process.start();
+  }
+  system.gateway.thaw();
+}
+
+/** Stops in good order, and starts again. */
+async function stopCleanly(context: FaultContext): Promise<void> {
+  const { system, random } = context;
+  const part = random.pick(system.processes);
+  await part.stop();
+  await pause(context);
+  if (part === system.gateway) await restartGateway(context);
+  else part.start();
+}
+
+export const FAULTS = {
+  'kill-gateway': killGateway,
+  'kill-osd': killOsd,
+  'kill-both-osds': killBothOsds,
+  'kill-gateway-and-osd': killGatewayAndOsd,
+  'kill-everything': killEverything,
+  'kill-during-recovery': killDuringRecovery,
+  'away-for-long': awayForLong,
+  'wipe-disk': wipeDisk,
+  'freeze-osd': freezeOsd,
+  'freeze-gateway': freezeGateway,
+  'stop-cleanly': stopCleanly,
+} as const satisfies Record<string, Fault>;
+
+export type FaultName = keyof typeof FAULTS;
+
+export function isFaultName(text: string): text is FaultName {
+  return Object.hasOwn(FAULTS, text);
+}
+
+const WEIGHTED: readonly (readonly [number, FaultName])[] = [
+  [4, 'kill-gateway'],
+  [5, 'kill-osd'],
+  [2, 'kill-both-osds'],
+  [2, 'kill-gateway-and-osd'],
+  [2, 'kill-everything'],
+  [4, 'kill-during-recovery'],
+  [1, 'away-for-long'],
+  [2, 'wipe-disk'],
+  [1.5, 'freeze-osd'],
+  [1, 'freeze-gateway'],
+  [1, 'stop-cleanly'],
+];
+
+export function chooseFault(random: SeededRandom): FaultName {
+  return random.pickWeighted(WEIGHTED);
+}

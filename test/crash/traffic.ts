@@ -1,0 +1,132 @@
+/** All the clients of a campaign: they run until they are paused, and then everything they know is checked. */
+import { sleep } from '../support/patience.js';
+import type { S3Client } from '../support/s3-client.js';
+import { type SeededRandom } from '../support/seeded-random.js';
+import { ObjectWriter, type WriterCounts } from './object-writer.js';
+import { RegisterHistory } from './register-history.js';
+import { RegisterWriter, Sequence } from './register-writer.js';
+
+export interface TrafficOptions {
+  readonly client: S3Client;
+  readonly bucket: string;
+  readonly random: SeededRandom;
+  readonly onFinding: (message: string) => void;
+}
+
+const OBJECT_WRITERS = 4;
+const KEYS_PER_WRITER = 6;
+const REGISTER_WRITERS = 3;
+const REGISTERS = 2;
+const PAUSE_MS_MAX = 12;
+const PAUSE_AFTER_FAILURE_MS = 40;
+
+/** Keys that are prefixes of each other, that need encoding, and that sort differently in UTF-16 and UTF-8. */
+const KEY_PATTERNS = [
+  'plain',
+  'plain/below',
+  'with space & sign+',
+  'umlaut-äöü',
+  'high-\u{1f980}-surrogates',
+  'private-\uf8ff-use',
+];
+
+function keysOf(writer: number): string[] {
+  return Array.from({ length: KEYS_PER_WRITER }, (_, index) => {
+    const pattern = KEY_PATTERNS[index % KEY_PATTERNS.length] ?? 'plain';
+    return `writer-${writer}/${pattern}`;
+  });
+}
+
+export class Traffic {
+  readonly counts: WriterCounts = { acknowledged: 0, refused: 0, unknown: 0, reads: 0 };
+  readonly #options: TrafficOptions;
+  readonly #sequence = new Sequence();
+  readonly #writers: readonly ObjectWriter[];
+  readonly #registers: readonly RegisterHistory[];
+  readonly #registerWriters: readonly RegisterWriter[];
+  #running: Promise<void>[] = [];
+  #isPaused = true;
+
+  constructor(options: TrafficOptions) {
+    this.#options = options;
+    const { client, bucket, random, onFinding } = options;
+    const shared = { client, bucket, counts: this.counts, onFinding };
+    this.#writers = Array.from(
+      { length: OBJECT_WRITERS },
+      (_, index) => new ObjectWriter({ ...shared, keys: keysOf(index), random: random.fork() }),
+    );
+    this.#registers = Array.from({ length: REGISTERS }, (_, index) => new RegisterHistory(`shared/${index}`));
+    this.#registerWriters = Array.from(
+      { length: REGISTER_WRITERS },
+      (_, index) =>
+        new RegisterWriter({
+          ...shared,
+          name: `w${index}`,
+          histories: this.#registers,
+          random: random.fork(),
+          sequence: this.#sequence,
+        }),
+    );
+  }
+
+  start(): void {
+    this.#isPaused = false;
+    this.#running = [...this.#writers, ...this.#registerWriters].map((writer) => this.#run(writer));
+  }
+
+  /** Resolves when every request that was under way has its outcome. */
+  async pause(): Promise<void> {
+    this.#isPaused = true;
+    await Promise.all(this.#running);
+    this.#running = [];
+  }
+
+  /** Call it when a new gateway serves after the old one died: what the old one still had in hand is decided. */
+  noteNewGateway(): void {
+    for (const register of this.#registers) register.closeOpen(this.#sequence.next());
+  }
+
+  async #run(writer: { act(): Promise<boolean> }): Promise<void> {
+    const random = this.#options.random.fork();
+    while (!this.#isPaused) {
+      const hasAnswer = await writer.act();
+      await sleep(hasAnswer ? random.integer(0, PAUSE_MS_MAX) : PAUSE_AFTER_FAILURE_MS);
+    }
+  }
+
+  /** Reads everything back and compares. Precondition: paused, and the system serves. */
+  async verify(): Promise<void> {
+    for (const writer of this.#writers) {
+      for (const history of [...writer.histories]) await writer.settle(history);
+    }
+    for (const register of this.#registers) await this.#verifyRegister(register);
+    await this.#verifyListing();
+  }
+
+  async #verifyRegister(register: RegisterHistory): Promise<void> {
+    const { client, bucket, onFinding } = this.#options;
+    const body = await client.get(bucket, register.key);
+    const events = [...register.events];
+    const verdict = register.settle(body?.toString('utf8') ?? null, this.#sequence.next());
+    if (verdict.kind === 'explained') return;
+    const lines = events.map((event) => `  ${JSON.stringify(event)}`).join('\n');
+    onFinding(
+      verdict.kind === 'impossible'
+        ? `${register.key}: no order of what clients did explains what they saw; it is now ${body?.toString('utf8') ?? 'absent'}\n${lines}`
+        : `${register.key}: the search for an order was given up after ${events.length} events`,
+    );
+  }
+
+  /** What is listed is what is there: nothing removed is back, nothing acknowledged is missing. */
+  async #verifyListing(): Promise<void> {
+    const { client, bucket, onFinding } = this.#options;
+    for (const writer of this.#writers) {
+      const listed = new Set(await client.listKeys(bucket, '', 7));
+      for (const history of writer.histories) {
+        const isThere = history.likely !== null;
+        if (listed.has(history.key) !== isThere)
+          onFinding(`${history.key}: ${isThere ? 'is not listed' : 'is listed, but was removed'}`);
+      }
+    }
+  }
+}

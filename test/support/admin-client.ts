@@ -1,0 +1,52 @@
+/** The admin API as an operator's script would use it (openapi/admin.yaml). */
+import { Pool } from 'undici';
+import type { AdminOperation, AdminStatus } from '../../src/admin/schemas.js';
+
+const ANSWER_MS = 10_000;
+
+export interface AdminReply {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+export class AdminClient {
+  readonly #pool: Pool;
+  readonly #authorization: string;
+
+  constructor(url: string, bearer: string) {
+    this.#pool = new Pool(url, { connections: 4, headersTimeout: ANSWER_MS, bodyTimeout: ANSWER_MS });
+    this.#authorization = `Bearer ${bearer}`;
+  }
+
+  async call(method: 'GET' | 'POST', path: string): Promise<AdminReply> {
+    const { statusCode, body } = await this.#pool.request({
+      method,
+      path,
+      headers: { authorization: this.#authorization },
+    });
+    const text = await body.text();
+    return { status: statusCode, body: text === '' ? null : (JSON.parse(text) as unknown) };
+  }
+
+  async status(): Promise<AdminStatus> {
+    return (await this.#expect('GET', '/status', 200)) as AdminStatus;
+  }
+
+  /** Newest first. */
+  async operations(): Promise<readonly AdminOperation[]> {
+    const answer = (await this.#expect('GET', '/reconcile', 200)) as {
+      operations: readonly AdminOperation[];
+    };
+    return answer.operations;
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  async #expect(method: 'GET' | 'POST', path: string, status: number): Promise<unknown> {
+    const reply = await this.call(method, path);
+    if (reply.status === status) return reply.body;
+    throw new Error(`${method} ${path}: ${reply.status} ${JSON.stringify(reply.body)}`);
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * A whole Tally system in a folder of its own: a gateway and two OSDs, each a real process which can be killed, frozen,
+ * wiped and started again alone.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AdminStatus } from '../../src/admin/schemas.js';
+import { HttpOsdConnection } from '../../src/wire/http-osd-connection.js';
+import type { OsdConnection } from '../../src/wire/osd-connection.js';
+import { AdminClient } from './admin-client.js';
+import { findFreePorts } from './free-ports.js';
+import { ManagedProcess } from './managed-process.js';
+import { compareMirrors, type MirrorComparison } from './mirror-comparison.js';
+import { viewOsd } from './osd-view.js';
+import { until } from './patience.js';
+import { cliEntry } from './repository.js';
+import { type S3Access, S3Client } from './s3-client.js';
+
+const OSD_SECRET = 'test-secret-of-the-mirror-set';
+const ADMIN_TOKEN = 'test-token-of-the-admin-api';
+const ACCESS_KEY = 'TALLYTESTACCESSKEY';
+const SECRET_KEY = 'tally-test-secret-key-0123456789';
+const REGION = 'us-east-1';
+const READY_WITHIN_MS = 30_000;
+const SYNC_WITHIN_MS = 90_000;
+
+export interface SystemOptions {
+  /** Default: a new temporary folder, removed by `dispose`. */
+  readonly folder?: string;
+  readonly logLevel?: string;
+}
+
+export interface OsdHandle {
+  readonly name: string;
+  readonly url: string;
+  readonly storeFolder: string;
+  readonly process: ManagedProcess;
+  readonly connection: OsdConnection;
+}
+
+export class TallySystem {
+  readonly folder: string;
+  readonly access: S3Access;
+  readonly s3: S3Client;
+  readonly admin: AdminClient;
+  readonly gateway: ManagedProcess;
+  readonly osds: readonly [OsdHandle, OsdHandle];
+  readonly #environment: Readonly<Record<string, string>>;
+  readonly #isTemporary: boolean;
+
+  private constructor(folder: string, isTemporary: boolean, ports: readonly number[], logLevel: string) {
+    const [s3Port = 0, adminPort = 0, osd0Port = 0, osd1Port = 0] = ports;
+    this.folder = folder;
+    this.#isTemporary = isTemporary;
+    const urls = [`http://127.0.0.1:${osd0Port}`, `http://127.0.0.1:${osd1Port}`] as const;
+    this.#environment = {
+      TALLY_DATA: folder,
+      TALLY_SET_ID: 'test-set',
+      TALLY_SET_SECRET: OSD_SECRET,
+      TALLY_MEMBERS: `osd-0=${urls[0]},osd-1=${urls[1]}`,
+      TALLY_ADMIN_TOKEN: ADMIN_TOKEN,
+      TALLY_ACCESS_KEY: ACCESS_KEY,
+      TALLY_SECRET_KEY: SECRET_KEY,
+      TALLY_REGION: REGION,
+      TALLY_LOG_LEVEL: logLevel,
+    };
+    const endpoint = `http://127.0.0.1:${s3Port}`;
+    this.access = { endpoint, accessKeyId: ACCESS_KEY, secretAccessKey: SECRET_KEY, region: REGION };
+    this.s3 = new S3Client(this.access);
+    this.admin = new AdminClient(`http://127.0.0.1:${adminPort}`, ADMIN_TOKEN);
+    this.gateway = this.makeGateway('gateway', s3Port, adminPort);
+    this.osds = [this.#makeOsd('osd-0', urls[0]), this.#makeOsd('osd-1', urls[1])];
+  }
+
+  /** Formats and starts everything, and waits until it serves with both mirrors in sync. */
+  static async start(options: SystemOptions = {}): Promise<TallySystem> {
+    const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'tally-'));
+    mkdirSync(join(folder, 'logs'), { recursive: true });
+    const ports = await findFreePorts(4);
+    const system = new TallySystem(folder, options.folder === undefined, ports, options.logLevel ?? 'info');
+    try {
+      for (const osd of system.osds) {
+        system.format(osd);
+        osd.process.start();
+      }
+      system.gateway.start();
+      await system.untilInSync(READY_WITHIN_MS);
+    } catch (error) {
+      await system.killAll();
+      throw error;
+    }
+    return system;
+  }
+
+  get processes(): readonly ManagedProcess[] {
+    return [this.gateway, ...this.osds.map((osd) => osd.process)];
+  }
+
+  /** A gateway over the same mirror set and the same authority, on other ports: a second one, when `gateway` is another. */
+  makeGateway(name: string, s3Port: number, adminPort: number): ManagedProcess {
+    return new ManagedProcess({
+      name,
+      program: process.execPath,
+      args: [cliEntry(), 'gateway'],
+      environment: {
+        ...this.#environment,
+        TALLY_S3_LISTEN: `127.0.0.1:${s3Port}`,
+        TALLY_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
+      },
+      logPath: join(this.folder, 'logs', `${name}.log`),
+    });
+  }
+
+  /** Clients of a gateway from `makeGateway`. */
+  clientsAt(s3Port: number, adminPort: number): { readonly s3: S3Client; readonly admin: AdminClient } {
+    return {
+      s3: new S3Client({ ...this.access, endpoint: `http://127.0.0.1:${s3Port}` }),
+      admin: new AdminClient(`http://127.0.0.1:${adminPort}`, ADMIN_TOKEN),
+    };
+  }
+
+  #osdEnvironment(name: string): Record<string, string> {
+    return {
+      ...this.#environment,
+      TALLY_OSD_NAME: name,
+      TALLY_OSD_STORE: join(this.folder, name),
+    };
+  }
+
+  #makeOsd(name: string, url: string): OsdHandle {
+    return {
+      name,
+      url,
+      storeFolder: join(this.folder, name),
+      process: new ManagedProcess({
+        name,
+        program: process.execPath,
+        args: [cliEntry(), 'osd'],
+        environment: this.#osdEnvironment(name),
+        logPath: join(this.folder, 'logs', `${name}.log`),
+      }),
+      connection: new HttpOsdConnection({
+        url,
+        secret: OSD_SECRET,
+        timeouts: { connectMs: 2000, answerMs: 10_000, bodyIdleMs: 10_000 },
+      }),
+    };
+  }
+
+  /** Makes a new, empty store for an OSD that is not running. */
+  format(osd: OsdHandle): void {
+    const result = spawnSync(process.execPath, [cliEntry(), 'format'], {
+      env: { PATH: process.env['PATH'] ?? '', ...this.#osdEnvironment(osd.name) },
+      encoding: 'utf8',
+    });
+    if (result.status !== 0) throw new Error(`format ${osd.name}: ${result.stdout}${result.stderr}`);
+  }
+
+  /** A new disk: whatever the OSD had is gone. It must not be running. */
+  wipe(osd: OsdHandle): void {
+    rmSync(osd.storeFolder, { recursive: true });
+    this.format(osd);
+  }
+
+  otherThan(osd: OsdHandle): OsdHandle {
+    return osd === this.osds[0] ? this.osds[1] : this.osds[0];
+  }
+
+  /** Waits until every configured mirror is in sync and requests are served. */
+  async untilInSync(withinMs = SYNC_WITHIN_MS): Promise<AdminStatus> {
+    return this.#untilStatus(
+      'all mirrors are in sync',
+      ({ phase, inSync, mirrors, operation }) =>
+        phase === 'active' && inSync.length === mirrors.length && operation === null,
+      withinMs,
+    );
+  }
+
+  /** Waits until requests are served, by however many mirrors. */
+  async untilServing(withinMs = SYNC_WITHIN_MS): Promise<AdminStatus> {
+    return this.#untilStatus('requests are served', ({ phase }) => phase === 'active', withinMs);
+  }
+
+  /** Waits until the set is served by everyone but this mirror. */
+  async untilExcluded(osd: OsdHandle, withinMs: number): Promise<AdminStatus> {
+    return this.#untilStatus(
+      `${osd.name} is left out`,
+      ({ phase, inSync }) => phase === 'active' && !inSync.some((mirror) => mirror === osd.name),
+      withinMs,
+    );
+  }
+
+  #untilStatus(
+    claim: string,
+    holds: (status: AdminStatus) => boolean,
+    withinMs: number,
+  ): Promise<AdminStatus> {
+    const giveUp = () => {
+      const ended = this.#unexpectedlyEnded();
+      return ended === undefined ? null : new Error(`${ended.name} ended by itself\n${ended.logTail()}`);
+    };
+    return until(claim, () => this.admin.status(), holds, { withinMs, giveUp });
+  }
+
+  /** A process that was not killed by us, and is gone. */
+  #unexpectedlyEnded(): ManagedProcess | undefined {
+    return this.processes.find(
+      ({ isRunning, lastExit }) =>
+        !isRunning && lastExit !== null && lastExit.signal === null && lastExit.code !== 0,
+    );
+  }
+
+  /** Waits until no tag table has a row left. */
+  async untilTablesEmpty(withinMs: number): Promise<void> {
+    await until(
+      'both tag tables are empty',
+      () => Promise.all(this.osds.map(async ({ connection }) => (await connection.identity()).rowCount)),
+      (counts) => counts.every((count) => count === 0),
+      { withinMs },
+    );
+  }
+
+  /** I7. Precondition: in sync, nobody writes. */
+  async compare(): Promise<MirrorComparison> {
+    const [left, right] = this.osds;
+    const { activeEpoch } = await left.connection.identity();
+    return compareMirrors(
+      viewOsd(left.name, left.connection, activeEpoch),
+      viewOsd(right.name, right.connection, activeEpoch),
+    );
+  }
+
+  /** Ends all processes in order, with SIGTERM. */
+  async stopAll(): Promise<void> {
+    await this.gateway.stop();
+    await Promise.all(this.osds.map((osd) => osd.process.stop()));
+  }
+
+  async killAll(): Promise<void> {
+    await Promise.all(this.processes.map((part) => part.kill()));
+  }
+
+  /** Ends everything. Without `keep` a temporary folder goes, too. */
+  async dispose(keep = false): Promise<void> {
+    await this.killAll();
+    await Promise.all([this.s3.close(), this.admin.close()]);
+    await Promise.all(this.osds.map(({ connection }) => connection.close()));
+    if (this.#isTemporary && !keep) rmSync(this.folder, { recursive: true, force: true });
+  }
+}

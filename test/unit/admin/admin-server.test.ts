@@ -1,0 +1,278 @@
+import type { FastifyInstance, InjectOptions } from 'fastify';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ADMIN_ERRORS } from '../../../src/admin/admin-errors.js';
+import type { AdminLimits } from '../../../src/admin/admin-limits.js';
+import { createAdminServer } from '../../../src/admin/admin-server.js';
+import { InvariantViolation } from '../../../src/protocol/invariant.js';
+import {
+  contractErrorCodes,
+  contractOperations,
+  contractResponse,
+  contractResponses,
+  openOperations,
+} from './contract.js';
+import { FakeControl, makeOperation, makeRow, NOW_MS } from './fake-control.js';
+
+const TOKEN = 'a-token-for-this-test';
+const authorization = `Bearer ${TOKEN}`;
+
+let control: FakeControl;
+let app: FastifyInstance;
+let violations: InvariantViolation[];
+
+function makeServer(limits: Partial<AdminLimits> = {}): FastifyInstance {
+  return createAdminServer({
+    control,
+    token: TOKEN,
+    logger: pino({ level: 'silent' }),
+    clock: () => NOW_MS,
+    softwareVersion: '0.1.0',
+    limits: { streamPollMs: 5, ...limits },
+    onInvariantViolation: (violation) => violations.push(violation),
+  });
+}
+
+beforeEach(() => {
+  control = new FakeControl();
+  violations = [];
+  app = makeServer();
+});
+
+afterEach(async () => {
+  await app.close();
+});
+
+/** Asks, and holds the answer to openapi/admin.yaml. */
+async function ask(operation: string, options: InjectOptions = {}) {
+  const [method = '', path = ''] = operation.split(' ');
+  const response = await app.inject({
+    method: method as 'GET',
+    url: path.replace('{id}', 'op-1'),
+    headers: { authorization },
+    ...options,
+  });
+  const contract = contractResponse(operation, response.statusCode);
+  expect(response.headers['content-type']).toContain(contract.contentType);
+  for (const header of contract.headers) expect(response.headers).toHaveProperty(header.toLowerCase());
+  expect(contract.faultsOf(response.json())).toEqual([]);
+  return response;
+}
+
+describe('the admin API and openapi/admin.yaml', () => {
+  it('have the same operations', async () => {
+    await app.ready();
+    const routes = [...listRoutes(app.printRoutes({ commonPrefix: false }))].sort();
+    expect(routes.length).toBeGreaterThan(0);
+    expect(routes).toEqual([...contractOperations].sort());
+  });
+
+  it('have the same error codes', () => {
+    expect(contractErrorCodes).toEqual(Object.keys(ADMIN_ERRORS));
+  });
+
+  it('every example in it is valid, and every JSON answer has one', () => {
+    expect(contractResponses.length).toBeGreaterThan(0);
+    for (const { operation, status, contentType, examples, faultsOf } of contractResponses) {
+      expect(examples, `${operation} ${status}`).not.toEqual([]);
+      if (contentType !== 'application/json') continue;
+      for (const example of examples) expect(faultsOf(example), `${operation} ${status}`).toEqual([]);
+    }
+  });
+
+  it('exactly the operations that it calls open need no token', async () => {
+    for (const operation of contractOperations) {
+      const [method = '', path = ''] = operation.split(' ');
+      const { statusCode } = await app.inject({ method: method as 'GET', url: path.replace('{id}', 'op-1') });
+      expect(statusCode === 401, operation).toBe(!openOperations.includes(operation));
+    }
+  });
+});
+
+/** fastify prints its routes as a tree; this reads it back. */
+function* listRoutes(tree: string): Generator<string> {
+  const stack: string[] = [];
+  for (const line of tree.split('\n')) {
+    const [, indent, segment, , methods] = /^([│├└─ ]*)(\S+?)( \((.*)\))?$/.exec(line) ?? [];
+    if (indent === undefined || segment === undefined) continue;
+    stack.length = indent.length / 4 - 1;
+    stack.push(segment);
+    const path = stack
+      .join('')
+      .replace(/:(\w+)/g, '{$1}')
+      .replace(/^\/\//, '/');
+    for (const method of methods?.split(', ') ?? []) yield `${method} ${path}`;
+  }
+}
+
+describe('the admin API', () => {
+  it('refuses a missing and a wrong token with 401, on unknown paths too', async () => {
+    for (const given of [undefined, 'Bearer wrong', TOKEN, `Basic ${TOKEN}`, `Bearer ${TOKEN}x`, 'Bearer ']) {
+      const headers = given === undefined ? {} : { authorization: given };
+      expect((await ask('GET /status', { headers })).statusCode).toBe(401);
+      expect((await app.inject({ url: '/nowhere', headers })).statusCode).toBe(401);
+    }
+  });
+
+  it('answers unknown paths and methods as not-found', async () => {
+    for (const [method, url] of [
+      ['GET', '/nowhere'],
+      ['DELETE', '/status'],
+      ['GET', '/reconcile/op-1/nothing'],
+    ] as const) {
+      const response = await app.inject({ method, url, headers: { authorization } });
+      expect(response.statusCode).toBe(404);
+      expect(response.json()).toEqual({ code: 'not-found', message: ADMIN_ERRORS['not-found'].message });
+    }
+  });
+
+  it('tells the status with the time and the version', async () => {
+    const response = await ask('GET /status');
+    expect(response.json()).toEqual({ softwareVersion: '0.1.0', nowMs: NOW_MS, ...control.current });
+  });
+
+  it('tells the events', async () => {
+    expect((await ask('GET /events')).json()).toEqual({ events: control.happened });
+  });
+
+  it('is ready exactly while the set is active', async () => {
+    expect((await ask('GET /health/ready', { headers: {} })).statusCode).toBe(200);
+    control.current = { ...control.current, phase: 'waiting', waitingFor: 'osd-0 must come back' };
+    const response = await ask('GET /health/ready', { headers: {} });
+    expect(response.statusCode).toBe(503);
+    expect(response.json<{ message: string }>().message).toContain('osd-0 must come back');
+    expect((await ask('GET /health/live', { headers: {} })).statusCode).toBe(200);
+  });
+
+  it('starts a reconciliation once, and names the one that runs', async () => {
+    const first = await ask('POST /reconcile');
+    expect(first.statusCode).toBe(202);
+    expect(first.headers.location).toBe('/reconcile/op-1');
+    const second = await ask('POST /reconcile');
+    expect(second.statusCode).toBe(409);
+    expect(second.headers.location).toBe('/reconcile/op-1');
+    expect(second.json()).toMatchObject({ code: 'already-running', operation: { id: 'op-1' } });
+    expect((await ask('GET /reconcile')).json<{ operations: unknown[] }>().operations).toHaveLength(1);
+    expect((await ask('GET /reconcile/{id}')).json()).toEqual(control.known.get('op-1'));
+  });
+
+  it('knows no reconciliation that there is none of', async () => {
+    expect((await ask('GET /reconcile/{id}')).json()).toMatchObject({ code: 'no-such-operation' });
+    expect((await ask('GET /reconcile/{id}/events')).json()).toMatchObject({ code: 'no-such-operation' });
+  });
+
+  it('pages through a tag table with a cursor, each row once', async () => {
+    control.table = Array.from({ length: 25 }, (_, index) => makeRow(index));
+    const keys: string[] = [];
+    let after = '';
+    for (let page = 0; page < 10; page += 1) {
+      const url = `/tag-table?mirror=osd-0&limit=10${after}`;
+      const { rows, next } = (await ask('GET /tag-table', { url })).json<{
+        rows: { key: string }[];
+        next: string | null;
+      }>();
+      keys.push(...rows.map(({ key }) => key));
+      if (next === null) break;
+      after = `&after=${next}`;
+    }
+    expect(keys).toEqual(control.table.map((_, index) => `key-${String(index).padStart(3, '0')}`));
+  });
+
+  it.each([
+    ['', 400, 'bad-request'],
+    ['?mirror=osd-0&limit=0', 400, 'bad-request'],
+    ['?mirror=osd-0&limit=1001', 400, 'bad-request'],
+    ['?mirror=osd-0&limit=ten', 400, 'bad-request'],
+    ['?mirror=osd-0&colour=red', 400, 'bad-request'],
+    ['?mirror=osd-0&after=nonsense', 400, 'bad-cursor'],
+    ['?mirror=osd-7', 404, 'no-such-mirror'],
+  ])('answers /tag-table%s with %i %s', async (query, status, code) => {
+    const response = await ask('GET /tag-table', { url: `/tag-table${query}` });
+    expect(response.statusCode).toBe(status);
+    expect(response.json()).toMatchObject({ code });
+  });
+
+  it('says so when the OSD of a tag table does not answer', async () => {
+    control.isUnreachable = true;
+    const response = await ask('GET /tag-table', { url: '/tag-table?mirror=osd-0' });
+    expect(response.statusCode).toBe(502);
+  });
+
+  it('turns an unknown error into 500 without its words, and a broken invariant into a stop', async () => {
+    control.failure = new Error('the secret detail');
+    const response = await ask('GET /status');
+    expect(response.statusCode).toBe(500);
+    expect(response.body).not.toContain('secret detail');
+    expect(violations).toEqual([]);
+    control.failure = new InvariantViolation('something holds');
+    await ask('GET /status');
+    expect(violations).toHaveLength(1);
+  });
+
+  it('refuses a large body', async () => {
+    const payload = 'x'.repeat(20_000);
+    const headers = { authorization, 'content-type': 'text/plain' };
+    expect((await ask('POST /reconcile', { payload, headers })).statusCode).toBe(413);
+  });
+});
+
+describe('following a reconciliation', () => {
+  async function listen(limits: Partial<AdminLimits> = {}): Promise<string> {
+    await app.close();
+    app = makeServer(limits);
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    const address = app.server.address();
+    if (address === null || typeof address === 'string') throw new Error('it listens');
+    return `http://127.0.0.1:${address.port}`;
+  }
+
+  it('sends every change, ends with the operation, and then closes', async () => {
+    control.known.set('op-1', makeOperation());
+    const url = await listen();
+    const response = await fetch(`${url}/reconcile/op-1/events`, { headers: { authorization } });
+    expect(response.headers.get('content-type')).toContain('text/event-stream');
+    setTimeout(() => control.known.set('op-1', makeOperation({ attempts: 2 })), 50);
+    setTimeout(() => control.known.set('op-1', makeOperation({ state: 'done', endedMs: NOW_MS + 9 })), 100);
+    const events = (await response.text()).trim().split('\n\n');
+    expect(events.map((event) => event.split('\n')[0])).toEqual([
+      'event: progress',
+      'event: progress',
+      'event: end',
+    ]);
+    const last: unknown = JSON.parse(events.at(-1)!.split('\ndata: ')[1]!);
+    expect(contractResponse('GET /reconcile/{id}', 200).faultsOf(last)).toEqual([]);
+    expect(last).toMatchObject({ state: 'done' });
+  });
+
+  it('turns away more clients than the limit, and lets others in when one is gone', async () => {
+    control.known.set('op-1', makeOperation());
+    const url = await listen({ streamsMax: 2 });
+    const follow = (signal?: AbortSignal) =>
+      fetch(`${url}/reconcile/op-1/events`, { headers: { authorization }, ...(signal && { signal }) });
+    const gone = new AbortController();
+    const kept = [await follow(gone.signal), await follow()];
+    const refused = await follow();
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({ code: 'too-many-streams' });
+    gone.abort();
+    await expect.poll(async () => (await follow()).status).toBe(200);
+    expect(kept).toHaveLength(2);
+  });
+
+  it('ends the streams when the server closes', async () => {
+    control.known.set('op-1', makeOperation());
+    const url = await listen();
+    const response = await fetch(`${url}/reconcile/op-1/events`, { headers: { authorization } });
+    const text = response.text();
+    await app.close();
+    expect(await text).toContain('event: progress');
+  });
+
+  it('says that it is still there when nothing changes', async () => {
+    control.known.set('op-1', makeOperation());
+    const url = await listen({ streamHeartbeatMs: 20 });
+    const response = await fetch(`${url}/reconcile/op-1/events`, { headers: { authorization } });
+    setTimeout(() => control.known.delete('op-1'), 100);
+    expect(await response.text()).toContain(': still running');
+  });
+});

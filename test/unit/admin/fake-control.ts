@@ -1,0 +1,154 @@
+import type { MirrorSetControl } from '../../../src/gateway/gateway.js';
+import type {
+  MirrorSetEvent,
+  MirrorSetStatus,
+  ReconcileOperation,
+} from '../../../src/gateway/mirror-set-status.js';
+import { toMirrorId } from '../../../src/protocol/authority-state.js';
+import { makeObjectId } from '../../../src/protocol/object-id.js';
+import { makeTag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
+import { toStoreId } from '../../../src/protocol/token.js';
+import type { TagRow } from '../../../src/protocol/write.js';
+import { type OsdIdentity, OsdUnreachable, type RowCursor } from '../../../src/wire/osd-connection.js';
+
+export const osd0 = toMirrorId('osd-0');
+export const osd1 = toMirrorId('osd-1');
+export const NOW_MS = 1_795_451_371_000;
+
+export const identity: OsdIdentity = {
+  setId: 'set-1',
+  storeId: toStoreId('0'.repeat(32)),
+  incarnation: 'run-1',
+  softwareVersion: '0.1.0',
+  formatVersion: 1,
+  processId: 42,
+  commitSequence: 7,
+  fencedEpoch: toEpoch(3),
+  activeEpoch: toEpoch(3),
+  selfDoubt: null,
+  blank: false,
+  witnesses: [{ storeId: toStoreId('1'.repeat(32)), commitSequence: 2 }],
+  rowCount: 2,
+  rowBytes: 2048,
+  oldestRowMs: NOW_MS - 5000,
+  objectCount: 3,
+  tombstoneCount: 1,
+  blobBytes: 4096,
+};
+
+export function makeOperation(change: Partial<ReconcileOperation> = {}): ReconcileOperation {
+  return {
+    id: 'op-1',
+    trigger: 'operator',
+    reason: 'an operator asked for it',
+    startedMs: NOW_MS,
+    endedMs: null,
+    state: 'running',
+    epoch: 4,
+    attempts: 1,
+    progress: {
+      epoch: toEpoch(4),
+      phase: 'copying',
+      isScanned: true,
+      rowsMatched: 1,
+      rowsUnmatched: 2,
+      rowsDropped: 0,
+      objectsToDo: 2,
+      objectsDone: 1,
+      rangesDone: 1,
+      bytesUnmatched: 2048,
+      bytesCopied: 1024,
+      objectsCompared: 0,
+      objectsDeleted: 0,
+      failure: null,
+    },
+    inSync: [],
+    failure: null,
+    ...change,
+  };
+}
+
+export function makeRow(counter: number): TagRow {
+  return {
+    tag: makeTag({ epoch: toEpoch(3), counter, generator: toGeneratorId(1) }),
+    objectId: makeObjectId('photos', `key-${String(counter).padStart(3, '0')}`),
+    kind: 'replace',
+    mode: 'overwrite',
+    offset: 0,
+    length: 1024,
+    checksum: 0xdeadbeef,
+    commitSequence: counter,
+    writtenMs: NOW_MS - 1000,
+  };
+}
+
+/** A mirror set whose every answer the test decides. */
+export class FakeControl implements MirrorSetControl {
+  current: MirrorSetStatus = {
+    setId: 'set-1',
+    epoch: 3,
+    phase: 'active',
+    waitingFor: null,
+    inSync: [osd0],
+    mirrors: [
+      {
+        mirror: osd0,
+        url: 'http://127.0.0.1:9010',
+        condition: 'in-sync',
+        fullCopyReason: null,
+        lastSeenMs: NOW_MS - 100,
+        identity,
+      },
+      {
+        mirror: osd1,
+        url: 'http://127.0.0.1:9011',
+        condition: 'away',
+        fullCopyReason: 'another store',
+        lastSeenMs: null,
+        identity: null,
+      },
+    ],
+    unmatchedWrites: 2,
+    unmatchedBytes: 2048,
+    oldestUnmatchedMs: NOW_MS - 5000,
+    writesInFlight: 1,
+    operation: null,
+  };
+  happened: MirrorSetEvent[] = [{ atMs: NOW_MS, kind: 'excluded', message: 'osd-1 left out' }];
+  known = new Map<string, ReconcileOperation>();
+  table: TagRow[] = [makeRow(1), makeRow(2), makeRow(3)];
+  isUnreachable = false;
+  failure: Error | null = null;
+
+  status(): MirrorSetStatus {
+    if (this.failure !== null) throw this.failure;
+    return this.current;
+  }
+
+  events(): readonly MirrorSetEvent[] {
+    return this.happened;
+  }
+
+  reconcile(): { readonly operation: ReconcileOperation; readonly isNew: boolean } {
+    const running = [...this.known.values()].find(({ state }) => state === 'running');
+    if (running !== undefined) return { operation: running, isNew: false };
+    const operation = makeOperation({ progress: null });
+    this.known.set(operation.id, operation);
+    return { operation, isNew: true };
+  }
+
+  operation(id: string): ReconcileOperation | null {
+    return this.known.get(id) ?? null;
+  }
+
+  operations(): readonly ReconcileOperation[] {
+    return [...this.known.values()].reverse();
+  }
+
+  rows(mirror: string, after: RowCursor | null, limit: number): Promise<readonly TagRow[]> | null {
+    if (mirror !== 'osd-0') return null;
+    if (this.isUnreachable) return Promise.reject(new OsdUnreachable('no answer', false));
+    const start = after === null ? 0 : this.table.findIndex(({ tag }) => tag === after.tag) + 1;
+    return Promise.resolve(this.table.slice(start, start + limit));
+  }
+}
