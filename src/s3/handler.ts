@@ -13,7 +13,7 @@ import type { RequestIds } from './request-ids.js';
 import { parseRequest } from './request.js';
 import { sendResponse, type Exchange } from './response.js';
 
-export interface S3HandlerSetup {
+interface S3HandlerSetup {
   readonly dispatch: Dispatch;
   readonly limits: S3Limits;
   readonly ids: RequestIds;

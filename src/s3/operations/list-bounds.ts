@@ -7,7 +7,7 @@ import { S3Error } from '../errors.js';
 
 const NUL = '\u0000';
 
-export interface ListBounds {
+interface ListBounds {
   readonly prefix: string;
   readonly after: string;
   readonly delimiter: string;

@@ -10,9 +10,9 @@ import { TestServer, until } from './harness.js';
 let server: TestServer;
 const HOLD = {
   limits: {
-    bodyIdleTimeoutMs: 200,
-    headersTimeoutMs: 300,
-    responseIdleTimeoutMs: 300,
+    bodyIdleTimeoutMs: 500,
+    headersTimeoutMs: 600,
+    responseIdleTimeoutMs: 800,
     drainTimeMs: 300,
     drainBytesMax: 1_000_000,
   },
@@ -95,7 +95,7 @@ describe('backpressure', () => {
     socket.write(Buffer.alloc(size));
     await until(() => writes === 1);
     // Longer than bodyIdleTimeoutMs: that the store is slow is not the client's fault.
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 800));
     expect(writes).toBe(1);
     expect(socket.writableLength).toBeGreaterThan(0);
     open();

@@ -259,11 +259,11 @@ export function elements(xml: string, name: string): string[] {
   return Array.from(xml.matchAll(new RegExp(`<${name}>([^<]*)</${name}>`, 'g')), (found) => found[1] ?? '');
 }
 
-/** Waits until the condition holds; fails after two seconds. */
+/** Waits until the condition holds; fails after ten seconds. */
 export async function until(condition: () => boolean): Promise<void> {
-  const deadlineMs = Date.now() + 2_000;
+  const deadlineMs = Date.now() + 10_000;
   while (!condition()) {
-    if (Date.now() > deadlineMs) throw new Error('it did not come to be within two seconds');
+    if (Date.now() > deadlineMs) throw new Error('it did not come to be within ten seconds');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
