@@ -7,6 +7,7 @@
  */
 import { crc32c } from '@node-rs/crc32';
 import type { MirrorId } from '../protocol/authority-state.js';
+import { composedBytes, type ComposeSource, composeText } from '../protocol/compose.js';
 import { invariant } from '../protocol/invariant.js';
 import {
   INLINE_CONTENT_BYTES_MAX,
@@ -37,6 +38,8 @@ export class ReadyContent implements StagedContent {
   readonly checksum: number;
   readonly #bytes: Buffer | null;
   readonly #stages: readonly FinishedStage[];
+  /** What it is made of, when it is made of stored objects; null otherwise. */
+  readonly sources: readonly ComposeSource[] | null;
   #isUsed = false;
 
   constructor(fields: {
@@ -44,16 +47,19 @@ export class ReadyContent implements StagedContent {
     readonly checksum: number;
     readonly bytes: Buffer | null;
     readonly stages: readonly FinishedStage[];
+    readonly sources?: readonly ComposeSource[];
   }) {
     this.sizeBytes = fields.sizeBytes;
     this.checksum = fields.checksum;
     this.#bytes = fields.bytes;
     this.#stages = fields.stages;
+    this.sources = fields.sources ?? null;
   }
 
   /** How it travels to a mirror; null when that mirror was never given it. */
   contentFor(mirror: MirrorId): TransactionContent | null {
     this.#isUsed = true;
+    if (this.sources !== null) return { kind: 'compose', sources: this.sources };
     if (this.#bytes !== null) return { kind: 'bytes', bytes: this.#bytes };
     const stage = this.#stages.find((candidate) => candidate.mirror === mirror);
     return stage === undefined ? null : { kind: 'stage', stageId: stage.stageId };
@@ -66,6 +72,12 @@ export class ReadyContent implements StagedContent {
     for (const { connection, stageId } of this.#stages)
       connection.discardStage(stageId).catch(() => undefined);
   }
+}
+
+/** Content that moves no bytes. */
+export function composedContent(sources: readonly ComposeSource[]): ReadyContent {
+  const checksum = crc32c(composeText(sources));
+  return new ReadyContent({ sizeBytes: composedBytes(sources), checksum, bytes: null, stages: [], sources });
 }
 
 export class MirroredContentSink implements ContentSink {

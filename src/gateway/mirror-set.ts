@@ -384,6 +384,8 @@ function describeAnswers(write: InFlightWrite): string {
 
 /** The error for a write that no mirror took. */
 export function refusalError(code: string): ObjectStorageError {
+  if (code === 'source-changed')
+    return new ObjectStorageError('changed', 'what was to be copied has changed');
   if (code === 'no-space') return new ObjectStorageError('no-space', 'no mirror has room for it');
   return new ObjectStorageError('unavailable', `no mirror took the write: ${code}`);
 }

@@ -7,7 +7,8 @@
 import { invariant } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { Tag } from '../protocol/tag.js';
-import { ReadyContent, MirroredContentSink } from './content-sink.js';
+import { COMPOSE_SOURCES_MAX } from '../protocol/compose.js';
+import { composedContent, MirroredContentSink, ReadyContent } from './content-sink.js';
 import { KeyLocks } from './key-locks.js';
 import type { Logger } from './logger.js';
 import { MirroredReads } from './mirrored-reads.js';
@@ -16,6 +17,7 @@ import {
   ATTRIBUTES_BYTES_MAX,
   type AttributesRequest,
   type ContentSink,
+  type ContentSource,
   type ListPage,
   type ListRequest,
   type ObjectHead,
@@ -91,6 +93,14 @@ export class MirroredObjectStorage implements ObjectStorage {
     );
   }
 
+  composeContent(sources: readonly ContentSource[]): StagedContent {
+    if (sources.length > COMPOSE_SOURCES_MAX)
+      throw new RangeError(`more than ${COMPOSE_SOURCES_MAX} sources`);
+    return composedContent(
+      sources.map(({ head, extent }) => ({ objectId: head.id, expectedTag: head.lastTag, extent })),
+    );
+  }
+
   async replace(request: ReplaceRequest): Promise<ObjectHead> {
     const content = contentOf(request.content);
     const { id, attributes } = request;
@@ -108,11 +118,8 @@ export class MirroredObjectStorage implements ObjectStorage {
         contentFor: (mirror) => content.contentFor(mirror),
       },
     });
-    try {
-      return await this.#mustMutate(id, typeof attributes !== 'string', prepare);
-    } finally {
-      content.discard();
-    }
+    const sourceIds = content.sources?.map(({ objectId }) => objectId) ?? [];
+    return this.#mustMutate(id, typeof attributes !== 'string', prepare, sourceIds);
   }
 
   async writeRange(request: RangeWriteRequest): Promise<ObjectHead> {
@@ -138,11 +145,7 @@ export class MirroredObjectStorage implements ObjectStorage {
         },
       };
     };
-    try {
-      return await this.#mustMutate(id, true, prepare);
-    } finally {
-      content.discard();
-    }
+    return this.#mustMutate(id, true, prepare);
   }
 
   async setAttributes({ id, decide }: AttributesRequest): Promise<ObjectHead> {
@@ -181,8 +184,14 @@ export class MirroredObjectStorage implements ObjectStorage {
   }
 
   /** Null when `prepare` finds nothing to do. */
-  #mutate(id: ObjectId, needsCurrent: boolean, prepare: Prepare): Promise<ObjectHead | null> {
-    return this.#locks.run(id, async () => {
+  #mutate(
+    id: ObjectId,
+    needsCurrent: boolean,
+    prepare: Prepare,
+    /** Objects that must stay as they are meanwhile. */
+    sourceIds: readonly ObjectId[] = [],
+  ): Promise<ObjectHead | null> {
+    return this.#locks.runAll([id, ...sourceIds], async () => {
       for (let attempt = 1; attempt <= WRITE_ATTEMPTS_MAX; attempt += 1) {
         await this.#set.pass();
         const { epoch } = this.#set;
@@ -199,8 +208,13 @@ export class MirroredObjectStorage implements ObjectStorage {
   }
 
   /** As `#mutate` for a `prepare` that always finds something to do. */
-  async #mustMutate(id: ObjectId, needsCurrent: boolean, prepare: Prepare): Promise<ObjectHead> {
-    const head = await this.#mutate(id, needsCurrent, prepare);
+  async #mustMutate(
+    id: ObjectId,
+    needsCurrent: boolean,
+    prepare: Prepare,
+    sourceIds: readonly ObjectId[] = [],
+  ): Promise<ObjectHead> {
+    const head = await this.#mutate(id, needsCurrent, prepare, sourceIds);
     invariant(head !== null, 'a replacement or a range write always writes', { id });
     return head;
   }

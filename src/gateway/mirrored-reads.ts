@@ -86,7 +86,11 @@ export class MirroredReads {
       letGo(read);
       throw changed(id);
     }
-    return { head: toHead(id, read.state), extent: read.extent, body: this.#bodyOf(id, read, servedBy) };
+    return {
+      head: toHead(id, read.state),
+      extent: read.extent,
+      body: this.#releasableBody(id, read, servedBy),
+    };
   }
 
   async list(request: ListRequest): Promise<ListPage> {
@@ -180,6 +184,26 @@ export class MirroredReads {
     // Give the health monitor time to notice what we noticed.
     await new Promise((resolve) => setTimeout(resolve, 250));
     return null;
+  }
+
+  /** A generator that was not started yet runs nothing when it is told to return: then the mirror must be let go here. */
+  #releasableBody(id: ObjectId, read: RemoteRead, servedBy: MirrorId | null): AsyncIterable<Buffer> {
+    return {
+      [Symbol.asyncIterator]: () => {
+        const pieces = this.#bodyOf(id, read, servedBy);
+        let isStarted = false;
+        return {
+          next: () => {
+            isStarted = true;
+            return pieces.next();
+          },
+          return: async () => {
+            if (!isStarted) letGo(read);
+            return pieces.return();
+          },
+        };
+      },
+    };
   }
 
   /** The body, carried on from another mirror when the first one breaks off. */

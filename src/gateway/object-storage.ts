@@ -37,7 +37,7 @@ export interface ObjectRead {
   /** The bytes that `body` carries, or null when the range is not satisfiable (then `body` is empty). */
   readonly extent: Extent | null;
   /**
-   * Verified bytes in order. Consume it to the end, or call `return()` (a `for await` does) to let go of it. It throws
+   * Verified bytes in order. Consume it to the end, or call `return()` (a `for await` does; before the first piece too) to let go of it. It throws
    * `ObjectStorageError` when the rest can't be had; bytes that were already delivered are right.
    */
   readonly body: AsyncIterable<Buffer>;
@@ -46,7 +46,10 @@ export interface ObjectRead {
 /** Content that was handed over and is ready to be named by one mutation. Opaque to callers. */
 export interface StagedContent {
   readonly sizeBytes: number;
-  /** Lets go of content that no mutation will name. Safe to call twice, and after a mutation named it. */
+  /**
+   * Lets go of content that no mutation will name. Safe to call twice, and after a mutation named it. Content survives a
+   * mutation that its `decide` refused: another one may name it.
+   */
   discard(): void;
 }
 
@@ -75,7 +78,7 @@ export interface RangeWriteRequest {
   readonly content: StagedContent;
   /**
    * Where the content goes, and the new attributes. The offset is from 0 to the present size (no holes): at the size it
-   * is an extend, below it an overwrite, or both when it passes the end.
+   * is an extend, below it an overwrite, or both when it passes the end. There must be an object: `decide` throws for null.
    */
   readonly decide: Decide<{ readonly offset: number; readonly attributes: string }>;
 }
@@ -118,6 +121,12 @@ export interface ListPage {
   readonly truncated: boolean;
 }
 
+/** Bytes of an object that is stored already, as the caller last saw it. */
+export interface ContentSource {
+  readonly head: ObjectHead;
+  readonly extent: Extent;
+}
+
 export interface ObjectStorage {
   head(id: ObjectId): Promise<ObjectHead | null>;
   /** Null: no such object. With `expectedTag`, rejects with kind `changed` when the object is not at that tag any more. */
@@ -125,6 +134,11 @@ export interface ObjectStorage {
   list(request: ListRequest): Promise<ListPage>;
   /** `sizeBytes` is what the caller expects, null when unknown; it only helps to choose buffers. */
   openContent(sizeBytes: number | null): ContentSink;
+  /**
+   * Content made of stored bytes, none of which is moved; for one `replace`, which rejects with kind `changed`, and
+   * changes nothing, when a source has changed since its head was read. At most COMPOSE_SOURCES_MAX sources.
+   */
+  composeContent(sources: readonly ContentSource[]): StagedContent;
   replace(request: ReplaceRequest): Promise<ObjectHead>;
   writeRange(request: RangeWriteRequest): Promise<ObjectHead>;
   setAttributes(request: AttributesRequest): Promise<ObjectHead>;

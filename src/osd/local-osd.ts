@@ -29,7 +29,7 @@ import type {
   RowCursor,
   TransactionBatch,
   TransactionBatchReply,
-  TransactionContent,
+  PushContent,
   TransactionItem,
   TransactionReply,
 } from '../wire/osd-connection.js';
@@ -270,7 +270,7 @@ export class LocalOsd implements OsdConnection {
     }
   }
 
-  async #stageOfPush(bytes: TransactionContent): Promise<string | null> {
+  async #stageOfPush(bytes: PushContent): Promise<string | null> {
     switch (bytes.kind) {
       case 'none':
         return null;

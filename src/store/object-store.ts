@@ -10,6 +10,7 @@
  * - A read sees one committed state, whole, and keeps seeing it while later writes land. Every byte it yields was checked.
  * - After a failure of the disk (`StoreError` of code `io-error`) the store takes no more writes until it is opened anew.
  */
+import type { ComposeSource } from '../protocol/compose.js';
 import type { Extent } from '../protocol/extent.js';
 import type { FenceState, FenceVerdict, PushClaim, PushRefusalCode } from '../protocol/fence.js';
 import type { ObjectId } from '../protocol/object-id.js';
@@ -46,7 +47,9 @@ export interface TagTableSummary {
 export type WriteContent =
   | { readonly kind: 'none' }
   | { readonly kind: 'bytes'; readonly bytes: Buffer }
-  | { readonly kind: 'stage'; readonly stageId: string };
+  | { readonly kind: 'stage'; readonly stageId: string }
+  /** For `replace` only: made of what this store has; no bytes are moved. `contentChecksum` is that of `composeText`. */
+  | { readonly kind: 'compose'; readonly sources: readonly ComposeSource[] };
 
 export interface WriteRequest {
   readonly transaction: WriteTransaction;
@@ -67,7 +70,13 @@ export type WriteReply =
     }
   | {
       readonly kind: 'refused';
-      readonly code: WriteRefusalCode | 'unknown-stage' | 'checksum-mismatch' | 'no-space' | 'self-doubt';
+      readonly code:
+        | WriteRefusalCode
+        | 'unknown-stage'
+        | 'source-changed'
+        | 'checksum-mismatch'
+        | 'no-space'
+        | 'self-doubt';
       readonly lastTag: Tag | null;
     };
 

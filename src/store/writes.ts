@@ -7,7 +7,8 @@
  * meanwhile, and is judged anew afterwards, because a fence may have come between.
  */
 import { crc32c } from '@node-rs/crc32';
-import { unreachable } from '../protocol/invariant.js';
+import { composedBytes, type ComposeSource, composeText } from '../protocol/compose.js';
+import { invariant, unreachable } from '../protocol/invariant.js';
 import { makeToken } from '../protocol/token.js';
 import {
   applyWrite,
@@ -16,6 +17,7 @@ import {
   rowOfWrite,
   type WriteVerdict,
 } from '../protocol/write.js';
+import { composeMap, type Composition } from './composition.js';
 import { blobsOf, ContentEdit, placeContent } from './content-edit.js';
 import { type ExtentMap, spliceExtent } from './extent-map.js';
 import type { Attempt, ObjectEntry } from './object-table.js';
@@ -46,6 +48,8 @@ class Writing {
   readonly #stages: Stages;
   readonly #request: WriteRequest;
   readonly #edit: ContentEdit;
+  /** What the content is composed of, once it is looked up. */
+  #composition: Composition | null = null;
   /** What was admitted; empty before that. */
   #admittedMap: ExtentMap = [];
 
@@ -105,7 +109,8 @@ class Writing {
   }
 
   #apply(entry: ObjectEntry): Attempt<WriteReply> {
-    const { transaction, contentChecksum } = this.#request;
+    const { transaction, content, contentChecksum } = this.#request;
+    if (content.kind === 'compose') return this.#applyComposed(entry, content.sources);
     const arrived = this.#contentAtHand();
     if (arrived === null) return this.#refuse(entry, 'unknown-stage');
     if (arrived.lengthBytes !== transaction.length || arrived.contentChecksum !== contentChecksum) {
@@ -121,6 +126,31 @@ class Writing {
     const map = editMap(mapOf(entry.pending), effect.edit, this.#edit.stored(arrived));
     const needRewritten = this.#edit.needRewritten(map);
     if (needRewritten !== null) return { kind: 'wait', until: needRewritten };
+    return this.#admit(entry, { kind: 'present', state: effect.object, map: this.#edit.rewritten(map) });
+  }
+
+  /** A copy shares the blobs of its sources. */
+  #applyComposed(entry: ObjectEntry, sources: readonly ComposeSource[]): Attempt<WriteReply> {
+    const { transaction, contentChecksum } = this.#request;
+    if (transaction.kind !== 'replace') return this.#refuse(entry, 'bad-transaction');
+    if (composedBytes(sources) !== transaction.length || crc32c(composeText(sources)) !== contentChecksum) {
+      return this.#refuse(entry, 'checksum-mismatch');
+    }
+    if (this.#edit.isOutOfSpace) return this.#refuse(entry, 'no-space');
+    if (this.#composition === null) {
+      return {
+        kind: 'wait',
+        until: async () => {
+          this.#composition = await composeMap(this.#core, sources);
+        },
+      };
+    }
+    if (this.#composition.kind === 'source-changed') return this.#refuse(entry, 'source-changed');
+    const { map } = this.#composition;
+    const needRewritten = this.#edit.needRewritten(map);
+    if (needRewritten !== null) return { kind: 'wait', until: needRewritten };
+    const effect = applyWrite(entry.pending?.state ?? null, transaction);
+    invariant(effect.object.kind === 'present', 'a replacement leaves an object', { tag: transaction.tag });
     return this.#admit(entry, { kind: 'present', state: effect.object, map: this.#edit.rewritten(map) });
   }
 

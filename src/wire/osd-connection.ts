@@ -7,6 +7,7 @@
  * - `OsdUnreachable`: no answer came. With `sent: false` the request certainly did nothing; with `sent: true` nobody knows.
  * No method retries by itself; every method takes the time it may last from `OsdTimeouts`.
  */
+import type { ComposeSource } from '../protocol/compose.js';
 import type { Extent } from '../protocol/extent.js';
 import type { MirrorId } from '../protocol/authority-state.js';
 import type { ObjectId } from '../protocol/object-id.js';
@@ -44,7 +45,12 @@ export interface OsdIdentity {
 export type TransactionContent =
   | { readonly kind: 'none' }
   | { readonly kind: 'bytes'; readonly bytes: Buffer }
-  | { readonly kind: 'stage'; readonly stageId: string };
+  | { readonly kind: 'stage'; readonly stageId: string }
+  /** For `replace` only: made of what the OSD has. `contentChecksum` is that of `composeText`. */
+  | { readonly kind: 'compose'; readonly sources: readonly ComposeSource[] };
+
+/** Content as a reconciliation sends it: always the bytes themselves. */
+export type PushContent = Exclude<TransactionContent, { readonly kind: 'compose' }>;
 
 export interface TransactionItem {
   readonly transaction: WriteTransaction;
@@ -85,6 +91,7 @@ export type TransactionReply =
       readonly code:
         | WriteRefusalCode
         | 'unknown-stage'
+        | 'source-changed'
         | 'checksum-mismatch'
         | 'no-space'
         | 'self-doubt'
@@ -169,7 +176,7 @@ export interface RemotePush {
   readonly content:
     { readonly kind: 'whole' } | { readonly kind: 'extents'; readonly extents: readonly Extent[] };
   /** The bytes: sent along when small, staged before when large, none when there are none. */
-  readonly bytes: TransactionContent;
+  readonly bytes: PushContent;
   readonly contentChecksum: number;
   readonly rows: readonly TagRow[];
 }

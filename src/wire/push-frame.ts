@@ -10,7 +10,7 @@ import { extentEnd } from '../protocol/extent.js';
 import { encodeFrame, splitFrame } from './frame.js';
 import { MalformedMessage } from './malformed-message.js';
 import { pushHeader } from './messages.js';
-import type { RemotePush, TransactionContent } from './osd-connection.js';
+import type { RemotePush, PushContent } from './osd-connection.js';
 
 export function encodePush(push: RemotePush): Buffer {
   const { bytes, ...fields } = push;
@@ -54,7 +54,7 @@ function checkPush(push: RemotePush): void {
 function pushContent(
   bytes: { kind: 'none' } | { kind: 'inline' } | { kind: 'staged'; stageId: string },
   content: Buffer,
-): TransactionContent {
+): PushContent {
   switch (bytes.kind) {
     case 'none':
       return { kind: 'none' };

@@ -5,7 +5,8 @@
  *
  *   header  { setId, epoch, floor,
  *             writes: [{ tag, objectId, kind, previousTag, offset, length, mode, attributes, checksum,
- *                        content: "none" | "inline" | "staged", stageId (when staged), contentChecksum }],
+ *                        content: "none" | "inline" | "staged" | "composed", stageId (when staged), contentChecksum,
+ *                        sources (when composed): [{ objectId, expectedTag, offset, length }] }],
  *             clears: [{ token, witnesses: [{ storeId, commitSequence }] }] }
  *   bytes   for each write with content "inline", in order: `length` bytes
  *
@@ -15,6 +16,7 @@
  *     writes: [{ kind: "committed", token, commitSequence, isDuplicate } | { kind: "refused", code, lastTag }],
  *     clears: null | { kind: "cleared", rowCount } | { kind: "refused", code } }
  */
+import { COMPOSE_SOURCES_MAX, type ComposeSource } from '../protocol/compose.js';
 import { invariant } from '../protocol/invariant.js';
 import type { Epoch } from '../protocol/tag.js';
 import { toToken } from '../protocol/token.js';
@@ -51,7 +53,7 @@ import {
 
 const WRITE_KINDS: readonly WriteKind[] = ['replace', 'range-write', 'extend', 'set-attributes', 'remove'];
 const WRITE_MODES: readonly WriteMode[] = ['overwrite', 'extend'];
-const CONTENT_KINDS = ['none', 'inline', 'staged'] as const;
+const CONTENT_KINDS = ['none', 'inline', 'staged', 'composed'] as const;
 const WITNESSES_MAX = 64;
 
 type RefusedTransaction = Extract<TransactionReply, { kind: 'refused' }>;
@@ -66,6 +68,7 @@ const TRANSACTION_REFUSALS: Readonly<Record<RefusedTransaction['code'], true>> =
   'tag-conflict': true,
   'bad-transaction': true,
   'unknown-stage': true,
+  'source-changed': true,
   'checksum-mismatch': true,
   'no-space': true,
   'self-doubt': true,
@@ -91,6 +94,19 @@ function asRefusalCode<Code extends string>(value: unknown, table: Readonly<Reco
   return code;
 }
 
+function encodeSource({ objectId, expectedTag, extent }: ComposeSource): object {
+  return { objectId, expectedTag, offset: extent.offset, length: extent.length };
+}
+
+function decodeSource(value: unknown): ComposeSource {
+  const record = asRecord(value, 'source');
+  return {
+    objectId: asObjectId(record['objectId'], 'objectId'),
+    expectedTag: asTag(record['expectedTag'], 'expectedTag'),
+    extent: { offset: asCount(record['offset'], 'offset'), length: asCount(record['length'], 'length') },
+  };
+}
+
 function encodeItem(batch: TransactionBatch, item: TransactionItem, contents: Buffer[]): object {
   const { setId, epoch, ...fields } = item.transaction;
   invariant(setId === batch.setId && epoch === batch.epoch, 'a batch is of one set and one epoch', {
@@ -110,6 +126,8 @@ function encodeItem(batch: TransactionBatch, item: TransactionItem, contents: Bu
       return { ...fields, content: 'inline', contentChecksum };
     case 'stage':
       return { ...fields, content: 'staged', stageId: content.stageId, contentChecksum };
+    case 'compose':
+      return { ...fields, content: 'composed', sources: content.sources.map(encodeSource), contentChecksum };
   }
 }
 
@@ -177,6 +195,12 @@ function decodeItem(scope: BatchScope, value: unknown): TransactionItem {
       break;
     case 'staged':
       content = { kind: 'stage', stageId: asText(record['stageId'], 'stageId') };
+      break;
+    case 'composed':
+      content = {
+        kind: 'compose',
+        sources: asArray(record['sources'], 'sources', COMPOSE_SOURCES_MAX).map(decodeSource),
+      };
       break;
   }
   return { transaction, content, contentChecksum };

@@ -14,7 +14,7 @@ import {
   type OsdConnection,
   OsdRefusal,
   type RemoteStage,
-  type TransactionContent,
+  type PushContent,
 } from '../../wire/osd-connection.js';
 import { ReconcileFailure, describePlace } from './reconcile-failure.js';
 import type { ReconcilePeer } from './reconcile-peer.js';
@@ -39,7 +39,7 @@ export interface ContentOrder {
 }
 
 export interface RelayedContent {
-  readonly bytes: TransactionContent;
+  readonly bytes: PushContent;
   readonly contentChecksum: number;
 }
 
