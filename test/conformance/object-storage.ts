@@ -5,6 +5,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   ATTRIBUTES_BYTES_MAX,
+  type ContentSource,
   type ListEntry,
   type ListRequest,
   type ObjectHead,
@@ -534,6 +535,61 @@ export function describeObjectStorage(name: string, makeStorage: () => Promise<S
         const page = await storage.list({ container, prefix: '', after: '', delimiter: '/', limit: 3 });
         expect(page.entries.map(entryText)).toEqual(['a', 'b', 'c/*']);
         expect(page.truncated).toBe(false);
+      });
+    });
+
+    describe('composed content', () => {
+      const all = (head: ObjectHead): ContentSource => ({
+        head,
+        extent: { offset: 0, length: head.sizeBytes },
+      });
+
+      it('is the bytes of its sources in order, small and large, whole and in part', async () => {
+        const small = await put(storage, id('small'), 'small');
+        const large = await put(storage, id('large'), patterned(LARGE_BYTES));
+        const part = { head: large, extent: { offset: 1_000_000, length: 3_000_000 } };
+        const content = storage.composeContent([all(small), part, all(small)]);
+        expect(content.sizeBytes).toBe(3_000_010);
+        const copy = await storage.replace({ id: id('copy'), content, attributes: 'copy' });
+        expect(copy).toMatchObject({ sizeBytes: 3_000_010, attributes: 'copy' });
+        const expected = `small${patterned(LARGE_BYTES).subarray(1_000_000, 4_000_000).toString('latin1')}small`;
+        expect(await readText(storage, id('copy'))).toBe(expected);
+      });
+
+      it('outlives its sources', async () => {
+        const source = await put(storage, id('source'), patterned(LARGE_BYTES));
+        await storage.replace({
+          id: id('copy'),
+          content: storage.composeContent([all(source)]),
+          attributes: '',
+        });
+        await storage.remove({ id: id('source') });
+        expect(await readText(storage, id('copy'))).toBe(patterned(LARGE_BYTES).toString('latin1'));
+      });
+
+      it('may take the place of its own source', async () => {
+        const source = await put(storage, id('self'), patterned(LARGE_BYTES));
+        await storage.replace({
+          id: id('self'),
+          content: storage.composeContent([all(source)]),
+          attributes: 'new',
+        });
+        expect(await storage.head(id('self'))).toMatchObject({ sizeBytes: LARGE_BYTES, attributes: 'new' });
+        expect(await readText(storage, id('self'))).toBe(patterned(LARGE_BYTES).toString('latin1'));
+      });
+
+      it('is refused, and changes nothing, when a source has changed or gone', async () => {
+        const source = await put(storage, id('source'), 'old');
+        const gone = await put(storage, id('gone'), 'gone');
+        await put(storage, id('source'), 'new');
+        await storage.remove({ id: id('gone') });
+        await put(storage, id('target'), 'before');
+        for (const stale of [source, gone]) {
+          const content = storage.composeContent([all(stale)]);
+          const replacing = storage.replace({ id: id('target'), content, attributes: '' });
+          await expect(replacing).rejects.toMatchObject({ kind: 'changed' });
+        }
+        expect(await readText(storage, id('target'))).toBe('before');
       });
     });
   });

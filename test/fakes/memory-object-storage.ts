@@ -7,6 +7,7 @@ import {
   LIST_LIMIT_MAX,
   type AttributesRequest,
   type ContentSink,
+  type ContentSource,
   type Decide,
   type ListEntry,
   type ListPage,
@@ -20,7 +21,7 @@ import {
   type ReplaceRequest,
   type StagedContent,
 } from '../../src/gateway/object-storage.js';
-import type { Extent } from '../../src/protocol/extent.js';
+import { type Extent, extentEnd } from '../../src/protocol/extent.js';
 import { invariant } from '../../src/protocol/invariant.js';
 import { compareUtf8, parseObjectId, type ObjectId } from '../../src/protocol/object-id.js';
 import { makeTag, toEpoch, toGeneratorId, type Tag } from '../../src/protocol/tag.js';
@@ -49,17 +50,16 @@ interface Stored {
 }
 
 class MemoryContent implements StagedContent {
-  readonly bytes: Buffer;
+  readonly sizeBytes: number;
+  /** Throws ObjectStorageError `changed` for composed content whose source has changed. */
+  readonly read: () => Buffer;
   readonly #onDiscard: () => void;
   #isHeld = true;
 
-  constructor(bytes: Buffer, onDiscard: () => void) {
-    this.bytes = bytes;
+  constructor(sizeBytes: number, read: () => Buffer, onDiscard: () => void) {
+    this.sizeBytes = sizeBytes;
+    this.read = read;
     this.#onDiscard = onDiscard;
-  }
-
-  get sizeBytes(): number {
-    return this.bytes.length;
   }
 
   discard(): void {
@@ -71,7 +71,7 @@ class MemoryContent implements StagedContent {
 
 function contentOf(staged: StagedContent): Buffer {
   invariant(staged instanceof MemoryContent, 'content goes to the store that staged it');
-  return staged.bytes;
+  return staged.read();
 }
 
 function resolve(range: ReadRange, sizeBytes: number): Extent | null {
@@ -153,12 +153,34 @@ export class MemoryObjectStorage implements ObjectStorage {
         await this.#before('finish');
         close();
         this.counters.heldContents += 1;
-        return new MemoryContent(Buffer.concat(pieces), () => {
-          this.counters.heldContents -= 1;
-        });
+        const bytes = Buffer.concat(pieces);
+        return new MemoryContent(
+          bytes.length,
+          () => bytes,
+          () => {
+            this.counters.heldContents -= 1;
+          },
+        );
       },
       abort: close,
     };
+  }
+
+  composeContent(sources: readonly ContentSource[]): StagedContent {
+    this.counters.heldContents += 1;
+    const read = (): Buffer =>
+      Buffer.concat(
+        sources.map(({ head, extent }) => {
+          const stored = this.#objects.get(head.id);
+          if (stored?.head.lastTag !== head.lastTag)
+            throw new ObjectStorageError('changed', 'a source has changed');
+          return stored.content.subarray(extent.offset, extentEnd(extent));
+        }),
+      );
+    const sizeBytes = sources.reduce((sum, { extent }) => sum + extent.length, 0);
+    return new MemoryContent(sizeBytes, read, () => {
+      this.counters.heldContents -= 1;
+    });
   }
 
   async replace(request: ReplaceRequest): Promise<ObjectHead> {

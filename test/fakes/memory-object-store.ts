@@ -2,6 +2,7 @@
  * The port of one OSD's disk on byte arrays: `protocol/` and nothing else. It commits at once, so its restart is `reopen`.
  * Simulations run on it; it passes the same conformance suite as the disk.
  */
+import { type ComposeSource, composeText, isSourceAsExpected } from '../../src/protocol/compose.js';
 import { crc32c } from '@node-rs/crc32';
 import { type Extent, extentEnd } from '../../src/protocol/extent.js';
 import * as fences from '../../src/protocol/fence.js';
@@ -156,12 +157,29 @@ export class MemoryObjectStore implements port.ObjectStore {
   }
 
   #contentOf(content: port.WriteContent): Buffer | null {
+    if (content.kind === 'compose') return this.#compose(content.sources);
     if (content.kind === 'stage') return this.#stages.get(content.stageId) ?? null;
     return content.kind === 'bytes' ? content.bytes : NO_BYTES;
   }
 
+  #compose(sources: readonly ComposeSource[]): Buffer | null {
+    const pieces: Buffer[] = [];
+    for (const source of sources) {
+      const object = this.#objects.get(source.objectId) ?? null;
+      if (object === null || !isSourceAsExpected(source, object.state)) return null;
+      pieces.push(object.bytes.subarray(source.extent.offset, extentEnd(source.extent)));
+    }
+    return Buffer.concat(pieces);
+  }
+
   async write(request: port.WriteRequest): Promise<port.WriteReply> {
     this.#assertOpen();
+    const reply = this.#decideAndApply(request);
+    this.#dropTombstones();
+    return reply;
+  }
+
+  #decideAndApply(request: port.WriteRequest): port.WriteReply {
     const { transaction: write, content, contentChecksum } = request;
     this.#hearFloor(write.setId, write.epoch, request.floor);
     const object = this.#objects.get(write.objectId) ?? null;
@@ -184,9 +202,10 @@ export class MemoryObjectStore implements port.ObjectStore {
     if (this.#selfDoubt !== null) return refuse('self-doubt');
     if (verdict.kind === 'apply') {
       const bytes = this.#contentOf(content);
-      if (bytes === null) return refuse('unknown-stage');
-      if (bytes.length !== write.length || crc32c(bytes) !== contentChecksum)
-        return refuse('checksum-mismatch');
+      if (content.kind === 'compose' && write.kind !== 'replace') return refuse('bad-transaction');
+      if (bytes === null) return refuse(content.kind === 'compose' ? 'source-changed' : 'unknown-stage');
+      const checksum = crc32c(content.kind === 'compose' ? composeText(content.sources) : bytes);
+      if (bytes.length !== write.length || checksum !== contentChecksum) return refuse('checksum-mismatch');
       const effect = applyWrite(object?.state ?? null, write);
       const before = object?.bytes ?? NO_BYTES;
       const edited = effect.edit.kind === 'splice' ? splice(before, write.offset, bytes) : before;
@@ -217,7 +236,6 @@ export class MemoryObjectStore implements port.ObjectStore {
     const { activeEpoch } = this.#fence;
     if (setId !== this.#setId || activeEpoch === EPOCH_NONE || epoch !== activeEpoch) return;
     this.#floors.set(tagGenerator(floor), tokens.raiseFloor(this.#floors, floor));
-    this.#dropTombstones();
   }
 
   #hearWitnesses(witnesses: readonly tokens.Witness[]): void {

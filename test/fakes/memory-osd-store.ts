@@ -2,6 +2,7 @@
  * The least store that an OSD can run on: everything in maps, every commit at once, so the rules of `protocol/` and nothing
  * else. Faults for tests of what stands above it: damaged objects, a failed disk.
  */
+import { type ComposeSource, composeText, isSourceAsExpected } from '../../src/protocol/compose.js';
 import { crc32c } from '@node-rs/crc32';
 import { complementExtents, type Extent, extentEnd } from '../../src/protocol/extent.js';
 import {
@@ -159,6 +160,16 @@ export class MemoryOsdStore implements ObjectStore {
     if (this.hasDiskFailed) throw new StoreError('io-error', 'the disk failed');
   }
 
+  #compose(sources: readonly ComposeSource[]): Buffer | undefined {
+    const pieces: Buffer[] = [];
+    for (const source of sources) {
+      const held = this.objects.get(source.objectId);
+      if (held === undefined || !isSourceAsExpected(source, held.state)) return undefined;
+      pieces.push(held.bytes.subarray(source.extent.offset, extentEnd(source.extent)));
+    }
+    return Buffer.concat(pieces);
+  }
+
   async write(request: WriteRequest): Promise<WriteReply> {
     this.#failWithDisk();
     const { transaction: write, content } = request;
@@ -180,13 +191,23 @@ export class MemoryOsdStore implements ObjectStore {
     if (verdict.kind === 'refuse') return { kind: 'refused', code: verdict.code, lastTag: verdict.lastTag };
     if (verdict.kind === 'apply') {
       const bytes =
-        content.kind === 'stage'
-          ? this.stages.get(content.stageId)
-          : content.kind === 'bytes'
-            ? Buffer.from(content.bytes)
-            : Buffer.alloc(0);
-      if (bytes === undefined) return { kind: 'refused', code: 'unknown-stage', lastTag };
-      if (crc32c(bytes) !== request.contentChecksum)
+        content.kind === 'compose'
+          ? this.#compose(content.sources)
+          : content.kind === 'stage'
+            ? this.stages.get(content.stageId)
+            : content.kind === 'bytes'
+              ? Buffer.from(content.bytes)
+              : Buffer.alloc(0);
+      if (bytes === undefined) {
+        return {
+          kind: 'refused',
+          code: content.kind === 'compose' ? 'source-changed' : 'unknown-stage',
+          lastTag,
+        };
+      }
+      if (
+        crc32c(content.kind === 'compose' ? composeText(content.sources) : bytes) !== request.contentChecksum
+      )
         return { kind: 'refused', code: 'checksum-mismatch', lastTag };
       if (bytes.length !== write.length) return { kind: 'refused', code: 'bad-transaction', lastTag };
       if (content.kind === 'stage') this.stages.delete(content.stageId);
