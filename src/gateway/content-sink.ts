@@ -81,7 +81,7 @@ export function composedContent(sources: readonly ComposeSource[]): ReadyContent
 }
 
 export class MirroredContentSink implements ContentSink {
-  readonly #targets: () => readonly ContentTarget[];
+  readonly #targets: () => Promise<readonly ContentTarget[]>;
   readonly #logger: Logger;
   #pieces: Buffer[] = [];
   #stages: OpenStage[] | null = null;
@@ -90,7 +90,7 @@ export class MirroredContentSink implements ContentSink {
   #isOver = false;
 
   /** `targets` is asked once, when the first bytes go out: the mirrors that are in sync at that moment. */
-  constructor(targets: () => readonly ContentTarget[], logger: Logger) {
+  constructor(targets: () => Promise<readonly ContentTarget[]>, logger: Logger) {
     this.#targets = targets;
     this.#logger = logger;
   }
@@ -130,7 +130,9 @@ export class MirroredContentSink implements ContentSink {
   }
 
   async #goStreaming(): Promise<void> {
-    this.#stages = this.#targets().map((target) => ({ ...target, stage: target.connection.openStage() }));
+    const targets = await this.#targets();
+    if (this.#isOver) return;
+    this.#stages = targets.map((target) => ({ ...target, stage: target.connection.openStage() }));
     const pieces = this.#pieces;
     this.#pieces = [];
     for (const piece of pieces) await this.#writeToStages(piece);

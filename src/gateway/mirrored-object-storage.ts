@@ -87,10 +87,10 @@ export class MirroredObjectStorage implements ObjectStorage {
   }
 
   openContent(_sizeBytes: number | null): ContentSink {
-    return new MirroredContentSink(
-      () => this.#set.inSync.map((mirror) => ({ mirror, connection: this.#set.connectionOf(mirror) })),
-      this.#logger,
-    );
+    return new MirroredContentSink(async () => {
+      await this.#set.pass();
+      return this.#set.inSync.map((mirror) => ({ mirror, connection: this.#set.connectionOf(mirror) }));
+    }, this.#logger);
   }
 
   composeContent(sources: readonly ContentSource[]): StagedContent {
