@@ -84,7 +84,17 @@ function withAbsolutePaths(layer: ConfigurationLayer, folder: string): Configura
     }),
     ...(gateway?.authority !== undefined && { gateway: { ...gateway, authority: at(gateway.authority) } }),
     ...(admin?.tokenFile !== undefined && { admin: { ...admin, tokenFile: at(admin.tokenFile) } }),
-    ...(credentials?.file !== undefined && { credentials: { ...credentials, file: at(credentials.file) } }),
+    ...(credentials !== undefined && {
+      credentials: {
+        ...credentials,
+        ...(credentials.file !== undefined && { file: at(credentials.file) }),
+        ...(credentials.keys !== undefined && {
+          keys: credentials.keys.map((key) =>
+            key.file === undefined ? key : { ...key, file: at(key.file) },
+          ),
+        }),
+      },
+    }),
     ...(osd?.store !== undefined && { osd: { ...osd, store: at(osd.store) } }),
     ...(log?.folder !== undefined && { log: { ...log, folder: at(log.folder) } }),
   };

@@ -21,6 +21,34 @@ const memberSchema = Type.Object(
   { additionalProperties: false },
 );
 
+const accessKey = Type.String({ pattern: '^[A-Za-z0-9_.-]{3,128}$' });
+const secretKey = Type.String({ pattern: '^[\\x21-\\x7e]{8,256}$' });
+
+const keySchema = Type.Object(
+  {
+    accessKeyId: accessKey,
+    secret: Type.Optional(secretKey),
+    file: Type.Optional(text('File with the secret alone. Better than secret.')),
+    ownerId: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9_.-]{1,128}$',
+        description:
+          'The account that the key acts for; its buckets belong to it. Default: that of the first key.',
+      }),
+    ),
+    displayName: Type.Optional(text('Name of the account.')),
+    email: Type.Optional(text('For grants by e-mail address.')),
+    access: Type.Optional(Type.Enum(['read-only', 'read-write'], { description: 'Default: read-write' })),
+    buckets: Type.Optional(
+      Type.Array(Type.String({ minLength: 3, maxLength: 63 }), {
+        maxItems: 1000,
+        description: 'The only buckets that the key may be used on. Default: all',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
 export const configurationSchema = section(
@@ -53,6 +81,15 @@ export const configurationSchema = section(
       {
         listen: text('Default: 127.0.0.1:9000'),
         region: Type.String({ pattern: '^[a-z0-9-]{1,64}$', description: 'Default: us-east-1' }),
+        domains: Type.Array(Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$' }), {
+          maxItems: 16,
+          description: 'Names of the endpoint under which buckets are hosts: bucket.name. Default: none',
+        }),
+        lifecycleDaySeconds: Type.Integer({
+          minimum: 1,
+          maximum: 86_400,
+          description: 'How long a day of a lifecycle rule is; for tests. Default: 86400',
+        }),
       },
       'The S3 endpoint.',
     ),
@@ -67,9 +104,10 @@ export const configurationSchema = section(
     ),
     credentials: section(
       {
-        accessKey: Type.String({ pattern: '^[A-Za-z0-9_.-]{3,128}$' }),
-        secretKey: Type.String({ pattern: '^[\\x21-\\x7e]{8,256}$' }),
+        accessKey,
+        secretKey,
         file: text('In the format of ~/.aws/credentials. Default: <data>/secrets/credentials'),
+        keys: Type.Array(keySchema, { maxItems: 1000, description: 'Further keys.' }),
       },
       'Who may use the S3 endpoint.',
     ),

@@ -25,6 +25,19 @@ export type CredentialsSource =
   | { readonly kind: 'keys'; readonly accessKey: string; readonly secretKey: string }
   | { readonly kind: 'file'; readonly path: string; readonly isDefault: boolean };
 
+/** A key beside the first one. */
+export interface FurtherKey {
+  readonly accessKeyId: string;
+  readonly secret: SecretSource;
+  /** Null: the account of the first key. */
+  readonly ownerId: string | null;
+  readonly displayName: string | null;
+  readonly email: string | null;
+  readonly isReadOnly: boolean;
+  /** Null: all. */
+  readonly buckets: readonly string[] | null;
+}
+
 export interface MemberSettings {
   readonly mirror: MirrorId;
   readonly url: string;
@@ -39,9 +52,15 @@ export interface Configuration {
     readonly members: readonly MemberSettings[];
   };
   readonly gateway: { readonly authorityFile: string; readonly reconcilesByItself: boolean };
-  readonly s3: { readonly listen: Address; readonly region: string };
+  readonly s3: {
+    readonly listen: Address;
+    readonly region: string;
+    readonly domains: readonly string[];
+    readonly lifecycleDayMs: number;
+  };
   readonly admin: { readonly listen: Address; readonly url: string; readonly token: SecretSource };
   readonly credentials: CredentialsSource;
+  readonly furtherKeys: readonly FurtherKey[];
   readonly osd: {
     readonly name: string | null;
     readonly listen: Address | null;
@@ -54,7 +73,8 @@ export const DEFAULT_DATA_FOLDER = 'data';
 export const DEFAULT_S3_LISTEN = '127.0.0.1:9000';
 export const DEFAULT_ADMIN_LISTEN = '127.0.0.1:9001';
 export const DEFAULT_OSD_PORTS: readonly number[] = [9010, 9011];
-export const DEFAULT_REGION = 'us-east-1';
+export const DAY_SECONDS = 24 * 60 * 60;
+const DEFAULT_REGION = 'us-east-1';
 
 export function loopbackMembers(ports: readonly number[]): { name: string; url: string }[] {
   return ports.map((port, index) => ({ name: `osd-${index}`, url: `http://127.0.0.1:${port}` }));
@@ -130,6 +150,31 @@ function credentialsSource(layer: ConfigurationLayer, defaultFile: string): Cred
   return { kind: 'keys', accessKey, secretKey };
 }
 
+function readFurtherKeys(layer: ConfigurationLayer): FurtherKey[] {
+  const keys = (layer.credentials?.keys ?? []).map((key): FurtherKey => {
+    const { accessKeyId, secret, file } = key;
+    if ((secret === undefined) === (file === undefined)) {
+      fail(`credentials.keys, ${accessKeyId}: give either secret or file.`);
+    }
+    return {
+      accessKeyId,
+      secret:
+        secret === undefined
+          ? { kind: 'file', path: file ?? '', isDefault: false }
+          : { kind: 'text', text: secret },
+      ownerId: key.ownerId ?? null,
+      displayName: key.displayName ?? null,
+      email: key.email ?? null,
+      isReadOnly: key.access === 'read-only',
+      buckets: key.buckets ?? null,
+    };
+  });
+  if (new Set(keys.map(({ accessKeyId }) => accessKeyId)).size !== keys.length) {
+    fail('Two of credentials.keys have the same accessKeyId.');
+  }
+  return keys;
+}
+
 function readMembers(layer: ConfigurationLayer): MemberSettings[] {
   const given = layer.mirrorSet?.members ?? loopbackMembers(DEFAULT_OSD_PORTS);
   const members = given.map(({ name, url }) => {
@@ -167,6 +212,8 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
     s3: {
       listen: checked(() => parseAddress(s3?.listen ?? DEFAULT_S3_LISTEN), 's3.listen'),
       region: s3?.region ?? DEFAULT_REGION,
+      domains: s3?.domains ?? [],
+      lifecycleDayMs: (s3?.lifecycleDaySeconds ?? DAY_SECONDS) * 1000,
     },
     admin: {
       listen: adminListen,
@@ -174,6 +221,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
       token: secretSource(admin?.token, admin?.tokenFile, join(secrets, 'admin-token')),
     },
     credentials: credentialsSource(layer, join(secrets, 'credentials')),
+    furtherKeys: readFurtherKeys(layer),
     osd: {
       name: osd?.name ?? null,
       listen: osdListen === undefined ? null : checked(() => parseAddress(osdListen), 'osd.listen'),

@@ -1,5 +1,4 @@
 /** One gateway service: the mirror set's writer, with its S3 endpoint and its admin API. */
-import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
@@ -20,7 +19,15 @@ import { makeLogger } from './logging.js';
 import { OperationalError } from './operational-error.js';
 import { makePrivateFolder } from './private-files.js';
 import { announceReady } from './ready-line.js';
-import { readAdminToken, readS3Keys, readSetSecret, type S3Keys } from './secrets.js';
+import { s3Credentials } from './s3-credentials.js';
+import {
+  readAdminToken,
+  readFurtherKeys,
+  readS3Keys,
+  readSetSecret,
+  type FurtherS3Key,
+  type S3Keys,
+} from './secrets.js';
 import { liveAsService, type RunningService, type ServiceContext } from './service-life.js';
 import { readSoftwareVersion } from './software-version.js';
 import { fileError, listenError } from './system-error.js';
@@ -40,6 +47,7 @@ interface GatewaySecrets {
   readonly setSecret: string;
   readonly adminToken: string;
   readonly keys: S3Keys;
+  readonly furtherKeys: readonly FurtherS3Key[];
 }
 
 export async function runGateway(configuration: Configuration): Promise<ExitCode> {
@@ -47,6 +55,7 @@ export async function runGateway(configuration: Configuration): Promise<ExitCode
     setSecret: await readSetSecret(configuration),
     adminToken: await readAdminToken(configuration),
     keys: await readS3Keys(configuration),
+    furtherKeys: await readFurtherKeys(configuration),
   };
   const setId = await findSetId(configuration);
   const logger = makeLogger(SERVICE_NAME, configuration);
@@ -155,24 +164,15 @@ function openGateway(
   });
 }
 
-/** S3 wants a canonical user id, 64 hex digits: the same for one mirror set whatever its keys are. */
-function ownerOf(setId: string): string {
-  return createHash('sha256').update(`tally:${setId}`).digest('hex');
-}
-
 function makeS3Server(gateway: Gateway, start: GatewayStart, context: ServiceContext): FastifyInstance {
-  const { accessKey, secretKey } = start.secrets.keys;
+  const { keys, furtherKeys } = start.secrets;
+  const { region, domains, lifecycleDayMs } = start.configuration.s3;
   return createS3Server({
     storage: gateway.storage,
-    credentials: fixedCredentials([
-      {
-        accessKeyId: accessKey,
-        secretAccessKey: secretKey,
-        ownerId: ownerOf(start.setId),
-        displayName: 'tally',
-      },
-    ]),
-    region: start.configuration.s3.region,
+    credentials: fixedCredentials(s3Credentials(start.setId, keys, furtherKeys)),
+    region,
+    domains,
+    lifecycleDayMs,
     clock: Date.now,
     logger: context.logger,
     onInvariantViolation: context.onFatal,

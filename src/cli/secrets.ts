@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Configuration, CredentialsSource, SecretSource } from './configuration.js';
+import type { Configuration, CredentialsSource, FurtherKey, SecretSource } from './configuration.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
 import { createPrivateFile, makePrivateFolder } from './private-files.js';
@@ -24,6 +24,7 @@ const ACCESS_KEY_LENGTH = 20;
 const SECRET_KEY_LENGTH = 40;
 const SECRET_LENGTH = 43;
 const SECRET_PATTERN = /^[\x21-\x7e]{16,256}$/;
+const S3_SECRET_PATTERN = /^[\x21-\x7e]{8,256}$/;
 
 function randomText(alphabet: string, length: number): string {
   return Array.from({ length }, () => alphabet.charAt(randomInt(alphabet.length))).join('');
@@ -112,6 +113,32 @@ export function readSetSecret({ mirrorSet }: Configuration): Promise<string> {
 /** Throws OperationalError. */
 export function readAdminToken({ admin }: Configuration): Promise<string> {
   return readSecret(admin.token, 'token of the admin API', 'TALLY_ADMIN_TOKEN_FILE or admin.tokenFile');
+}
+
+export interface FurtherS3Key {
+  readonly key: FurtherKey;
+  readonly secretKey: string;
+}
+
+/** The secrets of `credentials.keys`. Throws OperationalError. */
+export async function readFurtherKeys({ furtherKeys }: Configuration): Promise<readonly FurtherS3Key[]> {
+  const read: FurtherS3Key[] = [];
+  for (const key of furtherKeys) {
+    const what = `secret of the S3 key ${key.accessKeyId}`;
+    const { secret } = key;
+    const howToGive = 'credentials.keys, secret or file';
+    const secretKey =
+      secret.kind === 'text' ? secret.text : (await readSecretFile(secret.path, what, howToGive)).trim();
+    if (!S3_SECRET_PATTERN.test(secretKey)) {
+      throw new OperationalError(
+        'bad-secret',
+        EXIT.configuration,
+        `The ${what} must have 8 to 256 characters of visible ASCII, without spaces.`,
+      );
+    }
+    read.push({ key, secretKey });
+  }
+  return read;
 }
 
 /** Throws OperationalError. */

@@ -9,29 +9,42 @@ export class KeyLocks {
 
   /** Runs `work` when all that came before it for this object is over. */
   async run<Result>(id: ObjectId, work: () => Promise<Result>): Promise<Result> {
-    const before = this.#tails.get(id);
-    let release!: () => void;
-    const tail = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    this.#tails.set(id, tail);
+    const release = await this.#take(id);
     try {
-      if (before !== undefined) await before;
       return await work();
     } finally {
-      if (this.#tails.get(id) === tail) this.#tails.delete(id);
       release();
     }
   }
 
   /** Runs `work` under the locks of several objects, taken in one order by everybody, so that nobody waits in a circle. */
   async runAll<Result>(ids: readonly ObjectId[], work: () => Promise<Result>): Promise<Result> {
-    const [first, ...others] = [...new Set(ids)].sort();
-    if (first === undefined) return work();
-    return this.run(first, () => this.runAll(others, work));
+    const releases: (() => void)[] = [];
+    try {
+      // One after another and not nested: there may be COMPOSE_SOURCES_MAX of them.
+      for (const id of [...new Set(ids)].sort()) releases.push(await this.#take(id));
+      return await work();
+    } finally {
+      for (const release of releases) release();
+    }
   }
 
   get size(): number {
     return this.#tails.size;
+  }
+
+  /** Queues up at once; resolves with what lets go of the object. */
+  async #take(id: ObjectId): Promise<() => void> {
+    const before = this.#tails.get(id);
+    let open!: () => void;
+    const tail = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    this.#tails.set(id, tail);
+    if (before !== undefined) await before;
+    return () => {
+      if (this.#tails.get(id) === tail) this.#tails.delete(id);
+      open();
+    };
   }
 }

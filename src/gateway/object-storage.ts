@@ -103,6 +103,8 @@ export interface ListRequest {
    * with the delimiter as a common prefix of an earlier page, everything under that common prefix is passed over.
    */
   readonly after: string;
+  /** With it, versions of the name `after` itself that sort after this one come too, first of all. */
+  readonly afterVersion?: string;
   /** Groups names that share what lies between prefix and the first delimiter; empty: no grouping. */
   readonly delimiter: string;
   /** Entries at the most, from 1 to LIST_LIMIT_MAX; a common prefix counts as one. */

@@ -1,13 +1,35 @@
 /**
  * What S3 keeps about an object and a bucket: JSON text in the `attributes` of the mirrored store.
  *
- *   object  {"v":1,"etag":"<text without quotes>","modifiedMs":0,"writes":1,"headers":{...},"metadata":{...},"checksum":{...}}
- *   bucket  {"v":1,"createdMs":0,"ownerId":"...","ownerName":"...","region":"..."}
+ *   object  {"v":1,"etag":"<text without quotes>","modifiedMs":0,"writes":1,"headers":{...},"metadata":{...},"checksum":{...},
+ *           "parts":{...},"uploadId":"..."}
+ *           "version":{...},"tags":[["k","v"]],"retention":{"mode":"GOVERNANCE","untilMs":0},"legalHold":"ON","deleteMarker":true}
+ *   bucket  {"v":1,"createdMs":0,"ownerId":"...","ownerName":"...","region":"...","configuration":{...}}
  *
  * `v` is the format. It is decoded and checked here and nowhere else; text that does not fit is a broken invariant, for
  * only this file writes it. Header and metadata values are one character a byte, as they came, and go out the same.
  */
 import { invariant } from '../protocol/invariant.js';
+import {
+  decodeBucketConfiguration,
+  decodeTagSet,
+  encodeBucketConfiguration,
+  RETENTION_MODES,
+  type BucketConfiguration,
+  type RetentionMode,
+  type TagSet,
+} from './bucket-configuration.js';
+import { decodeObjectAccess, encodeObjectAccess, type ObjectAccess } from './access/settings.js';
+import { decodeObjectParts, type ObjectParts } from './object-parts.js';
+import {
+  asFields,
+  countField,
+  optionalText,
+  textField,
+  textMap,
+  wordField,
+  type Fields,
+} from './stored-fields.js';
 import { toChecksumAlgorithm, type ChecksumValue } from './payload/checksums.js';
 
 const FORMAT = 1;
@@ -24,7 +46,46 @@ export const STORED_HEADERS = {
 export type StoredHeader = keyof typeof STORED_HEADERS;
 export const STORED_HEADER_NAMES = Object.keys(STORED_HEADERS) as readonly StoredHeader[];
 
-export interface ObjectAttributes {
+/** Which version of its key a state of an object is; the rules are in versions.ts. */
+export interface ObjectVersion {
+  /** Sorts before the ids of all earlier versions of the key. */
+  readonly id: string;
+  /** To clients its id is `null`, and the next null version takes its place. */
+  readonly isNull: boolean;
+  /** On a current version: the id of the null version among the older ones. Null: none of them is. */
+  readonly olderNullId: string | null;
+  /** On a current version: an older null version that it took the place of, and that may not have been removed yet. */
+  readonly supersededId: string | null;
+}
+
+export interface Retention {
+  readonly mode: RetentionMode;
+  readonly untilMs: number;
+}
+
+/** What versioning, tagging, object lock and access control know of an object. */
+export interface ObjectAnnotations {
+  /** Null: written while its bucket never had versioning. */
+  readonly version: ObjectVersion | null;
+  readonly isDeleteMarker: boolean;
+  readonly tags: TagSet;
+  readonly retention: Retention | null;
+  /** Null: it never had one. */
+  readonly legalHold: 'ON' | 'OFF' | null;
+  /** Null: private, of the bucket's owner. */
+  readonly access: ObjectAccess | null;
+}
+
+export const NO_ANNOTATIONS: ObjectAnnotations = {
+  version: null,
+  isDeleteMarker: false,
+  tags: [],
+  retention: null,
+  legalHold: null,
+  access: null,
+};
+
+export interface ObjectAttributes extends ObjectAnnotations {
   /** Without quotes. */
   readonly etag: string;
   /** Set by whoever wrote, once; all mirrors hold the same. */
@@ -36,6 +97,10 @@ export interface ObjectAttributes {
   readonly metadata: Readonly<Record<string, string>>;
   /** Over the whole content; null when none is known. */
   readonly checksum: ChecksumValue | null;
+  /** Of a completed multipart upload, and its copies. */
+  readonly parts: ObjectParts | null;
+  /** The upload whose completion wrote this very object: makes a repeated completion known. */
+  readonly uploadId: string | null;
 }
 
 export interface BucketAttributes {
@@ -43,57 +108,76 @@ export interface BucketAttributes {
   readonly ownerId: string;
   readonly ownerName: string;
   readonly region: string;
+  readonly configuration: BucketConfiguration;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function parseFields(text: string): Fields {
-  const value: unknown = JSON.parse(text);
-  invariant(isFields(value), 'stored attributes are a JSON object');
-  invariant(value['v'] === FORMAT, 'stored attributes have a format that this version knows', {
-    v: value['v'],
+export function parseFields(text: string): Fields {
+  const fields = asFields(JSON.parse(text));
+  invariant(fields['v'] === FORMAT, 'stored attributes have a format that this version knows', {
+    v: fields['v'],
   });
-  return value;
-}
-
-function textField(fields: Fields, name: string): string {
-  const value = fields[name];
-  invariant(typeof value === 'string', 'a text attribute is text', { name });
-  return value;
-}
-
-function countField(fields: Fields, name: string): number {
-  const value = fields[name];
-  invariant(typeof value === 'number' && Number.isSafeInteger(value), 'a number attribute is an integer', {
-    name,
-  });
-  return value;
-}
-
-function textMap(value: unknown): Readonly<Record<string, string>> {
-  if (value === undefined) return {};
-  invariant(isFields(value), 'a map attribute is an object');
-  const entries = Object.entries(value).map(([name, text]): [string, string] => {
-    invariant(typeof text === 'string', 'a map attribute holds text', { name });
-    return [name, text];
-  });
-  return Object.fromEntries(entries);
+  return fields;
 }
 
 function decodeChecksum(value: unknown): ChecksumValue | null {
   if (value === undefined) return null;
-  invariant(isFields(value), 'a stored checksum is an object');
-  const algorithm = toChecksumAlgorithm(textField(value, 'algorithm'));
+  const fields = asFields(value);
+  const algorithm = toChecksumAlgorithm(textField(fields, 'algorithm'));
   invariant(algorithm !== null, 'the algorithm of a stored checksum is known');
-  return { algorithm, base64: textField(value, 'base64') };
+  return { algorithm, base64: textField(fields, 'base64') };
+}
+
+function encodeAnnotations(annotations: ObjectAnnotations): object {
+  const { version, isDeleteMarker, tags, retention, legalHold } = annotations;
+  const access = encodeObjectAccess(annotations.access);
+  return {
+    ...(version !== null && {
+      version: {
+        id: version.id,
+        ...(version.isNull && { isNull: true }),
+        ...(version.olderNullId !== null && { olderNullId: version.olderNullId }),
+        ...(version.supersededId !== null && { supersededId: version.supersededId }),
+      },
+    }),
+    ...(isDeleteMarker && { deleteMarker: true }),
+    ...(tags.length > 0 && { tags }),
+    ...(retention !== null && { retention }),
+    ...(legalHold !== null && { legalHold }),
+    ...(access !== undefined && { access }),
+  };
+}
+
+function decodeVersion(value: unknown): ObjectVersion | null {
+  if (value === undefined) return null;
+  const fields = asFields(value);
+  return {
+    id: textField(fields, 'id'),
+    isNull: fields['isNull'] === true,
+    olderNullId: optionalText(fields, 'olderNullId'),
+    supersededId: optionalText(fields, 'supersededId'),
+  };
+}
+
+function decodeRetention(value: unknown): Retention | null {
+  if (value === undefined) return null;
+  const fields = asFields(value);
+  return { mode: wordField(fields, 'mode', RETENTION_MODES), untilMs: countField(fields, 'untilMs') };
+}
+
+function decodeAnnotations(fields: Fields): ObjectAnnotations {
+  const { legalHold } = fields;
+  return {
+    version: decodeVersion(fields['version']),
+    isDeleteMarker: fields['deleteMarker'] === true,
+    tags: decodeTagSet(fields, 'tags'),
+    retention: decodeRetention(fields['retention']),
+    legalHold: legalHold === undefined ? null : wordField(fields, 'legalHold', ['ON', 'OFF'] as const),
+    access: decodeObjectAccess(fields['access']),
+  };
 }
 
 export function encodeObjectAttributes(attributes: ObjectAttributes): string {
-  const { etag, modifiedMs, writes, headers, metadata, checksum } = attributes;
+  const { etag, modifiedMs, writes, headers, metadata, checksum, parts, uploadId } = attributes;
   return JSON.stringify({
     v: FORMAT,
     etag,
@@ -102,6 +186,9 @@ export function encodeObjectAttributes(attributes: ObjectAttributes): string {
     headers,
     ...(Object.keys(metadata).length > 0 && { metadata }),
     ...(checksum !== null && { checksum }),
+    ...(parts !== null && { parts }),
+    ...(uploadId !== null && { uploadId }),
+    ...encodeAnnotations(attributes),
   });
 }
 
@@ -114,11 +201,16 @@ export function decodeObjectAttributes(text: string): ObjectAttributes {
     headers: textMap(fields['headers']),
     metadata: textMap(fields['metadata']),
     checksum: decodeChecksum(fields['checksum']),
+    parts: decodeObjectParts(fields['parts']),
+    uploadId: fields['uploadId'] === undefined ? null : textField(fields, 'uploadId'),
+    ...decodeAnnotations(fields),
   };
 }
 
 export function encodeBucketAttributes(attributes: BucketAttributes): string {
-  return JSON.stringify({ v: FORMAT, ...attributes });
+  const { createdMs, ownerId, ownerName, region } = attributes;
+  const configuration = encodeBucketConfiguration(attributes.configuration);
+  return JSON.stringify({ v: FORMAT, createdMs, ownerId, ownerName, region, configuration });
 }
 
 export function decodeBucketAttributes(text: string): BucketAttributes {
@@ -128,5 +220,6 @@ export function decodeBucketAttributes(text: string): BucketAttributes {
     ownerId: textField(fields, 'ownerId'),
     ownerName: textField(fields, 'ownerName'),
     region: textField(fields, 'region'),
+    configuration: decodeBucketConfiguration(fields['configuration']),
   };
 }

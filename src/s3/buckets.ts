@@ -6,16 +6,29 @@
  *   when somebody else did (another gateway took over). A bucket is forgotten before its mutation starts, and remembered only
  *   from a read under the same lock, so a mutation whose outcome is unknown leaves nothing stale.
  * - No object gets into a bucket that is being deleted: a mutation of objects holds the bucket shared, DeleteBucket
- *   holds it alone from the check that it is empty to its removal.
+ *   holds it alone from the check that it is empty to its removal. The same holds of its configuration and documents: a
+ *   mutation of objects sees one state of them from beginning to end.
+ * - A document (bucket-configuration.ts) never outlives its bucket for another one of the same name: CreateBucket removes what
+ *   a DeleteBucket that was cut short may have left, before the new bucket is there.
  */
-import type { ObjectStorage } from '../gateway/object-storage.js';
+import { isDeepStrictEqual } from 'node:util';
+import type { ObjectStorage, StagedContent } from '../gateway/object-storage.js';
+import { invariant } from '../protocol/invariant.js';
 import { makeObjectId, type ObjectId } from '../protocol/object-id.js';
 import { decodeBucketAttributes, encodeBucketAttributes, type BucketAttributes } from './attributes.js';
+import {
+  BUCKET_DOCUMENT_KINDS,
+  type BucketConfiguration,
+  type BucketDocument,
+  type BucketDocumentKind,
+} from './bucket-configuration.js';
 import { S3Error } from './errors.js';
 import { SharedLocks } from './shared-lock.js';
 
 /** No bucket name begins with a dot. */
 const BUCKETS_CONTAINER = '.buckets';
+/** Documents of buckets: named like the bucket, with their kind as version. */
+const DOCUMENTS_CONTAINER = '.bucket-config';
 const LIST_PAGE = 1000;
 
 export interface Bucket extends BucketAttributes {
@@ -27,6 +40,8 @@ interface BucketPageRequest {
   readonly prefix: string;
   readonly after: string;
   readonly limit: number;
+  /** Only these; null: all. */
+  readonly names: readonly string[] | null;
 }
 
 interface BucketPage {
@@ -34,16 +49,31 @@ interface BucketPage {
   readonly isTruncated: boolean;
 }
 
+/** A document is its content. */
+const DOCUMENT_ATTRIBUTES = '{"v":1}';
+
 function bucketId(name: string): ObjectId {
   return makeObjectId(BUCKETS_CONTAINER, name);
+}
+
+function documentId(name: string, kind: BucketDocumentKind): ObjectId {
+  return makeObjectId(DOCUMENTS_CONTAINER, name, kind);
+}
+
+function isSameBucket(left: Bucket, right: Bucket): boolean {
+  return left.name === right.name && left.ownerId === right.ownerId && left.createdMs === right.createdMs;
 }
 
 function noSuchBucket(name: string): S3Error {
   return new S3Error('NoSuchBucket', { details: { BucketName: name } });
 }
 
-function alreadyThere(bucket: Bucket, ownerId: string): S3Error {
-  return new S3Error(bucket.ownerId === ownerId ? 'BucketAlreadyOwnedByYou' : 'BucketAlreadyExists', {
+/** A bucket of the same owner that others may get at otherwise is not the one that was asked for. */
+function alreadyThere(bucket: Bucket, asked: Bucket): S3Error {
+  const isSame =
+    bucket.ownerId === asked.ownerId &&
+    isDeepStrictEqual(bucket.configuration.access.grants, asked.configuration.access.grants);
+  return new S3Error(isSame ? 'BucketAlreadyOwnedByYou' : 'BucketAlreadyExists', {
     details: { BucketName: bucket.name },
   });
 }
@@ -52,6 +82,8 @@ export class BucketDirectory {
   readonly #storage: ObjectStorage;
   readonly #cachedMax: number;
   readonly #cached = new Map<string, Bucket>();
+  /** By bucket and kind; null: there is no such document. */
+  readonly #documents = new Map<string, Map<BucketDocumentKind, unknown>>();
   readonly #locks = new SharedLocks();
   #generation = 0;
 
@@ -64,6 +96,7 @@ export class BucketDirectory {
   invalidate(): void {
     this.#generation += 1;
     this.#cached.clear();
+    this.#documents.clear();
   }
 
   /** Throws S3Error NoSuchBucket. */
@@ -74,16 +107,107 @@ export class BucketDirectory {
   }
 
   /**
-   * Runs a mutation of objects in a bucket that is still the one given, and stays there meanwhile. Throws S3Error
-   * NoSuchBucket.
+   * Runs a mutation of objects in a bucket that is still the one given, and stays there meanwhile, with its configuration
+   * as `mutate` gets it. Throws S3Error NoSuchBucket.
    */
-  withBucket<Result>(bucket: Bucket, mutate: () => Promise<Result>): Promise<Result> {
+  withBucket<Result>(bucket: Bucket, mutate: (present: Bucket) => Promise<Result>): Promise<Result> {
+    return this.#locks.shared(bucket.name, async () => {
+      const cached = this.#cached.get(bucket.name);
+      return mutate(
+        cached !== undefined && isSameBucket(cached, bucket) ? cached : await this.#present(bucket),
+      );
+    });
+  }
+
+  /** For those who run under `withBucket` already: the bucket as it is. */
+  heldBucket(bucket: Bucket): Promise<Bucket> {
+    invariant(this.#locks.isHeld(bucket.name), 'a mutation of objects holds their bucket', {
+      bucket: bucket.name,
+    });
+    return this.#present(bucket);
+  }
+
+  /**
+   * Changes the configuration. `change` gets the present one and returns the new one, or throws to refuse; no mutation of objects
+   * runs meanwhile. Throws S3Error NoSuchBucket.
+   */
+  configure(bucket: Bucket, change: (present: BucketConfiguration) => BucketConfiguration): Promise<void> {
     const { name } = bucket;
+    return this.#locks.exclusive(name, async () => {
+      await this.#present(bucket);
+      this.#cached.delete(name);
+      await this.#storage.setAttributes({
+        id: bucketId(name),
+        decide: (current) => {
+          if (current === null) throw noSuchBucket(name);
+          const attributes = decodeBucketAttributes(current.attributes);
+          return encodeBucketAttributes({ ...attributes, configuration: change(attributes.configuration) });
+        },
+      });
+    });
+  }
+
+  /** Null: the bucket has no such document. Not for those who hold the bucket. Throws S3Error NoSuchBucket. */
+  document<Value>(bucket: Bucket, document: BucketDocument<Value>): Promise<Value | null> {
+    const { name } = bucket;
+    const known = this.#documents.get(name)?.get(document.kind);
+    // What is remembered under a kind came from the one document of that kind.
+    if (known !== undefined && this.#isPresent(bucket)) return Promise.resolve(known as Value | null);
     return this.#locks.shared(name, async () => {
-      const present = this.#cached.get(name) ?? (await this.#load(name));
-      const isSame = present.ownerId === bucket.ownerId && present.createdMs === bucket.createdMs;
-      if (!isSame) throw noSuchBucket(name);
-      return mutate();
+      await this.#present(bucket);
+      return this.#loadDocument(name, document);
+    });
+  }
+
+  /** All buckets that have such a document, in order of their names. */
+  async *withDocument<Value>({ kind }: BucketDocument<Value>): AsyncGenerator<Bucket, void, undefined> {
+    let after = '';
+    let place = {};
+    for (;;) {
+      const page = await this.#storage.list({
+        container: DOCUMENTS_CONTAINER,
+        prefix: '',
+        after,
+        ...place,
+        delimiter: '',
+        limit: LIST_PAGE,
+      });
+      for (const entry of page.entries) {
+        if (entry.kind !== 'object') continue;
+        after = entry.name;
+        place = { afterVersion: entry.version };
+        const head = entry.version === kind ? await this.#storage.head(bucketId(entry.name)) : null;
+        if (head !== null) yield { name: entry.name, ...decodeBucketAttributes(head.attributes) };
+      }
+      if (!page.truncated) return;
+    }
+  }
+
+  /** Null removes it. Throws S3Error NoSuchBucket. */
+  putDocument<Value>(bucket: Bucket, document: BucketDocument<Value>, value: Value | null): Promise<void> {
+    const { name } = bucket;
+    const id = documentId(name, document.kind);
+    return this.#locks.exclusive(name, async () => {
+      await this.#present(bucket);
+      this.#documents.delete(name);
+      if (value === null) {
+        await this.#storage.remove({ id });
+        return;
+      }
+      const sink = this.#storage.openContent(null);
+      let content: StagedContent;
+      try {
+        await sink.write(Buffer.from(document.encode(value), 'utf8'));
+        content = await sink.finish();
+      } catch (error) {
+        sink.abort();
+        throw error;
+      }
+      try {
+        await this.#storage.replace({ id, content, attributes: DOCUMENT_ATTRIBUTES });
+      } finally {
+        content.discard();
+      }
     });
   }
 
@@ -92,6 +216,7 @@ export class BucketDirectory {
     const { name, ...attributes } = bucket;
     return this.#locks.exclusive(name, async () => {
       this.#cached.delete(name);
+      if ((await this.#storage.head(bucketId(name))) === null) await this.#removeDocuments(name);
       const content = await this.#storage.openContent(0).finish();
       try {
         await this.#storage.replace({
@@ -99,7 +224,7 @@ export class BucketDirectory {
           content,
           attributes: (current) => {
             if (current !== null) {
-              throw alreadyThere({ name, ...decodeBucketAttributes(current.attributes) }, bucket.ownerId);
+              throw alreadyThere({ name, ...decodeBucketAttributes(current.attributes) }, bucket);
             }
             return encodeBucketAttributes(attributes);
           },
@@ -124,6 +249,7 @@ export class BucketDirectory {
       this.#cached.delete(name);
       const wasThere = await this.#storage.remove({ id: bucketId(name) });
       if (!wasThere) throw noSuchBucket(name);
+      await this.#removeDocuments(name);
     });
   }
 
@@ -142,7 +268,8 @@ export class BucketDirectory {
       for (const entry of page.entries) {
         if (entry.kind !== 'object') continue;
         const bucket: Bucket = { name: entry.name, ...decodeBucketAttributes(entry.head.attributes) };
-        if (bucket.ownerId === request.ownerId) {
+        const isListed = request.names?.includes(bucket.name) ?? true;
+        if (bucket.ownerId === request.ownerId && isListed) {
           if (buckets.length === request.limit) return { buckets, isTruncated: true };
           buckets.push(bucket);
         }
@@ -150,6 +277,40 @@ export class BucketDirectory {
       }
       if (!page.truncated) return { buckets, isTruncated: false };
     }
+  }
+
+  #isPresent(bucket: Bucket): boolean {
+    const cached = this.#cached.get(bucket.name);
+    return cached !== undefined && isSameBucket(cached, bucket);
+  }
+
+  /** Under the bucket's lock. */
+  async #present(bucket: Bucket): Promise<Bucket> {
+    const present = this.#cached.get(bucket.name) ?? (await this.#load(bucket.name));
+    if (!isSameBucket(present, bucket)) throw noSuchBucket(bucket.name);
+    return present;
+  }
+
+  /** Under the bucket's lock. */
+  async #loadDocument<Value>(name: string, document: BucketDocument<Value>): Promise<Value | null> {
+    const generation = this.#generation;
+    const read = await this.#storage.read(documentId(name, document.kind), { kind: 'whole' });
+    const pieces: Buffer[] = [];
+    if (read !== null) for await (const piece of read.body) pieces.push(piece);
+    const value = read === null ? null : document.decode(Buffer.concat(pieces).toString('utf8'));
+    if (generation === this.#generation) {
+      if (this.#documents.size >= this.#cachedMax) this.#documents.clear();
+      const known = this.#documents.get(name) ?? new Map<BucketDocumentKind, unknown>();
+      known.set(document.kind, value);
+      this.#documents.set(name, known);
+    }
+    return value;
+  }
+
+  /** Under the bucket's exclusive lock. */
+  async #removeDocuments(name: string): Promise<void> {
+    this.#documents.delete(name);
+    for (const kind of BUCKET_DOCUMENT_KINDS) await this.#storage.remove({ id: documentId(name, kind) });
   }
 
   /** Under the bucket's lock. */

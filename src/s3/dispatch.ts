@@ -1,18 +1,22 @@
-/** The way of a request: detect the operation, authenticate the caller, screen what is asked, act. */
+/** The way of a request: detect the operation, authenticate the caller, decide on access, screen what is asked, act. */
+import { ObjectStorageError } from '../gateway/object-storage.js';
+import { invariant, unreachable } from '../protocol/invariant.js';
+import { authorize, hidingAbsence, wishOf, type AccessWish } from './access/authorize.js';
+import { exceedsKey } from './access/decide.js';
+import { ACCESS_RULES } from './access/rules.js';
 import { authenticate, type AuthenticationOptions } from './auth/authenticate.js';
-import type { Identity } from './auth/credentials.js';
 import type { Bucket } from './buckets.js';
+import { corsHeaders } from './cors-headers.js';
 import { S3Error } from './errors.js';
 import { checkBucketName } from './keys.js';
 import type { ServiceContext, Services } from './operations/context.js';
 import type { OperationDetector } from './operations/detect.js';
 import type { OperationName } from './operations/names.js';
-import type { ImplementedOperation } from './operations/operation.js';
+import type { SignedOperation } from './operations/operation.js';
 import { screen } from './operations/screen.js';
 import { OPERATIONS } from './operations/table.js';
-import { invariant, unreachable } from '../protocol/invariant.js';
 import type { S3Request } from './request.js';
-import type { S3Response } from './response.js';
+import type { HeaderList, S3Response } from './response.js';
 
 export interface Dispatch {
   readonly services: Services;
@@ -20,9 +24,12 @@ export interface Dispatch {
   readonly detector: OperationDetector;
 }
 
-/** The place where access is decided. So far a bucket is its owner's alone. */
-function authorize(identity: Identity, bucket: Bucket): void {
-  if (bucket.ownerId !== identity.ownerId) throw new S3Error('AccessDenied');
+/** What is known of a request on its way, whether it ends well or not. */
+export class RequestTrail {
+  /** Null: not detected yet. */
+  operation: OperationName | null = null;
+  /** For the answer, be it an error. */
+  headers: HeaderList = [];
 }
 
 function checkExpectedOwner(context: ServiceContext, ownerId: string): void {
@@ -34,30 +41,72 @@ async function openBucket(context: ServiceContext, name: string): Promise<Bucket
   checkBucketName(name);
   const bucket = await context.services.buckets.get(name);
   checkExpectedOwner(context, bucket.ownerId);
-  authorize(context.identity, bucket);
   return bucket;
 }
 
-async function act(operation: ImplementedOperation, context: ServiceContext): Promise<S3Response> {
-  const { target } = context.request;
+/** Opens the target's bucket, and decides on access to the target. */
+async function openTarget(
+  context: ServiceContext,
+  name: OperationName,
+  target: { readonly bucket: string; readonly key: string | null },
+): Promise<AccessWish> {
+  const bucket = await openBucket(context, target.bucket);
+  const wish = wishOf(name, bucket, target.key, context.request.query.get('versionId') ?? null);
+  if (!ACCESS_RULES[name].isPerKey) await authorize(context, wish);
+  return wish;
+}
+
+/** Buckets are made by accounts. */
+function authorizeNewBucket({ identity }: ServiceContext, bucketName: string): void {
+  if (identity.isAnonymous || exceedsKey(identity, bucketName, true)) throw new S3Error('AccessDenied');
+}
+
+async function act(
+  name: OperationName,
+  operation: SignedOperation,
+  context: ServiceContext,
+): Promise<S3Response> {
+  const { request } = context;
+  const { target } = request;
+  const check = (): void => {
+    screen(request, operation.match, operation.honours);
+  };
   switch (operation.kind) {
     case 'service':
       checkExpectedOwner(context, context.identity.ownerId);
+      check();
       return operation.act(context);
     case 'new-bucket':
       invariant(target.level === 'bucket', 'a bucket is made at bucket level');
       checkExpectedOwner(context, context.identity.ownerId);
+      authorizeNewBucket(context, target.bucket);
+      check();
       return operation.act({ ...context, bucketName: target.bucket });
-    case 'bucket':
+    case 'bucket': {
       invariant(target.level === 'bucket', 'a bucket operation is at bucket level');
-      return operation.act({ ...context, bucket: await openBucket(context, target.bucket) });
+      const { bucket } = await openTarget(context, name, { bucket: target.bucket, key: null });
+      check();
+      return operation.act({ ...context, bucket });
+    }
     case 'object': {
       invariant(target.level === 'object', 'an object operation is at object level');
-      const { bucket, key } = target;
-      return operation.act({ ...context, bucket: await openBucket(context, bucket), key });
+      const { key } = target;
+      const wish = await openTarget(context, name, target);
+      check();
+      return hidingAbsence(context, wish, () => operation.act({ ...context, bucket: wish.bucket, key }));
     }
     default:
       return unreachable(operation);
+  }
+}
+
+/** A browser's script may read answers only with these, refusals included. That they can't be had is no refusal. */
+async function findCorsHeaders(services: Services, request: S3Request): Promise<HeaderList> {
+  try {
+    return await corsHeaders(services, request);
+  } catch (error) {
+    if (error instanceof S3Error || error instanceof ObjectStorageError) return [];
+    throw error;
   }
 }
 
@@ -65,18 +114,21 @@ async function act(operation: ImplementedOperation, context: ServiceContext): Pr
 export async function dispatch(
   request: S3Request,
   { services, authentication, detector }: Dispatch,
-  onDetected: (name: OperationName) => void,
+  trail: RequestTrail,
 ): Promise<S3Response> {
   const name = detector.detect(request);
-  onDetected(name);
-  const { identity, payload } = await authenticate(request, authentication);
   const operation = OPERATIONS[name];
+  trail.operation = name;
+  if (name !== 'PreflightRequest') trail.headers = await findCorsHeaders(services, request);
+  if (operation.kind === 'unsigned') return operation.act({ services, request, authentication });
+  const { identity, payload, signature } = await authenticate(request, authentication);
   if (operation.kind === 'not-implemented') {
+    if (identity.isAnonymous) throw new S3Error('AccessDenied');
     throw new S3Error('NotImplemented', {
       message: `${name} is not implemented.`,
       details: { Operation: name },
     });
   }
-  screen(request, operation.match, operation.honours);
-  return act(operation, { services, request, identity, payload });
+  const context: ServiceContext = { services, request, identity, payload, signature };
+  return act(name, operation, context);
 }

@@ -19,6 +19,25 @@ export function etagAfterRangeWrite(before: ObjectAttributes, offset: number, md
   return `${createHash('md5').update(text, 'latin1').digest('hex')}-${before.writes + 1}`;
 }
 
+/** Of a completed multipart upload: hex(MD5(the parts' MD5s)) "-" <parts>. */
+export function multipartEtag(partEtags: readonly string[]): string {
+  const hash = createHash('md5');
+  for (const etag of partEtags) hash.update(Buffer.from(etag, 'hex'));
+  return `${hash.digest('hex')}-${partEtags.length}`;
+}
+
+/** A part that was copied and never read: has the shape of an MD5, and follows from what was copied. */
+export function copiedPartEtag(source: ObjectAttributes, offset: number, lengthBytes: number): string {
+  return createHash('md5').update(`${source.etag}@${offset}+${lengthBytes}`, 'latin1').digest('hex');
+}
+
+const PLAIN_MD5 = /^[0-9a-f]{32}$/;
+
+/** False for what was appended to, patched or uploaded in parts. */
+export function isContentEtag(etag: string): boolean {
+  return PLAIN_MD5.test(etag);
+}
+
 export function quoteEtag(etag: string): string {
   return `"${etag}"`;
 }

@@ -4,11 +4,10 @@ import type { Duplex } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { InvariantViolation } from '../protocol/invariant.js';
 import { RequestBody } from './body.js';
-import { dispatch, type Dispatch } from './dispatch.js';
+import { dispatch, RequestTrail, type Dispatch } from './dispatch.js';
 import { errorMessage, errorResponse } from './error-response.js';
 import { ClientGoneError, S3Error } from './errors.js';
 import type { S3Limits } from './limits.js';
-import type { OperationName } from './operations/names.js';
 import type { RequestIds } from './request-ids.js';
 import { parseRequest } from './request.js';
 import { sendResponse, type Exchange } from './response.js';
@@ -16,6 +15,8 @@ import { sendResponse, type Exchange } from './response.js';
 interface S3HandlerSetup {
   readonly dispatch: Dispatch;
   readonly limits: S3Limits;
+  /** For virtual-host style addresses, lower case. */
+  readonly domains: readonly string[];
   readonly ids: RequestIds;
   /** Told of our own bugs, after they are logged and answered. */
   readonly onInvariantViolation: (violation: InvariantViolation) => void;
@@ -24,6 +25,7 @@ interface S3HandlerSetup {
 export class S3Handler {
   readonly #dispatch: Dispatch;
   readonly #limits: S3Limits;
+  readonly #domains: readonly string[];
   readonly #ids: RequestIds;
   readonly #onInvariantViolation: (violation: InvariantViolation) => void;
   readonly #waitingForContinue = new WeakSet<IncomingMessage>();
@@ -34,6 +36,7 @@ export class S3Handler {
   constructor(setup: S3HandlerSetup) {
     this.#dispatch = setup.dispatch;
     this.#limits = setup.limits;
+    this.#domains = setup.domains;
     this.#ids = setup.ids;
     this.#onInvariantViolation = setup.onInvariantViolation;
   }
@@ -59,21 +62,26 @@ export class S3Handler {
     this.#responses.set(message.socket, response);
     const body = new RequestBody(message, response, this.#limits, this.#waitingForContinue.has(message));
     const exchange = this.#makeExchange(request, response, body);
-    let operation: OperationName | null = null;
+    const trail = new RequestTrail();
     try {
       if (this.#badExpectation.has(message)) throw new S3Error('ExpectationFailed');
       const { method, rawHeaders } = message;
       const parsed = parseRequest(
-        { method: method ?? '', rawUrl: request.originalUrl, rawHeaders, body },
+        {
+          method: method ?? '',
+          rawUrl: request.originalUrl,
+          rawHeaders,
+          remoteAddress: message.socket.remoteAddress ?? null,
+          body,
+        },
         this.#limits,
+        this.#domains,
       );
-      const answer = await dispatch(parsed, this.#dispatch, (name) => {
-        operation = name;
-      });
-      await sendResponse(answer, exchange);
-      request.log.debug({ operation, status: answer.status }, 'S3 request');
+      const answer = await dispatch(parsed, this.#dispatch, trail);
+      await sendResponse({ ...answer, headers: [...answer.headers, ...trail.headers] }, exchange);
+      request.log.debug({ operation: trail.operation, status: answer.status }, 'S3 request');
     } catch (thrown) {
-      await this.sendError(thrown, request, exchange, operation);
+      await this.sendError(thrown, request, exchange, trail);
     }
   }
 
@@ -82,9 +90,10 @@ export class S3Handler {
     thrown: unknown,
     request: FastifyRequest,
     exchange: Exchange,
-    operation: OperationName | null,
+    trail: RequestTrail,
   ): Promise<void> {
     const { response } = exchange;
+    const { operation } = trail;
     try {
       if (thrown instanceof ClientGoneError || response.headersSent || response.destroyed) {
         request.log.info({ operation, err: thrown }, 'S3 request broken off');
@@ -97,7 +106,7 @@ export class S3Handler {
           { operation, code: error.code, status: error.status, err: error.cause ?? error },
           'S3 request refused',
         );
-        await sendResponse(answer, exchange);
+        await sendResponse({ ...answer, headers: [...answer.headers, ...trail.headers] }, exchange);
       }
     } catch (failure) {
       request.log.info({ operation, err: failure }, 'S3 error response broken off');
@@ -112,7 +121,7 @@ export class S3Handler {
   /** For errors that fastify finds. */
   async serveError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     reply.hijack();
-    await this.sendError(thrown, request, this.#makeExchange(request, reply.raw, null), null);
+    await this.sendError(thrown, request, this.#makeExchange(request, reply.raw, null), new RequestTrail());
   }
 
   /** For bytes that are no HTTP request, and requests whose headers do not come. */

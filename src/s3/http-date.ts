@@ -31,3 +31,14 @@ export function parseBasicIsoDate(text: string): number | null {
 export function toBasicIsoDate(timeMs: number): string {
   return new Date(timeMs).toISOString().replace(/[-:]|\.\d{3}/g, '');
 }
+
+const ISO_8601 = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?$/;
+
+/** Parses an ISO 8601 date or time; without a zone it is UTC. Null when it is none. */
+export function parseIsoDate(text: string): number | null {
+  const match = ISO_8601.exec(text.trim());
+  if (match === null) return null;
+  const [whole, time, , , zone] = match;
+  const timeMs = Date.parse(time !== undefined && zone === undefined ? `${whole}Z` : whole);
+  return Number.isNaN(timeMs) ? null : timeMs;
+}

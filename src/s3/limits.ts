@@ -3,6 +3,7 @@
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 export interface S3Limits {
   /** Request line and headers together. */
@@ -30,6 +31,12 @@ export interface S3Limits {
   readonly drainTimeMs: number;
   /** Buckets whose record is remembered. */
   readonly bucketCacheMax: number;
+  /** A part of a multipart upload that is not its last (UserGuide "qfacts": 5 MiB). */
+  readonly partBytesMin: number;
+  /** A multipart upload to which nothing came for this long is aborted. */
+  readonly uploadAgeMsMax: number;
+  /** From one look for abandoned uploads to the next. */
+  readonly uploadSweepIntervalMs: number;
 }
 
 export const DEFAULT_S3_LIMITS: S3Limits = {
@@ -47,6 +54,9 @@ export const DEFAULT_S3_LIMITS: S3Limits = {
   drainBytesMax: 16 * MIB,
   drainTimeMs: 2_000,
   bucketCacheMax: 10_000,
+  partBytesMin: 5 * MIB,
+  uploadAgeMsMax: 7 * DAY_MS,
+  uploadSweepIntervalMs: 60 * 60 * 1000,
 };
 
 /** Less than this in `bodyIdleTimeoutMs` is no progress. */
@@ -57,5 +67,7 @@ export const USER_METADATA_BYTES_MAX = 2 * KIB;
 export const SYSTEM_METADATA_BYTES_MAX = 4 * KIB;
 /** How often a read that met a change of the object is begun, and an append that met its creation or removal. */
 export const READ_ATTEMPTS_MAX = 5;
+/** Parts of one upload, and their numbers (UserGuide "qfacts"). */
+export const PARTS_MAX = 10_000;
 /** Bodies up to this are answered as one buffer. */
 export const RESPONSE_BUFFER_BYTES_MAX = 64 * KIB;

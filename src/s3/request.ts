@@ -1,4 +1,5 @@
 /** An S3 request, typed once at the edge. Bodies are not touched here. */
+import { splitPresignedQuery } from './auth/presigned.js';
 import type { RequestBody } from './body.js';
 import { S3Error } from './errors.js';
 import { checkKey } from './keys.js';
@@ -18,9 +19,16 @@ export interface S3Request {
   readonly rawPath: string;
   readonly rawQuery: string;
   readonly target: Target;
+  /** Without what makes a URL a presigned one. */
   readonly query: ReadonlyMap<string, string>;
   /** By lower-case name, one character a byte; several of one name are joined with a comma. */
   readonly headers: ReadonlyMap<string, string>;
+  /** The X-Amz-* parameters of a presigned URL; null for other requests. */
+  readonly presigned: ReadonlyMap<string, string> | null;
+  /** Those of `headers` that stand in the query of a presigned URL. */
+  readonly presignedHeaders: ReadonlySet<string>;
+  /** The peer's address, IPv4 in its own form; null when it is gone. */
+  readonly remoteAddress: string | null;
   readonly body: RequestBody;
 }
 
@@ -40,6 +48,22 @@ export function collectHeaders(
   return headers;
 }
 
+/** The bucket of `bucket.domain[:port]`; null when the host is no such name (then addresses are path style). */
+function bucketOfHost(host: string | undefined, domains: readonly string[]): string | null {
+  const name = host?.replace(/:\d*$/, '').toLowerCase();
+  if (name === undefined) return null;
+  const domain = domains.find((candidate) => name.endsWith(`.${candidate}`));
+  return domain === undefined ? null : name.slice(0, -domain.length - 1);
+}
+
+/** Virtual-host style: the path is the key. */
+function parseKeyPath(rawPath: string, bucket: string): Target {
+  if (rawPath === '/') return { level: 'bucket', bucket };
+  const key = decodePercent(rawPath.slice(1));
+  checkKey(key);
+  return { level: 'object', bucket, key };
+}
+
 /** Path style: `/bucket/key`. Only the first slash separates; the rest of the path is the key, byte for byte. */
 function parseTarget(rawPath: string): Target {
   if (rawPath === '/') return { level: 'service' };
@@ -56,23 +80,36 @@ interface RawRequest {
   readonly method: string;
   readonly rawUrl: string;
   readonly rawHeaders: readonly string[];
+  readonly remoteAddress: string | null;
   readonly body: RequestBody;
 }
 
-/** Throws S3Error InvalidURI, KeyTooLongError, InvalidArgument or RequestHeaderSectionTooLarge. */
-export function parseRequest(raw: RawRequest, limits: S3Limits): S3Request {
+/** An IPv4 address as it reaches a socket that listens on IPv6. */
+const MAPPED_ADDRESS = /^::ffff:(?=\d+\.)/i;
+
+/**
+ * `domains` are the names of this endpoint under which buckets are hosts, lower case. Throws S3Error InvalidURI, KeyTooLongError,
+ * InvalidArgument or RequestHeaderSectionTooLarge.
+ */
+export function parseRequest(raw: RawRequest, limits: S3Limits, domains: readonly string[] = []): S3Request {
   const { rawUrl } = raw;
   if (!rawUrl.startsWith('/')) throw new S3Error('InvalidURI', { details: { URI: rawUrl.slice(0, 256) } });
   const question = rawUrl.indexOf('?');
   const rawPath = question < 0 ? rawUrl : rawUrl.slice(0, question);
   const rawQuery = question < 0 ? '' : rawUrl.slice(question + 1);
+  const sent = collectHeaders(raw.rawHeaders, limits.headersMax);
+  const { query, presigned, headers: fromQuery } = splitPresignedQuery(parseQuery(rawQuery));
+  const virtualBucket = bucketOfHost(sent.get('host'), domains);
   return {
     method: raw.method,
     rawPath,
     rawQuery,
-    target: parseTarget(rawPath),
-    query: parseQuery(rawQuery),
-    headers: collectHeaders(raw.rawHeaders, limits.headersMax),
+    target: virtualBucket === null ? parseTarget(rawPath) : parseKeyPath(rawPath, virtualBucket),
+    query,
+    headers: fromQuery.size === 0 ? sent : new Map([...fromQuery, ...sent]),
+    presigned,
+    presignedHeaders: new Set([...fromQuery.keys()].filter((name) => !sent.has(name))),
+    remoteAddress: raw.remoteAddress?.replace(MAPPED_ADDRESS, '') ?? null,
     body: raw.body,
   };
 }

@@ -5,7 +5,7 @@
  * answers 400 to `%ff`, and 415 to a Content-Type it can't read); bodies are passed through unparsed. Whatever goes
  * wrong, on whatever path, becomes S3's XML in `errorResponse`.
  *
- * Left out: TLS, virtual-host style addresses (parseTarget is the place), presigned URLs.
+ * Left out: TLS.
  */
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { ObjectStorage } from '../gateway/object-storage.js';
@@ -15,9 +15,14 @@ import { SigningKeys } from './auth/signing-key.js';
 import { BucketDirectory } from './buckets.js';
 import { S3Handler } from './handler.js';
 import { makeHttpServer } from './http-server.js';
+import { DAY_MS } from './lifecycle/rules.js';
+import { LifecycleWorker } from './lifecycle/worker.js';
 import { DEFAULT_S3_LIMITS, type S3Limits } from './limits.js';
+import { UploadDirectory } from './multipart/upload-directory.js';
+import { UploadSweeper } from './multipart/upload-sweeper.js';
 import { OperationDetector } from './operations/detect.js';
 import { RequestIds } from './request-ids.js';
+import { VersionedObjects } from './versions/versioned-objects.js';
 
 export interface S3ServerOptions {
   readonly storage: ObjectStorage;
@@ -26,8 +31,12 @@ export interface S3ServerOptions {
   readonly region?: string;
   /** Milliseconds since 1970. */
   readonly clock?: () => number;
+  /** Names of this endpoint; a bucket may then be addressed as `bucket.name`. Path style always works. */
+  readonly domains?: readonly string[];
   readonly logger?: FastifyBaseLogger;
   readonly limits?: Partial<S3Limits>;
+  /** How long a day of a lifecycle rule is; only tests want another one. */
+  readonly lifecycleDayMs?: number;
   /** Give one to be able to invalidate it. */
   readonly buckets?: BucketDirectory;
   /** Told of our own bugs, after they are logged; must stop the process. By default the process is made to crash. */
@@ -49,14 +58,17 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
   const { storage, credentials, region = DEFAULT_REGION, clock = Date.now } = options;
   const limits: S3Limits = { ...DEFAULT_S3_LIMITS, ...options.limits };
   const buckets = options.buckets ?? new BucketDirectory(storage, limits.bucketCacheMax);
+  const uploads = new UploadDirectory(storage);
+  const versions = new VersionedObjects(storage);
   const ids = new RequestIds();
   const handler = new S3Handler({
     dispatch: {
-      services: { storage, buckets, region, limits, clock },
+      services: { storage, buckets, uploads, versions, accounts: credentials.accounts, region, limits, clock },
       authentication: { credentials, signingKeys: new SigningKeys(), region, limits, clock },
       detector: new OperationDetector(),
     },
     limits,
+    domains: (options.domains ?? []).map((domain) => domain.toLowerCase()),
     ids,
     onInvariantViolation: options.onInvariantViolation ?? crash,
   });
@@ -79,6 +91,39 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
       void handler.serveError(error, request, reply);
     },
   });
+  const sweeper = new UploadSweeper({
+    storage,
+    buckets,
+    uploads,
+    limits,
+    clock,
+    onFailure: (error) => {
+      app.log.warn({ err: error }, 'sweeping multipart uploads was interrupted');
+    },
+    onInvariantViolation: options.onInvariantViolation ?? crash,
+  });
+  app.addHook('onListen', (done) => {
+    sweeper.start();
+    done();
+  });
+  app.addHook('onClose', () => sweeper.stop());
+  const lifecycle = new LifecycleWorker({
+    storage,
+    buckets,
+    versions,
+    uploads,
+    clock,
+    dayMs: options.lifecycleDayMs ?? DAY_MS,
+    onFailure: (error) => {
+      app.log.warn({ err: error }, 'a round of lifecycle rules was interrupted');
+    },
+    onInvariantViolation: options.onInvariantViolation ?? crash,
+  });
+  app.addHook('onListen', (done) => {
+    lifecycle.start();
+    done();
+  });
+  app.addHook('onClose', () => lifecycle.stop());
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => {
     done(null);

@@ -24,6 +24,12 @@ export class SharedLocks {
     return this.#run(name, true, task);
   }
 
+  /** True while somebody holds the name, shared or alone. */
+  isHeld(name: string): boolean {
+    const lock = this.#locks.get(name);
+    return lock !== undefined && (lock.isExclusive || lock.shared > 0);
+  }
+
   async #run<Result>(name: string, isExclusive: boolean, task: () => Promise<Result>): Promise<Result> {
     const lock = this.#locks.get(name) ?? { shared: 0, isExclusive: false, waiters: [] };
     this.#locks.set(name, lock);

@@ -4,7 +4,7 @@
  * A listing seeks past everything that it rolls up into a common prefix, so its cost follows the entries that it returns,
  * not the objects that lie under them. Names are compared by their UTF-8 bytes, which is the order of the keys.
  */
-import { compareUtf8, type ObjectId, parseObjectId } from '../protocol/object-id.js';
+import { compareUtf8, makeObjectId, type ObjectId, parseObjectId } from '../protocol/object-id.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
 import { type Database, readRange } from './database.js';
 import { idOfKey, KEY_SPACE, objectKey, spaceBounds, tombstoneKey } from './keys.js';
@@ -33,17 +33,22 @@ function commonPrefixOf(name: string, { prefix, delimiter }: StoreListRequest): 
   return at < 0 ? null : name.slice(0, at + delimiter.length);
 }
 
+/** The first key behind all versions of a name, or behind one of them. */
+function behindName(container: string, name: string, version: string | undefined): Buffer {
+  if (version === undefined)
+    return prefixEnd(Buffer.concat([namesKey(container, name), Buffer.of(NAME_END)]));
+  return keyAfter(objectKey(makeObjectId(container, name, version)));
+}
+
 /** The first key whose entry sorts after `request.after`. */
 function startKey(request: StoreListRequest): Buffer {
-  const { container, prefix, after } = request;
+  const { container, prefix, after, afterVersion } = request;
   const first = namesKey(container, prefix);
   if (after === '') return first;
   const rolledUp = after.startsWith(prefix) ? commonPrefixOf(after, request) : null;
   // What lies in the same common prefix as `after` would be listed as that prefix, which is not after `after`.
   const behind =
-    rolledUp === null
-      ? prefixEnd(Buffer.concat([namesKey(container, after), Buffer.of(NAME_END)]))
-      : prefixEnd(namesKey(container, rolledUp));
+    rolledUp === null ? behindName(container, after, afterVersion) : prefixEnd(namesKey(container, rolledUp));
   return Buffer.compare(behind, first) > 0 ? behind : first;
 }
 

@@ -139,6 +139,8 @@ export interface StoreListRequest {
   readonly prefix: string;
   /** As in the gateway's port: names and common prefixes after this one, in UTF-8 order; '' from the start. */
   readonly after: string;
+  /** As in the gateway's port: versions of the name `after` behind this one come too. */
+  readonly afterVersion?: string;
   readonly delimiter: string;
   readonly limit: number;
 }

@@ -144,6 +144,7 @@ export interface RemoteListRequest {
   readonly container: string;
   readonly prefix: string;
   readonly after: string;
+  readonly afterVersion?: string;
   readonly delimiter: string;
   readonly limit: number;
 }

@@ -54,8 +54,8 @@ function rangeText(range: RemoteRange): string | null {
 }
 
 export function listPath(request: RemoteListRequest): string {
-  const { container, prefix, after, delimiter, limit } = request;
-  return query(OSD_PATHS.objects, { container, prefix, after, delimiter, limit });
+  const { container, prefix, after, afterVersion = null, delimiter, limit } = request;
+  return query(OSD_PATHS.objects, { container, prefix, after, afterVersion, delimiter, limit });
 }
 
 export function rowsPath(after: RowCursor | null, limit: number): string {
@@ -102,10 +102,12 @@ export function rangeOfText(value: unknown): RemoteRange {
 }
 
 export function listRequestOf(parameters: JsonRecord): RemoteListRequest {
+  const { afterVersion } = parameters;
   return {
     container: asText(parameters['container'], 'container'),
     prefix: asText(parameters['prefix'], 'prefix'),
     after: asText(parameters['after'], 'after'),
+    ...(afterVersion !== undefined && { afterVersion: asText(afterVersion, 'afterVersion') }),
     delimiter: asText(parameters['delimiter'], 'delimiter'),
     limit: limitOf(parameters, LIST_PAGE_MAX),
   };

@@ -530,6 +530,35 @@ export function describeObjectStorage(name: string, makeStorage: () => Promise<S
         },
       );
 
+      it('versions of one name come in order, and a page can begin behind one of them', async () => {
+        const versions = ['', '1', '2', '3'];
+        for (const name of ['a', 'a/b', 'b']) {
+          for (const version of versions) await put(storage, makeObjectId(container, name, version), '');
+        }
+        const list = async (wish: Partial<ListRequest>): Promise<string[]> => {
+          const request = { container, prefix: '', after: '', delimiter: '', limit: 5, ...wish };
+          const { entries } = await storage.list(request);
+          return entries.map((entry) =>
+            entry.kind === 'object' ? entry.name + entry.version : entry.prefix,
+          );
+        };
+        expect(await list({})).toEqual(['a', 'a1', 'a2', 'a3', 'a/b']);
+        expect(await list({ after: 'a' })).toEqual(['a/b', 'a/b1', 'a/b2', 'a/b3', 'b']);
+        expect(await list({ after: 'a', afterVersion: '' })).toEqual(['a1', 'a2', 'a3', 'a/b', 'a/b1']);
+        expect(await list({ after: 'a', afterVersion: '2' })).toEqual(['a3', 'a/b', 'a/b1', 'a/b2', 'a/b3']);
+        expect(await list({ after: 'b', afterVersion: '2x' })).toEqual(['b3']);
+        expect(await list({ after: 'a', afterVersion: '2', prefix: 'a', delimiter: '/' })).toEqual([
+          'a3',
+          'a/',
+        ]);
+        expect(await list({ after: 'a/', afterVersion: '', delimiter: '/' })).toEqual([
+          'b',
+          'b1',
+          'b2',
+          'b3',
+        ]);
+      });
+
       it('a page that ends with the last entry says that no more follow', async () => {
         for (const object of ['a', 'b', 'c/1', 'c/2']) await put(storage, id(object), '');
         const page = await storage.list({ container, prefix: '', after: '', delimiter: '/', limit: 3 });

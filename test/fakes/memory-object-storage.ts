@@ -247,15 +247,17 @@ export class MemoryObjectStorage implements ObjectStorage {
   }
 
   *#entries(request: ListRequest): Generator<ListEntry> {
-    const { prefix, after, delimiter } = request;
+    const { prefix, after, afterVersion, delimiter } = request;
     const heads = Array.from(this.#objects.values(), ({ head }) => ({ head, ...parseObjectId(head.id) }))
       .filter(({ container, name }) => container === request.container && name.startsWith(prefix))
-      .sort((left, right) => compareUtf8(left.name, right.name));
+      .sort((left, right) => compareUtf8(left.name, right.name) || compareUtf8(left.version, right.version));
     let lastPrefix: string | null = null;
     for (const { head, name, version } of heads) {
       const end = delimiter === '' ? -1 : name.indexOf(delimiter, prefix.length);
       if (end < 0) {
-        if (compareUtf8(name, after) > 0) yield { kind: 'object', name, version, head };
+        const isLaterVersion =
+          name === after && afterVersion !== undefined && compareUtf8(version, afterVersion) > 0;
+        if (compareUtf8(name, after) > 0 || isLaterVersion) yield { kind: 'object', name, version, head };
         continue;
       }
       const commonPrefix = name.slice(0, end + delimiter.length);

@@ -331,15 +331,17 @@ export class MemoryObjectStore implements port.ObjectStore {
   }
 
   async list(request: port.StoreListRequest): Promise<port.StoreListPage> {
-    const { container, prefix, after, delimiter, limit } = request;
+    const { container, prefix, after, afterVersion, delimiter, limit } = request;
     const entries: port.StoreListEntry[] = [];
     let lastPrefix: string | null = null;
     for (const [id, { state }] of this.#sorted()) {
-      const { container: ownContainer, name } = parseObjectId(id);
+      const { container: ownContainer, name, version } = parseObjectId(id);
       if (state.kind !== 'present' || ownContainer !== container || !name.startsWith(prefix)) continue;
       const at = delimiter === '' ? -1 : name.indexOf(delimiter, prefix.length);
       const commonPrefix = at < 0 ? null : name.slice(0, at + delimiter.length);
-      if (after !== '' && compareUtf8(commonPrefix ?? name, after) <= 0) continue;
+      const isLaterVersion =
+        commonPrefix === null && name === after && afterVersion !== undefined && version > afterVersion;
+      if (after !== '' && compareUtf8(commonPrefix ?? name, after) <= 0 && !isLaterVersion) continue;
       if (commonPrefix !== null && commonPrefix === lastPrefix) continue;
       if (entries.length === limit) return { entries, truncated: limit > 0 };
       lastPrefix = commonPrefix;

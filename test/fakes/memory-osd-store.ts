@@ -260,17 +260,19 @@ export class MemoryOsdStore implements ObjectStore {
   }
 
   async list(request: StoreListRequest): Promise<StoreListPage> {
-    const { container, prefix, after, delimiter, limit } = request;
+    const { container, prefix, after, afterVersion, delimiter, limit } = request;
     const entries: StoreListPage['entries'][number][] = [];
     let lastPrefix = '';
     for (const id of [...this.objects.keys()].sort(compareUtf8)) {
-      const { container: own, name } = parseObjectId(id);
+      const { container: own, name, version } = parseObjectId(id);
       const held = this.objects.get(id);
       if (held?.state.kind !== 'present' || own !== container || !name.startsWith(prefix)) continue;
       const cut = delimiter === '' ? -1 : name.indexOf(delimiter, prefix.length);
       const common = cut === -1 ? null : name.slice(0, cut + delimiter.length);
       if (common !== null && (common === lastPrefix || common === after)) continue;
-      if (compareUtf8(common ?? name, after) <= 0) continue;
+      const isLaterVersion =
+        common === null && name === after && afterVersion !== undefined && version > afterVersion;
+      if (compareUtf8(common ?? name, after) <= 0 && !isLaterVersion) continue;
       if (entries.length === limit) return { entries, truncated: true };
       if (common !== null) lastPrefix = common;
       entries.push(

@@ -21,7 +21,7 @@ export async function writeRunFile(layer: ConfigurationLayer, configuration: Con
       ...(mirrorSet.id !== null && { id: mirrorSet.id }),
       members: mirrorSet.members.map(({ mirror, url }) => ({ name: mirror, url })),
     },
-    s3: { region: s3.region, listen: formatAddress(s3.listen) },
+    s3: { ...layer.s3, region: s3.region, listen: formatAddress(s3.listen) },
     admin: { ...layer.admin, listen: formatAddress(admin.listen) },
     log: { level: log.level, ...(log.folder !== null && { folder: log.folder }) },
   };

@@ -17,7 +17,14 @@ import type { S3Limits } from '../limits.js';
 import type { S3Request } from '../request.js';
 import { parseAuthorization, type ParsedAuthorization } from './authorization-header.js';
 import { ChunkSigner } from './chunk-signer.js';
-import type { CredentialStore, Identity } from './credentials.js';
+import {
+  ANONYMOUS,
+  identityOf,
+  type Credential,
+  type CredentialStore,
+  type Identity,
+} from './credentials.js';
+import { parsePresigned, withoutSignature } from './presigned.js';
 import type { SigningKeys } from './signing-key.js';
 import {
   canonicalRequest,
@@ -30,6 +37,7 @@ import {
 
 const CLOCK_SKEW_MAX_MS = 15 * 60 * 1000;
 const CONTENT_SHA256 = 'x-amz-content-sha256';
+const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 const SHA256_HEX = /^[0-9a-fA-F]{64}$/;
 
 /** What is known of the body before it is read. */
@@ -42,9 +50,13 @@ export type PayloadMode =
   /** Read and verified already. */
   | { readonly kind: 'buffered'; readonly bytes: Buffer };
 
+/** Where the signature stands; none: an anonymous caller. */
+export type SignatureKind = 'none' | 'header' | 'query' | 'form';
+
 export interface Authentication {
   readonly identity: Identity;
   readonly payload: PayloadMode;
+  readonly signature: SignatureKind;
 }
 
 export interface AuthenticationOptions {
@@ -93,6 +105,7 @@ function requestTime(request: S3Request, nowMs: number): { timeMs: number; times
 function checkSignedHeaders(request: S3Request, signedHeaders: readonly string[]): void {
   const unsigned: string[] = [];
   for (const name of request.headers.keys()) {
+    if (request.presignedHeaders.has(name)) continue;
     const mustBeSigned = name.startsWith('x-amz-')
       ? name !== CONTENT_SHA256
       : name === 'host' || name === 'content-range';
@@ -149,15 +162,20 @@ function mismatch(request: S3Request, claim: Claim, payloadHash: string): S3Erro
   });
 }
 
-function statedPayload(stated: string, claim: Claim): PayloadMode {
+/** `claim` is null for an anonymous caller, who can't sign chunks. */
+function statedPayload(stated: string, claim: Claim | null): PayloadMode {
   if (SHA256_HEX.test(stated)) return { kind: 'sha256', hex: stated.toLowerCase() };
   switch (stated) {
-    case 'UNSIGNED-PAYLOAD':
+    case UNSIGNED_PAYLOAD:
       return { kind: 'unsigned', isStated: true };
     case 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD':
-      return { kind: 'signed-chunks', signer: new ChunkSigner(claim), hasTrailer: false };
     case 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER':
-      return { kind: 'signed-chunks', signer: new ChunkSigner(claim), hasTrailer: true };
+      if (claim === null) throw new S3Error('AccessDenied');
+      return {
+        kind: 'signed-chunks',
+        signer: new ChunkSigner(claim),
+        hasTrailer: stated.endsWith('-TRAILER'),
+      };
     case 'STREAMING-UNSIGNED-PAYLOAD-TRAILER':
       return { kind: 'unsigned-chunks' };
     case 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD':
@@ -190,35 +208,65 @@ async function unstatedPayload(request: S3Request, claim: Claim, limits: S3Limit
   return { kind: 'buffered', bytes };
 }
 
-function refuseAnonymous(request: S3Request): never {
-  if (request.query.has('X-Amz-Signature') || request.query.has('X-Amz-Algorithm')) {
-    throw new S3Error('NotImplemented', {
-      message: 'Presigned URLs are not implemented. Sign the request in its Authorization header.',
-    });
-  }
+function findCredential(credentials: CredentialStore, accessKeyId: string): Credential {
+  const credential = credentials.lookup(accessKeyId);
+  if (credential !== null) return credential;
+  throw new S3Error('InvalidAccessKeyId', { details: { AWSAccessKeyId: accessKeyId } });
+}
+
+/** Whoever sends no signature; what such a caller may do is for the bucket to say. */
+function authenticateNobody(request: S3Request): Authentication {
   if (request.query.has('Signature') && request.query.has('AWSAccessKeyId')) {
     throw new S3Error('InvalidRequest', {
       message: 'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.',
     });
   }
-  throw new S3Error('AccessDenied');
+  if (!request.headers.has('host')) throw new S3Error('AccessDenied');
+  const payload = statedPayload(request.headers.get(CONTENT_SHA256) ?? UNSIGNED_PAYLOAD, null);
+  return { identity: ANONYMOUS, payload, signature: 'none' };
 }
 
 /**
- * Throws S3Error: AccessDenied, AuthorizationHeaderMalformed, InvalidAccessKeyId, InvalidRequest, InvalidArgument,
- * InvalidToken, RequestTimeTooSkewed, SignatureDoesNotMatch.
+ * The payload of a presigned request is what x-amz-content-sha256 says, header before parameter, and unsigned when neither is there.
+ * Either is under the signature, so a header that says otherwise than the signer did breaks it.
+ */
+function authenticatePresigned(
+  request: S3Request,
+  presigned: ReadonlyMap<string, string>,
+  options: AuthenticationOptions,
+): Authentication {
+  if (request.headers.has('authorization')) {
+    throw new S3Error('InvalidArgument', {
+      message:
+        'Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified',
+      details: { ArgumentName: 'Authorization' },
+    });
+  }
+  const rules = { region: options.region, nowMs: options.clock(), skewMaxMs: CLOCK_SKEW_MAX_MS };
+  const parsed = parsePresigned(presigned, rules);
+  const credential = findCredential(options.credentials, parsed.accessKeyId);
+  checkSignedHeaders(request, parsed.signedHeaders);
+  const signingKey = options.signingKeys.get(credential.secretAccessKey, parsed.scope);
+  const claim: Claim = { ...parsed, signingKey };
+  const signed: S3Request = { ...request, rawQuery: withoutSignature(request.rawQuery) };
+  const stated = request.headers.get(CONTENT_SHA256) ?? parsed.contentSha256 ?? UNSIGNED_PAYLOAD;
+  if (!isSigned(signed, claim, stated)) throw mismatch(signed, claim, stated);
+  return { identity: identityOf(credential), payload: statedPayload(stated, claim), signature: 'query' };
+}
+
+/**
+ * Throws S3Error: AccessDenied, AuthorizationHeaderMalformed, AuthorizationQueryParametersError, InvalidAccessKeyId, InvalidRequest,
+ * InvalidArgument, InvalidToken, RequestTimeTooSkewed, SignatureDoesNotMatch.
  */
 export async function authenticate(
   request: S3Request,
   options: AuthenticationOptions,
 ): Promise<Authentication> {
+  if (request.presigned !== null) return authenticatePresigned(request, request.presigned, options);
   const header = request.headers.get('authorization');
-  if (header === undefined) return refuseAnonymous(request);
+  if (header === undefined) return authenticateNobody(request);
   const parsed = parseAuthorization(header, options.region);
-  const credential = options.credentials.lookup(parsed.accessKeyId);
-  if (credential === null) {
-    throw new S3Error('InvalidAccessKeyId', { details: { AWSAccessKeyId: parsed.accessKeyId } });
-  }
+  const credential = findCredential(options.credentials, parsed.accessKeyId);
   const { timestamp } = requestTime(request, options.clock());
   if (timestamp.slice(0, 8) !== parsed.scope.date) {
     throw new S3Error('AuthorizationHeaderMalformed', {
@@ -229,14 +277,12 @@ export async function authenticate(
   if (request.headers.has('x-amz-security-token')) throw new S3Error('InvalidToken');
   const signingKey = options.signingKeys.get(credential.secretAccessKey, parsed.scope);
   const claim: Claim = { ...parsed, timestamp, signingKey };
-  const identity: Identity = {
-    accessKeyId: credential.accessKeyId,
-    ownerId: credential.ownerId,
-    displayName: credential.displayName,
-  };
+  const identity = identityOf(credential);
   const stated = request.headers.get(CONTENT_SHA256);
-  if (stated === undefined)
-    return { identity, payload: await unstatedPayload(request, claim, options.limits) };
+  if (stated === undefined) {
+    const payload = await unstatedPayload(request, claim, options.limits);
+    return { identity, payload, signature: 'header' };
+  }
   if (!isSigned(request, claim, stated)) throw mismatch(request, claim, stated);
-  return { identity, payload: statedPayload(stated, claim) };
+  return { identity, payload: statedPayload(stated, claim), signature: 'header' };
 }

@@ -51,8 +51,15 @@ function parseFields(text: string): ReadonlyMap<string, string> {
   return fields;
 }
 
+/** Says what is wrong with a credential. */
+type CredentialFault = (problem: string, details?: Readonly<Record<string, string>>) => S3Error;
+
 /** Parses a credential scope and holds it to this server. `region` is the one configured. */
-function parseCredential(text: string, region: string): { accessKeyId: string; scope: SigningScope } {
+export function parseCredential(
+  text: string,
+  region: string,
+  fault: CredentialFault = malformed,
+): { accessKeyId: string; scope: SigningScope } {
   const parts = text.split('/');
   const [terminal, service, scopeRegion, date] = parts.toReversed();
   const accessKeyId = parts.slice(0, -4).join('/');
@@ -63,21 +70,21 @@ function parseCredential(text: string, region: string): { accessKeyId: string; s
     date === undefined ||
     accessKeyId === ''
   ) {
-    throw malformed(
+    throw fault(
       'the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',
     );
   }
   if (!DATE.test(date)) {
-    throw malformed(
+    throw fault(
       `incorrect date format "${date}". This date in the credential must be in the format "yyyyMMdd".`,
     );
   }
   if (scopeRegion !== region) {
-    throw malformed(`the region '${scopeRegion}' is wrong; expecting '${region}'`, { Region: region });
+    throw fault(`the region '${scopeRegion}' is wrong; expecting '${region}'`, { Region: region });
   }
-  if (service !== 's3') throw malformed(`incorrect service "${service}". This endpoint belongs to "s3".`);
+  if (service !== 's3') throw fault(`incorrect service "${service}". This endpoint belongs to "s3".`);
   if (terminal !== 'aws4_request') {
-    throw malformed(`incorrect terminal "${terminal}". This endpoint uses "aws4_request".`);
+    throw fault(`incorrect terminal "${terminal}". This endpoint uses "aws4_request".`);
   }
   return { accessKeyId, scope: { date, region: scopeRegion, service } };
 }

@@ -3,15 +3,17 @@
  * in directory buckets"). The offset must be the present size; offset 0 creates an object that is not there. The stored headers
  * and metadata stay; a checksum over the whole is no longer known and dropped.
  */
-import type { ObjectHead, StagedContent } from '../../gateway/object-storage.js';
-import { decodeObjectAttributes, encodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
+import type { StagedContent } from '../../gateway/object-storage.js';
+import type { ObjectAttributes } from '../attributes.js';
 import { checkWrite, readConditions, type Conditions } from '../conditions.js';
 import { S3Error } from '../errors.js';
 import { etagAfterRangeWrite, quoteEtag } from '../etags.js';
 import { READ_ATTEMPTS_MAX } from '../limits.js';
 import type { ReceivedPayload } from '../payload/receive.js';
 import { NO_BODY, type S3Response } from '../response.js';
-import { objectId, type ObjectContext } from './context.js';
+import { commitObject } from './commit-object.js';
+import { commitRange, rangeVersionHeaders, type RangeTarget } from './commit-range.js';
+import type { ObjectContext } from './context.js';
 import { readMetadata } from './object-headers.js';
 import { newObjectAttributes } from './put-object.js';
 import { contentExpectations, storeContent } from './store-content.js';
@@ -61,48 +63,45 @@ export function attributesAfterWrite(
     modifiedMs: context.services.clock(),
     writes: before.writes + 1,
     checksum: null,
+    parts: null,
+    uploadId: null,
   };
 }
 
-function extend(context: ObjectContext, append: Append): Promise<ObjectHead> {
+function extend(context: ObjectContext, append: Append): Promise<RangeTarget> {
   const hasMetadata = Object.keys(readMetadata(context.request)).length > 0;
-  return context.services.storage.writeRange({
-    id: objectId(context),
-    content: append.content,
-    decide: (current) => {
-      const before = current === null ? null : decodeObjectAttributes(current.attributes);
-      if (append.conditions !== null) checkWrite(append.conditions, context.key, before);
-      if (current === null || before === null) {
-        if (append.offset === 0) throw new ExistenceChanged();
-        throw wrongOffset(0);
-      }
-      if (current.sizeBytes !== append.offset) throw wrongOffset(current.sizeBytes);
-      if (hasMetadata) {
-        throw new S3Error('InvalidRequest', {
-          message:
-            'Cannot specify both a write offset value and user-defined object metadata for existing objects.',
-        });
-      }
-      const attributes = attributesAfterWrite(context, before, append);
-      return { offset: append.offset, attributes: encodeObjectAttributes(attributes) };
-    },
+  return commitRange(context, append.content, (target) => {
+    const before = target === null ? null : target.attributes;
+    if (append.conditions !== null) checkWrite(append.conditions, context.key, before);
+    if (target === null || before === null) {
+      if (append.offset === 0) throw new ExistenceChanged();
+      throw wrongOffset(0);
+    }
+    if (target.sizeBytes !== append.offset) throw wrongOffset(target.sizeBytes);
+    if (hasMetadata) {
+      throw new S3Error('InvalidRequest', {
+        message:
+          'Cannot specify both a write offset value and user-defined object metadata for existing objects.',
+      });
+    }
+    return { offset: append.offset, attributes: attributesAfterWrite(context, before, append) };
   });
 }
 
-function create(context: ObjectContext, append: Append): Promise<ObjectHead> {
+function create(context: ObjectContext, append: Append): Promise<RangeTarget> {
   const attributes = newObjectAttributes(context)(append.received);
-  return context.services.storage.replace({
-    id: objectId(context),
+  return commitObject(context, {
     content: append.content,
-    attributes: (current) => {
+    attributes,
+    conditions: null,
+    judge: (current) => {
       if (current !== null) throw new ExistenceChanged();
       if (append.conditions !== null) checkWrite(append.conditions, context.key, null);
-      return encodeObjectAttributes(attributes);
     },
   });
 }
 
-async function commitAppend(context: ObjectContext, append: Append): Promise<ObjectHead> {
+async function commitAppend(context: ObjectContext, append: Append): Promise<RangeTarget> {
   let isThere = append.offset > 0;
   for (let attempt = 0; attempt < READ_ATTEMPTS_MAX; attempt += 1) {
     try {
@@ -120,7 +119,7 @@ export async function appendObject(context: ObjectContext): Promise<S3Response> 
   const conditions = readConditions(context.request);
   readMetadata(context.request);
   const expectations = contentExpectations(context);
-  const head = await storeContent(context, expectations, (content, received) => {
+  const { attributes, sizeBytes } = await storeContent(context, expectations, (content, received) => {
     if (received.sizeBytes === 0) {
       throw new S3Error('InvalidRequest', {
         message: "Request body cannot be empty when 'write offset' is specified.",
@@ -128,10 +127,15 @@ export async function appendObject(context: ObjectContext): Promise<S3Response> 
     }
     return commitAppend(context, { offset, conditions, content, received });
   });
-  const { etag } = decodeObjectAttributes(head.attributes);
   return {
     status: 200,
-    headers: ['ETag', quoteEtag(etag), 'x-amz-object-size', String(head.sizeBytes)],
+    headers: [
+      'ETag',
+      quoteEtag(attributes.etag),
+      'x-amz-object-size',
+      String(sizeBytes),
+      ...rangeVersionHeaders(attributes),
+    ],
     body: NO_BODY,
   };
 }

@@ -1,4 +1,9 @@
 /** The actions on buckets themselves (S3 API reference, each by its name). */
+import { isPrivateAcl, privateAcl } from '../access/acl.js';
+import { readAclHeaders } from '../access/acl-wire.js';
+import { PRIVATE_BUCKET, type BucketAccess } from '../access/settings.js';
+import { DEFAULT_BUCKET_CONFIGURATION, type BucketConfiguration } from '../bucket-configuration.js';
+import type { Bucket } from '../buckets.js';
 import { S3Error } from '../errors.js';
 import { toIsoDate } from '../http-date.js';
 import { checkBucketName } from '../keys.js';
@@ -8,6 +13,7 @@ import { checkChildren, childText } from '../xml/parse.js';
 import { document, element, optionalElement, textElement, XML_CONTENT_TYPE } from '../xml/render.js';
 import type { BucketContext, NewBucketContext, ServiceContext } from './context.js';
 import { toListBounds } from './list-bounds.js';
+import { toObjectOwnership } from './ownership-controls.js';
 import { decodeToken, encodeToken, readCount } from './paging.js';
 
 const REGION_WITHOUT_NAME = 'us-east-1';
@@ -33,16 +39,52 @@ async function checkConfiguration(context: NewBucketContext): Promise<void> {
   }
 }
 
+/** The ACL and the ownership that the headers ask for. Throws S3Error. */
+function readBucketAccess({ request, identity, services }: NewBucketContext): BucketAccess {
+  const { ownerId } = identity;
+  const owners = { ownerId, bucketOwnerId: ownerId, accounts: services.accounts };
+  const acl = readAclHeaders(request.headers, owners) ?? privateAcl(ownerId);
+  const text = request.headers.get('x-amz-object-ownership');
+  const ownership = text === undefined ? null : toObjectOwnership(text.trim());
+  if (text !== undefined && ownership === null) {
+    throw new S3Error('InvalidArgument', {
+      details: { ArgumentName: 'x-amz-object-ownership', ArgumentValue: text.slice(0, 64) },
+    });
+  }
+  if (isPrivateAcl(acl)) return { ...PRIVATE_BUCKET, ownership };
+  if (ownership === 'BucketOwnerEnforced') throw new S3Error('InvalidBucketAclWithObjectOwnership');
+  return { ...PRIVATE_BUCKET, ownership, grants: acl.grants, isShared: true };
+}
+
+/** A bucket with object lock has versioning from the start. */
+function readBucketLock({ request }: NewBucketContext): Partial<BucketConfiguration> {
+  const isLocked = request.headers.get('x-amz-bucket-object-lock-enabled')?.trim().toLowerCase() === 'true';
+  return isLocked ? { versioning: 'enabled', objectLock: { defaultRetention: null } } : {};
+}
+
+/** In us-east-1 making a bucket that one has already is no error (S3 API reference "CreateBucket"); nothing of it changes. */
+async function createUnlessOwned({ services }: NewBucketContext, bucket: Bucket): Promise<void> {
+  try {
+    await services.buckets.create(bucket);
+  } catch (error) {
+    const isOwned = error instanceof S3Error && error.code === 'BucketAlreadyOwnedByYou';
+    if (!isOwned || services.region !== REGION_WITHOUT_NAME) throw error;
+  }
+}
+
 export async function createBucket(context: NewBucketContext): Promise<S3Response> {
   const { services, identity, bucketName } = context;
   checkBucketName(bucketName);
+  const access = readBucketAccess(context);
+  const lock = readBucketLock(context);
   await checkConfiguration(context);
-  await services.buckets.create({
+  await createUnlessOwned(context, {
     name: bucketName,
     createdMs: services.clock(),
     ownerId: identity.ownerId,
     ownerName: identity.displayName,
     region: services.region,
+    configuration: { ...DEFAULT_BUCKET_CONFIGURATION, ...lock, access },
   });
   return { status: 200, headers: ['Location', `/${bucketName}`], body: NO_BODY };
 }
@@ -66,11 +108,6 @@ export function getBucketLocation(context: BucketContext): Promise<S3Response> {
   return Promise.resolve(xml(document('LocationConstraint', region === REGION_WITHOUT_NAME ? '' : region)));
 }
 
-/** A bucket that never had versioning has an empty configuration. */
-export function getBucketVersioning(): Promise<S3Response> {
-  return Promise.resolve(xml(document('VersioningConfiguration')));
-}
-
 export async function listBuckets(context: ServiceContext): Promise<S3Response> {
   const { services, identity, request } = context;
   const { query } = request;
@@ -89,7 +126,13 @@ export async function listBuckets(context: ServiceContext): Promise<S3Response> 
   const page =
     isElsewhere || bounds === null
       ? { buckets: [], isTruncated: false }
-      : await services.buckets.list({ ownerId: identity.ownerId, limit, prefix, after: bounds.after });
+      : await services.buckets.list({
+          ownerId: identity.ownerId,
+          names: identity.limits.buckets,
+          limit,
+          prefix,
+          after: bounds.after,
+        });
   const last = page.buckets.at(-1);
   const items = page.buckets.map((bucket) =>
     element(

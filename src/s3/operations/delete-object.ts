@@ -1,59 +1,167 @@
-/** DeleteObject and DeleteObjects (S3 API reference "DeleteObject", "DeleteObjects"). */
+/**
+ * DeleteObject and DeleteObjects (S3 API reference "DeleteObject", "DeleteObjects"). Without a version id a bucket with versioning gets a
+ * delete marker; with one that version is gone for good, unless it is locked.
+ */
 import { ObjectStorageError, type RemoveRequest } from '../../gateway/object-storage.js';
 import { InvariantViolation } from '../../protocol/invariant.js';
 import { makeObjectId } from '../../protocol/object-id.js';
-import { decodeObjectAttributes } from '../attributes.js';
+import { authorize, wishOf } from '../access/authorize.js';
+import { decodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
+import type { Bucket } from '../buckets.js';
 import { checkWrite, readConditions, type Conditions } from '../conditions.js';
 import { S3Error, toS3Error } from '../errors.js';
 import { parseEtagCondition } from '../etags.js';
+import { parseHttpDate, parseIsoDate } from '../http-date.js';
 import { checkKey } from '../keys.js';
 import { readDocument } from '../payload/document.js';
-import { NO_BODY, type S3Response } from '../response.js';
+import { NO_BODY, type HeaderList, type S3Response } from '../response.js';
+import { writeDeleteMarker } from '../versions/delete-marker.js';
+import { bypassesGovernance, checkRemoval } from '../versions/object-lock.js';
+import { versionIdOf } from '../versions/version-ids.js';
 import { checkChildren, childrenNamed, childText, type XmlElement } from '../xml/parse.js';
-import { document, element, textElement, XML_CONTENT_TYPE } from '../xml/render.js';
+import { document, element, optionalElement, textElement, XML_CONTENT_TYPE } from '../xml/render.js';
 import type { BucketContext, ObjectContext } from './context.js';
+import { toVersionId, wantedVersion } from './find-version.js';
 
 const DELETES_MAX = 1000;
 const CONCURRENT_DELETES_MAX = 16;
+const DECIMAL = /^\d{1,16}$/;
 
-async function removeKey(context: BucketContext, key: string, conditions: Conditions | null): Promise<void> {
-  const { storage, buckets } = context.services;
-  const id = makeObjectId(context.bucket.name, key);
-  const request: RemoveRequest =
-    conditions === null
-      ? { id }
-      : {
-          id,
-          decide: (current) => {
-            checkWrite(conditions, key, current === null ? null : decodeObjectAttributes(current.attributes));
-          },
-        };
-  await buckets.withBucket(context.bucket, () => storage.remove(request));
+interface DeleteConditions {
+  readonly conditions: Conditions | null;
+  readonly lastModifiedMs: number | null;
+  readonly sizeBytes: number | null;
+}
+
+export interface Deletion extends DeleteConditions {
+  readonly key: string;
+  /** Null: the current version, by a delete marker where there is versioning. */
+  readonly versionId: string | null;
+}
+
+/** What became of it, as the answer tells it. */
+interface Deleted {
+  readonly versionId: string | null;
+  /** The marker that was made or removed; null: none. */
+  readonly marker: ObjectAttributes | null;
+}
+
+interface Target {
+  readonly sizeBytes: number;
+  readonly attributes: ObjectAttributes;
+}
+
+/** Throws S3Error PreconditionFailed, or NoSuchKey when something is wanted of what is not there. */
+function checkDeletion(deletion: Deletion, target: Target | null): void {
+  const { conditions, lastModifiedMs, sizeBytes, key } = deletion;
+  const visible = target?.attributes.isDeleteMarker === true && deletion.versionId === null ? null : target;
+  if (conditions !== null) checkWrite(conditions, key, visible === null ? null : visible.attributes);
+  if (visible === null) return;
+  if (lastModifiedMs !== null) {
+    const isIt = Math.floor(visible.attributes.modifiedMs / 1000) === Math.floor(lastModifiedMs / 1000);
+    if (!isIt)
+      throw new S3Error('PreconditionFailed', {
+        details: { Condition: 'x-amz-if-match-last-modified-time' },
+      });
+  }
+  if (sizeBytes !== null && visible.sizeBytes !== sizeBytes) {
+    throw new S3Error('PreconditionFailed', { details: { Condition: 'x-amz-if-match-size' } });
+  }
+}
+
+async function removePlain(context: BucketContext, bucket: Bucket, deletion: Deletion): Promise<Deleted> {
+  const { conditions, lastModifiedMs, sizeBytes } = deletion;
+  const id = makeObjectId(bucket.name, deletion.key);
+  const isBlind = conditions === null && lastModifiedMs === null && sizeBytes === null;
+  const request: RemoveRequest = isBlind
+    ? { id }
+    : {
+        id,
+        decide: (current) => {
+          const target =
+            current === null
+              ? null
+              : { sizeBytes: current.sizeBytes, attributes: decodeObjectAttributes(current.attributes) };
+          checkDeletion(deletion, target);
+        },
+      };
+  await context.services.storage.remove(request);
+  return { versionId: null, marker: null };
+}
+
+async function addMarker(context: BucketContext, bucket: Bucket, deletion: Deletion): Promise<Deleted> {
+  const marker = await writeDeleteMarker(context.services, { bucket, key: deletion.key }, (current) => {
+    checkDeletion(
+      deletion,
+      current === null ? null : { sizeBytes: current.head.sizeBytes, attributes: current.attributes },
+    );
+  });
+  return { versionId: null, marker };
+}
+
+async function removeVersion(
+  context: BucketContext,
+  bucket: Bucket,
+  deletion: Deletion & { versionId: string },
+): Promise<Deleted> {
+  const { versions, clock } = context.services;
+  const { key, versionId } = deletion;
+  const bypasses = bypassesGovernance(context.request);
+  const removed = await versions.removeVersion({ bucket, key }, versionId, ({ head, attributes }) => {
+    checkDeletion(deletion, { sizeBytes: head.sizeBytes, attributes });
+    checkRemoval(attributes, clock(), bypasses);
+  });
+  return { versionId, marker: removed?.attributes.isDeleteMarker === true ? removed.attributes : null };
+}
+
+/** Deletes as the bucket's versioning has it. */
+async function performDelete(context: BucketContext, deletion: Deletion): Promise<Deleted> {
+  const { versionId } = deletion;
+  return context.services.buckets.withBucket(context.bucket, (bucket) => {
+    const isVersioned = bucket.configuration.versioning !== 'unversioned';
+    if (versionId !== null && (isVersioned || versionId !== 'null')) {
+      return removeVersion(context, bucket, { ...deletion, versionId });
+    }
+    return isVersioned ? addMarker(context, bucket, deletion) : removePlain(context, bucket, deletion);
+  });
+}
+
+function readSize(text: string | null | undefined): number | null {
+  if (text === null || text === undefined) return null;
+  if (!DECIMAL.test(text.trim())) throw new S3Error('InvalidArgument', { details: { ArgumentName: 'Size' } });
+  return Number(text);
+}
+
+function readTime(text: string | null | undefined): number | null {
+  if (text === null || text === undefined) return null;
+  const timeMs = parseIsoDate(text) ?? parseHttpDate(text);
+  if (timeMs === null)
+    throw new S3Error('InvalidArgument', { details: { ArgumentName: 'LastModifiedTime' } });
+  return timeMs;
 }
 
 export async function deleteObject(context: ObjectContext): Promise<S3Response> {
-  await removeKey(context, context.key, readConditions(context.request));
-  return { status: 204, headers: [], body: NO_BODY };
-}
-
-interface Deletion {
-  readonly key: string;
-  readonly conditions: Conditions | null;
+  const { headers } = context.request;
+  const { versionId, marker } = await performDelete(context, {
+    key: context.key,
+    versionId: wantedVersion(context),
+    conditions: readConditions(context.request),
+    lastModifiedMs: readTime(headers.get('x-amz-if-match-last-modified-time')),
+    sizeBytes: readSize(headers.get('x-amz-if-match-size')),
+  });
+  const answer: HeaderList = [];
+  if (marker !== null) answer.push('x-amz-delete-marker', 'true');
+  if (versionId !== null) answer.push('x-amz-version-id', versionId);
+  else if (marker !== null) answer.push('x-amz-version-id', versionIdOf(marker));
+  return { status: 204, headers: answer, body: NO_BODY };
 }
 
 function readDeletion(item: XmlElement): Deletion {
-  for (const name of ['LastModifiedTime', 'Size']) {
-    if (childrenNamed(item, name).length > 0)
-      throw new S3Error('NotImplemented', { details: { Element: name } });
-  }
-  checkChildren(item, ['Key', 'VersionId', 'ETag']);
+  checkChildren(item, ['Key', 'VersionId', 'ETag', 'LastModifiedTime', 'Size']);
   const key = childText(item, 'Key');
   const versionId = childText(item, 'VersionId');
   const etag = childText(item, 'ETag');
   if (key === null || key === '') throw new S3Error('MalformedXML');
-  if (versionId !== null && versionId !== '' && versionId !== 'null') {
-    throw new S3Error('NotImplemented', { details: { Element: 'VersionId' } });
-  }
   const conditions: Conditions | null =
     etag === null
       ? null
@@ -63,7 +171,13 @@ function readDeletion(item: XmlElement): Deletion {
           ifModifiedSinceMs: null,
           ifUnmodifiedSinceMs: null,
         };
-  return { key, conditions };
+  return {
+    key,
+    versionId: versionId === '' ? null : versionId,
+    conditions,
+    lastModifiedMs: readTime(childText(item, 'LastModifiedTime')),
+    sizeBytes: readSize(childText(item, 'Size')),
+  };
 }
 
 function readDeletions(root: XmlElement | null): { deletions: readonly Deletion[]; isQuiet: boolean } {
@@ -74,24 +188,36 @@ function readDeletions(root: XmlElement | null): { deletions: readonly Deletion[
   return { deletions: items.map(readDeletion), isQuiet: childText(root, 'Quiet')?.trim() === 'true' };
 }
 
+function deletedElement({ key, versionId }: Deletion, { marker }: Deleted): string {
+  return element(
+    'Deleted',
+    textElement('Key', key),
+    optionalElement('VersionId', versionId),
+    marker === null ? '' : textElement('DeleteMarker', true),
+    marker === null ? '' : textElement('DeleteMarkerVersionId', versionIdOf(marker)),
+  );
+}
+
 /** One element of the result; an empty text when there is nothing to say. */
 async function performDeletion(
   context: BucketContext,
   deletion: Deletion,
   isQuiet: boolean,
 ): Promise<string> {
-  const { key } = deletion;
   try {
-    checkKey(key);
-    await removeKey(context, key, deletion.conditions);
-    return isQuiet ? '' : element('Deleted', textElement('Key', key));
+    checkKey(deletion.key);
+    if (deletion.versionId !== null) toVersionId(deletion.versionId);
+    await authorize(context, wishOf('DeleteObjects', context.bucket, deletion.key, deletion.versionId));
+    const deleted = await performDelete(context, deletion);
+    return isQuiet ? '' : deletedElement(deletion, deleted);
   } catch (thrown) {
     if (thrown instanceof InvariantViolation) throw thrown;
     if (!(thrown instanceof S3Error || thrown instanceof ObjectStorageError)) throw thrown;
     const error = toS3Error(thrown);
     return element(
       'Error',
-      textElement('Key', key),
+      textElement('Key', deletion.key),
+      optionalElement('VersionId', deletion.versionId),
       textElement('Code', error.code),
       textElement('Message', error.message),
     );

@@ -1,24 +1,24 @@
 /** GetObject and HeadObject, with ranges and conditions (S3 API reference "GetObject", "HeadObject"). */
-import {
-  ObjectStorageError,
-  type ObjectHead,
-  type ObjectRead,
-  type ReadRange,
-} from '../../gateway/object-storage.js';
+import { ObjectStorageError, type ObjectRead, type ReadRange } from '../../gateway/object-storage.js';
 import { decodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
 import { evaluateRead, readConditions, type Conditions } from '../conditions.js';
-import { S3Error } from '../errors.js';
 import { etagMatches, parseEtagCondition } from '../etags.js';
 import { parseHttpDate } from '../http-date.js';
 import { READ_ATTEMPTS_MAX, RESPONSE_BUFFER_BYTES_MAX } from '../limits.js';
 import { contentRange, parseRange, resolveRange, unsatisfiable, WHOLE } from '../ranges.js';
 import { NO_BODY, type HeaderList, type ResponseBody, type S3Response } from '../response.js';
+import type { StoredVersion } from '../versions/versioned-objects.js';
 import { objectId, type ObjectContext } from './context.js';
-import { checksumHeaders, objectHeaders, validatorHeaders } from './object-headers.js';
-
-function noSuchKey(context: ObjectContext): S3Error {
-  return new S3Error('NoSuchKey', { details: { Key: context.key } });
-}
+import { expirationHeaders } from './expiration-header.js';
+import {
+  deleteMarkerError,
+  noSuchObject,
+  requireVersion,
+  versionNameHeaders,
+  wantedVersion,
+} from './find-version.js';
+import { annotationHeaders, checksumHeaders, objectHeaders, validatorHeaders } from './object-headers.js';
+import { checksumOfPart, partRange, partsCountHeaders, readWantedPart } from './part-range.js';
 
 function notModified(attributes: ObjectAttributes): S3Response {
   const headers = validatorHeaders(attributes);
@@ -41,6 +41,8 @@ interface Wish {
   readonly range: ReadRange;
   readonly ifRange: string | undefined;
   readonly conditions: Conditions | null;
+  /** Null: not by part number. */
+  readonly partNumber: number | null;
 }
 
 function readWish(context: ObjectContext): Wish {
@@ -50,18 +52,36 @@ function readWish(context: ObjectContext): Wish {
     range: parseRange(rangeHeader),
     ifRange: rangeHeader === undefined ? undefined : context.request.headers.get('if-range'),
     conditions: readConditions(context.request),
+    partNumber: readWantedPart(context.request),
   };
 }
 
 function chooseRange(wish: Wish, attributes: ObjectAttributes): ReadRange {
+  if (wish.partNumber !== null) return partRange(attributes, wish.partNumber);
   return wish.ifRange === undefined || rangeApplies(wish.ifRange, attributes) ? wish.range : WHOLE;
 }
 
 /** Headers of the found object; `range` is what of it goes out. */
-function describe(context: ObjectContext, attributes: ObjectAttributes, range: ReadRange): HeaderList {
-  const headers = objectHeaders(attributes, context.request.query);
+async function describe(
+  context: ObjectContext,
+  object: { readonly sizeBytes: number; readonly attributes: ObjectAttributes },
+  range: ReadRange,
+): Promise<HeaderList> {
+  const { attributes } = object;
+  const headers = [
+    ...objectHeaders(attributes, context.request.query),
+    ...versionNameHeaders(context.bucket, attributes),
+    ...annotationHeaders(attributes),
+    ...(wantedVersion(context) === null ? await expirationHeaders(context, object) : []),
+  ];
   const wantsChecksum = context.request.headers.get('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED';
-  if (wantsChecksum && range.kind === 'whole') headers.push(...checksumHeaders(attributes.checksum));
+  const partNumber = readWantedPart(context.request);
+  if (partNumber !== null) headers.push(...partsCountHeaders(attributes));
+  if (wantsChecksum && partNumber !== null) {
+    headers.push(...checksumHeaders(checksumOfPart(attributes, partNumber), attributes.checksum));
+  } else if (wantsChecksum && range.kind === 'whole') {
+    headers.push(...checksumHeaders(attributes.checksum));
+  }
   return headers;
 }
 
@@ -81,38 +101,51 @@ async function collect(pieces: AsyncIterable<Buffer>, lengthBytes: number): Prom
   };
 }
 
+/** The headers of an answer that carries `read`. Throws what S3 says instead of such an answer. */
+async function headersOfRead(
+  context: ObjectContext,
+  read: ObjectRead,
+  range: ReadRange,
+): Promise<HeaderList> {
+  const { head, extent } = read;
+  const attributes = decodeObjectAttributes(head.attributes);
+  if (attributes.isDeleteMarker) throw deleteMarkerError(context, attributes, wantedVersion(context));
+  if (extent === null) throw unsatisfiable(context.request.headers.get('range'), head.sizeBytes);
+  const headers = await describe(context, { sizeBytes: head.sizeBytes, attributes }, range);
+  if (range.kind !== 'whole') headers.push('Content-Range', contentRange(extent, head.sizeBytes));
+  return headers;
+}
+
 async function answerRead(context: ObjectContext, read: ObjectRead, range: ReadRange): Promise<S3Response> {
-  const { head, extent, body } = read;
-  if (extent === null) {
+  const { extent, body } = read;
+  let headers: HeaderList;
+  try {
+    headers = await headersOfRead(context, read, range);
+  } catch (error) {
     await body[Symbol.asyncIterator]().return?.();
-    throw unsatisfiable(context.request.headers.get('range'), head.sizeBytes);
+    throw error;
   }
-  const headers = describe(context, decodeObjectAttributes(head.attributes), range);
-  const isPart = range.kind !== 'whole';
-  if (isPart) headers.push('Content-Range', contentRange(extent, head.sizeBytes));
+  const lengthBytes = extent?.length ?? 0;
   return {
-    status: isPart ? 206 : 200,
+    status: range.kind === 'whole' ? 200 : 206,
     headers,
     body:
-      extent.length <= RESPONSE_BUFFER_BYTES_MAX
-        ? await collect(body, extent.length)
-        : { kind: 'stream', lengthBytes: extent.length, pieces: body },
+      lengthBytes <= RESPONSE_BUFFER_BYTES_MAX
+        ? await collect(body, lengthBytes)
+        : { kind: 'stream', lengthBytes, pieces: body },
   };
 }
 
 /** Null when the object moved on between the look at its head and the read. */
 async function readConditionally(context: ObjectContext, wish: Wish): Promise<S3Response | null> {
   const { storage } = context.services;
-  const id = objectId(context);
-  const head = await storage.head(id);
-  if (head === null) throw noSuchKey(context);
-  const attributes = decodeObjectAttributes(head.attributes);
+  const { head, attributes } = await requireVersion(context);
   if (wish.conditions !== null && evaluateRead(wish.conditions, attributes) === 'not-modified') {
     return notModified(attributes);
   }
   const range = chooseRange(wish, attributes);
   try {
-    const read = await storage.read(id, range, head.lastTag);
+    const read = await storage.read(head.id, range, head.lastTag);
     return read === null ? null : await answerRead(context, read, range);
   } catch (error) {
     if (error instanceof ObjectStorageError && error.kind === 'changed') return null;
@@ -122,9 +155,10 @@ async function readConditionally(context: ObjectContext, wish: Wish): Promise<S3
 
 export async function getObject(context: ObjectContext): Promise<S3Response> {
   const wish = readWish(context);
-  if (wish.conditions === null && wish.ifRange === undefined) {
+  const isPlain = wish.conditions === null && wish.ifRange === undefined && wish.partNumber === null;
+  if (isPlain && wantedVersion(context) === null) {
     const read = await context.services.storage.read(objectId(context), wish.range);
-    if (read === null) throw noSuchKey(context);
+    if (read === null) throw noSuchObject(context.key, null);
     return answerRead(context, read, wish.range);
   }
   for (let attempt = 0; attempt < READ_ATTEMPTS_MAX; attempt += 1) {
@@ -137,15 +171,18 @@ export async function getObject(context: ObjectContext): Promise<S3Response> {
   );
 }
 
-function answerHead(context: ObjectContext, head: ObjectHead, wish: Wish): S3Response {
-  const attributes = decodeObjectAttributes(head.attributes);
+async function answerHead(
+  context: ObjectContext,
+  { head, attributes }: StoredVersion,
+  wish: Wish,
+): Promise<S3Response> {
   if (wish.conditions !== null && evaluateRead(wish.conditions, attributes) === 'not-modified') {
     return notModified(attributes);
   }
   const range = chooseRange(wish, attributes);
   const extent = resolveRange(range, head.sizeBytes);
   if (extent === null) throw unsatisfiable(wish.rangeHeader, head.sizeBytes);
-  const headers = describe(context, attributes, range);
+  const headers = await describe(context, { sizeBytes: head.sizeBytes, attributes }, range);
   const isPart = range.kind !== 'whole';
   if (isPart) headers.push('Content-Range', contentRange(extent, head.sizeBytes));
   return { status: isPart ? 206 : 200, headers, body: { kind: 'length-only', lengthBytes: extent.length } };
@@ -153,7 +190,5 @@ function answerHead(context: ObjectContext, head: ObjectHead, wish: Wish): S3Res
 
 export async function headObject(context: ObjectContext): Promise<S3Response> {
   const wish = readWish(context);
-  const head = await context.services.storage.head(objectId(context));
-  if (head === null) throw noSuchKey(context);
-  return answerHead(context, head, wish);
+  return answerHead(context, await requireVersion(context), wish);
 }

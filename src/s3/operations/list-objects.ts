@@ -1,66 +1,42 @@
 /** ListObjectsV2 and ListObjects (S3 API reference). Keys come in the order of their UTF-8 bytes. */
-import { LIST_LIMIT_MAX, type ListEntry, type ListPage } from '../../gateway/object-storage.js';
+import type { ListEntry } from '../../gateway/object-storage.js';
 import { decodeObjectAttributes } from '../attributes.js';
-import type { Bucket } from '../buckets.js';
 import { S3Error } from '../errors.js';
 import { quoteEtag } from '../etags.js';
 import { toIsoDate } from '../http-date.js';
 import type { S3Response } from '../response.js';
-import { encodeName } from '../uri.js';
+import { checksumTypeOf } from '../payload/combined-checksums.js';
+import { entryName, listVisible, type VisiblePage } from '../versions/visible-objects.js';
 import { document, element, textElement, XML_CONTENT_TYPE } from '../xml/render.js';
 import type { BucketContext } from './context.js';
 import { toListBounds } from './list-bounds.js';
-import { decodeToken, encodeToken, readCount } from './paging.js';
+import {
+  nameWriter,
+  ownerWriter,
+  readListWish,
+  type ListWish,
+  type NameElement,
+  type OwnerElement,
+} from './list-wish.js';
+import { decodeToken, encodeToken } from './paging.js';
 
-interface ListWish {
-  readonly prefix: string;
-  readonly delimiter: string;
-  readonly limit: number;
-  readonly encodes: boolean;
-}
+const EMPTY_PAGE: VisiblePage = { entries: [], next: null };
 
-function readWish(query: ReadonlyMap<string, string>): ListWish {
-  const encoding = query.get('encoding-type');
-  if (encoding !== undefined && encoding !== 'url') {
-    throw new S3Error('InvalidArgument', {
-      message: 'Invalid Encoding Method specified in Request',
-      details: { ArgumentName: 'encoding-type', ArgumentValue: encoding.slice(0, 64) },
-    });
-  }
-  return {
-    prefix: query.get('prefix') ?? '',
-    delimiter: query.get('delimiter') ?? '',
-    limit: readCount(query, 'max-keys', LIST_LIMIT_MAX),
-    encodes: encoding === 'url',
-  };
-}
-
-const EMPTY_PAGE: ListPage = { entries: [], truncated: false };
-
-async function fetchPage(context: BucketContext, wish: ListWish, after: string): Promise<ListPage> {
+async function fetchPage(context: BucketContext, wish: ListWish, after: string): Promise<VisiblePage> {
   const bounds = toListBounds({ prefix: wish.prefix, after, delimiter: wish.delimiter });
   if (bounds === null || wish.limit === 0) return EMPTY_PAGE;
-  return context.services.storage.list({ container: context.bucket.name, limit: wish.limit, ...bounds });
+  const { storage } = context.services;
+  const { name: container, configuration } = context.bucket;
+  const request = { container, limit: wish.limit, ...bounds };
+  if (configuration.versioning !== 'unversioned') return listVisible(storage, request);
+  const { entries, truncated } = await storage.list(request);
+  const last = entries.at(-1);
+  return { entries, next: truncated && last !== undefined ? entryName(last) : null };
 }
 
-function entryName(entry: ListEntry): string {
-  return entry.kind === 'object' ? entry.name : entry.prefix;
-}
-
-/** Writes names, encoded when the client asked for it. */
-type NameElement = (name: string, text: string) => string;
-
-function nameWriter(wish: ListWish): NameElement {
-  return (name, text) => textElement(name, wish.encodes ? encodeName(text) : text);
-}
-
-function ownerElement(bucket: Bucket): string {
-  return element('Owner', textElement('ID', bucket.ownerId), textElement('DisplayName', bucket.ownerName));
-}
-
-function entryElement(entry: ListEntry, writeName: NameElement, owner: string): string {
+function entryElement(entry: ListEntry, writeName: NameElement, writeOwner: OwnerElement): string {
   if (entry.kind === 'common-prefix') return element('CommonPrefixes', writeName('Prefix', entry.prefix));
-  const { etag, modifiedMs, checksum } = decodeObjectAttributes(entry.head.attributes);
+  const { etag, modifiedMs, checksum, access } = decodeObjectAttributes(entry.head.attributes);
   return element(
     'Contents',
     writeName('Key', entry.name),
@@ -68,9 +44,10 @@ function entryElement(entry: ListEntry, writeName: NameElement, owner: string): 
     textElement('ETag', quoteEtag(etag)),
     checksum === null
       ? ''
-      : textElement('ChecksumAlgorithm', checksum.algorithm) + textElement('ChecksumType', 'FULL_OBJECT'),
+      : textElement('ChecksumAlgorithm', checksum.algorithm) +
+          textElement('ChecksumType', checksumTypeOf(checksum)),
     textElement('Size', entry.head.sizeBytes),
-    owner,
+    writeOwner(access),
     textElement('StorageClass', 'STANDARD'),
   );
 }
@@ -87,8 +64,8 @@ function answer(content: readonly string[]): S3Response {
 function render(
   context: BucketContext,
   wish: ListWish,
-  page: ListPage,
-  parts: { paging: string; owner: string },
+  page: VisiblePage,
+  parts: { paging: string; writeOwner: OwnerElement },
 ): S3Response {
   const writeName = nameWriter(wish);
   return answer([
@@ -98,8 +75,8 @@ function render(
     textElement('MaxKeys', wish.limit),
     wish.delimiter === '' ? '' : writeName('Delimiter', wish.delimiter),
     wish.encodes ? textElement('EncodingType', 'url') : '',
-    textElement('IsTruncated', page.truncated),
-    ...page.entries.map((entry) => entryElement(entry, writeName, parts.owner)),
+    textElement('IsTruncated', page.next !== null),
+    ...page.entries.map((entry) => entryElement(entry, writeName, parts.writeOwner)),
   ]);
 }
 
@@ -108,7 +85,7 @@ export async function listObjectsV2(context: BucketContext): Promise<S3Response>
   if (query.get('list-type') !== '2') {
     throw new S3Error('InvalidArgument', { details: { ArgumentName: 'list-type' } });
   }
-  const wish = readWish(query);
+  const wish = readListWish(query);
   const token = query.get('continuation-token');
   const startAfter = query.get('start-after');
   if (token === '') {
@@ -118,32 +95,29 @@ export async function listObjectsV2(context: BucketContext): Promise<S3Response>
     });
   }
   const page = await fetchPage(context, wish, token === undefined ? (startAfter ?? '') : decodeToken(token));
-  const last = page.entries.at(-1);
   const paging = [
     textElement('KeyCount', page.entries.length),
     token === undefined ? '' : textElement('ContinuationToken', token),
-    page.truncated && last !== undefined
-      ? textElement('NextContinuationToken', encodeToken(entryName(last)))
-      : '',
+    page.next === null ? '' : textElement('NextContinuationToken', encodeToken(page.next)),
     startAfter === undefined ? '' : nameWriter(wish)('StartAfter', startAfter),
   ].join('');
-  const owner = query.get('fetch-owner') === 'true' ? ownerElement(context.bucket) : '';
-  return render(context, wish, page, { paging, owner });
+  const writeOwner = query.get('fetch-owner') === 'true' ? ownerWriter(context) : () => '';
+  return render(context, wish, page, { paging, writeOwner });
 }
 
-/** NextMarker is for pages with a delimiter; without one the last key serves. */
+/** NextMarker is for pages with a delimiter, and those that end behind their last key; else the last key serves. */
 export async function listObjects(context: BucketContext): Promise<S3Response> {
   const { query } = context.request;
-  const wish = readWish(query);
+  const wish = readListWish(query);
   const marker = query.get('marker') ?? '';
   const page = await fetchPage(context, wish, marker);
   const last = page.entries.at(-1);
   const writeName = nameWriter(wish);
   const paging = [
     writeName('Marker', marker),
-    page.truncated && last !== undefined && wish.delimiter !== ''
-      ? writeName('NextMarker', entryName(last))
+    page.next !== null && (wish.delimiter !== '' || last === undefined || entryName(last) !== page.next)
+      ? writeName('NextMarker', page.next)
       : '',
   ].join('');
-  return render(context, wish, page, { paging, owner: ownerElement(context.bucket) });
+  return render(context, wish, page, { paging, writeOwner: ownerWriter(context) });
 }

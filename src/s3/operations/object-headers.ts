@@ -10,8 +10,10 @@ import { quoteEtag } from '../etags.js';
 import { toHttpDate } from '../http-date.js';
 import { SYSTEM_METADATA_BYTES_MAX, USER_METADATA_BYTES_MAX } from '../limits.js';
 import { CHECKSUMS, type ChecksumValue } from '../payload/checksums.js';
+import { checksumTypeOf } from '../payload/combined-checksums.js';
 import type { S3Request } from '../request.js';
 import type { HeaderList } from '../response.js';
+import { lockHeaders } from '../versions/object-lock.js';
 
 export const METADATA_PREFIX = 'x-amz-meta-';
 const CONTENT_TYPE_DEFAULT = 'binary/octet-stream';
@@ -56,9 +58,17 @@ export function readMetadata(request: S3Request): ObjectAttributes['metadata'] {
   return Object.fromEntries(entries);
 }
 
-export function checksumHeaders(checksum: ChecksumValue | null): HeaderList {
-  if (checksum === null) return [];
-  return [CHECKSUMS[checksum.algorithm].header, checksum.base64, 'x-amz-checksum-type', 'FULL_OBJECT'];
+/** `whole` is the checksum of the object when the first one is that of a part. */
+export function checksumHeaders(checksum: ChecksumValue | null, whole = checksum): HeaderList {
+  if (checksum === null || whole === null) return [];
+  const { header } = CHECKSUMS[checksum.algorithm];
+  return [header, checksum.base64, 'x-amz-checksum-type', checksumTypeOf(whole)];
+}
+
+/** What tagging and object lock add to a GET or HEAD. */
+export function annotationHeaders(attributes: ObjectAttributes): HeaderList {
+  const { tags } = attributes;
+  return [...(tags.length > 0 ? ['x-amz-tagging-count', String(tags.length)] : []), ...lockHeaders(attributes)];
 }
 
 /** What identifies a state of an object. */

@@ -1,6 +1,13 @@
 /** The form of an entry of the operation table. */
 import type { TargetLevel } from '../request.js';
-import type { Action, BucketContext, NewBucketContext, ObjectContext, ServiceContext } from './context.js';
+import type {
+  Action,
+  BucketContext,
+  NewBucketContext,
+  ObjectContext,
+  ServiceContext,
+  UnsignedContext,
+} from './context.js';
 
 export type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE' | 'PATCH' | 'OPTIONS';
 
@@ -25,12 +32,13 @@ export interface Honours {
 
 export type Operation = { readonly match: Match } & (
   | { readonly kind: 'not-implemented' }
+  | { readonly kind: 'unsigned'; readonly act: Action<UnsignedContext> }
   | { readonly kind: 'service'; readonly honours: Honours; readonly act: Action<ServiceContext> }
   | { readonly kind: 'new-bucket'; readonly honours: Honours; readonly act: Action<NewBucketContext> }
   | { readonly kind: 'bucket'; readonly honours: Honours; readonly act: Action<BucketContext> }
   | { readonly kind: 'object'; readonly honours: Honours; readonly act: Action<ObjectContext> }
 );
-export type ImplementedOperation = Exclude<Operation, { kind: 'not-implemented' }>;
+export type SignedOperation = Exclude<Operation, { kind: 'not-implemented' | 'unsigned' }>;
 
 /** Reads `PUT object ?acl&versionId [x-amz-copy-source]`. */
 export function match(

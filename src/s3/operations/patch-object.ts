@@ -3,7 +3,6 @@
  * First may be anything up to the size; what passes the end extends the object. Unlike there, Last-Modified moves.
  */
 import type { Extent } from '../../protocol/extent.js';
-import { decodeObjectAttributes, encodeObjectAttributes } from '../attributes.js';
 import { checkWrite, readConditions } from '../conditions.js';
 import { S3Error } from '../errors.js';
 import { quoteEtag } from '../etags.js';
@@ -12,7 +11,8 @@ import { parseContentRange, unsatisfiable } from '../ranges.js';
 import type { S3Response } from '../response.js';
 import { document, element, textElement, XML_CONTENT_TYPE } from '../xml/render.js';
 import { attributesAfterWrite } from './append-object.js';
-import { objectId, type ObjectContext } from './context.js';
+import { commitRange, rangeVersionHeaders } from './commit-range.js';
+import type { ObjectContext } from './context.js';
 import { contentExpectations, storeContent } from './store-content.js';
 
 function checkLength(extent: Extent, sizeBytes: number | null): void {
@@ -24,28 +24,24 @@ function checkLength(extent: Extent, sizeBytes: number | null): void {
 }
 
 export async function patchObject(context: ObjectContext): Promise<S3Response> {
-  const { services, request, key } = context;
+  const { request, key } = context;
   const contentRange = request.headers.get('content-range');
   const extent = parseContentRange(contentRange);
   const conditions = readConditions(request);
   const expectations = contentExpectations(context);
   checkLength(extent, expectations.sizeBytes);
-  const head = await storeContent(context, expectations, (content, received) => {
+  const { attributes, sizeBytes } = await storeContent(context, expectations, (content, received) => {
     checkLength(extent, received.sizeBytes);
-    return services.storage.writeRange({
-      id: objectId(context),
-      content,
-      decide: (current) => {
-        if (current === null) throw new S3Error('NoSuchKey', { details: { Key: key } });
-        const before = decodeObjectAttributes(current.attributes);
-        if (conditions !== null) checkWrite(conditions, key, before);
-        if (extent.offset > current.sizeBytes) throw unsatisfiable(contentRange, current.sizeBytes);
-        const attributes = attributesAfterWrite(context, before, { offset: extent.offset, received });
-        return { offset: extent.offset, attributes: encodeObjectAttributes(attributes) };
-      },
+    return commitRange(context, content, (target) => {
+      if (target === null) throw new S3Error('NoSuchKey', { details: { Key: key } });
+      const before = target.attributes;
+      if (conditions !== null) checkWrite(conditions, key, before);
+      if (extent.offset > target.sizeBytes) throw unsatisfiable(contentRange, target.sizeBytes);
+      const { offset } = extent;
+      return { offset, attributes: attributesAfterWrite(context, before, { offset, received }) };
     });
   });
-  const { etag, modifiedMs } = decodeObjectAttributes(head.attributes);
+  const { etag, modifiedMs } = attributes;
   const result = document(
     'PatchObjectResult',
     element(
@@ -62,7 +58,8 @@ export async function patchObject(context: ObjectContext): Promise<S3Response> {
       'ETag',
       quoteEtag(etag),
       'x-amz-object-size',
-      String(head.sizeBytes),
+      String(sizeBytes),
+      ...rangeVersionHeaders(attributes),
     ],
     body: { kind: 'bytes', bytes: result },
   };

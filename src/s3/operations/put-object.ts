@@ -1,10 +1,15 @@
 /** PutObject: replaces the whole object (S3 API reference "PutObject"). */
-import { decodeObjectAttributes, encodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
-import { checkWrite, readConditions } from '../conditions.js';
+import { newObjectAccess } from '../access/object-access.js';
+import { NO_ANNOTATIONS, type ObjectAttributes } from '../attributes.js';
+import { readConditions } from '../conditions.js';
 import { contentEtag, quoteEtag } from '../etags.js';
 import type { ReceivedPayload } from '../payload/receive.js';
 import { NO_BODY, type S3Response } from '../response.js';
-import { objectId, type ObjectContext } from './context.js';
+import { parseTaggingHeader } from '../tagging.js';
+import { readLockHeaders } from '../versions/object-lock.js';
+import { commitObject, versionHeaders } from './commit-object.js';
+import type { ObjectContext } from './context.js';
+import { expirationHeaders } from './expiration-header.js';
 import { checksumHeaders, readMetadata, readStoredHeaders } from './object-headers.js';
 import { contentExpectations, storeContent } from './store-content.js';
 
@@ -12,6 +17,11 @@ import { contentExpectations, storeContent } from './store-content.js';
 export function newObjectAttributes(context: ObjectContext): (received: ReceivedPayload) => ObjectAttributes {
   const headers = readStoredHeaders(context.request);
   const metadata = readMetadata(context.request);
+  const tagging = context.request.headers.get('x-amz-tagging');
+  const tags = tagging === undefined ? [] : parseTaggingHeader(tagging);
+  const access = newObjectAccess(context);
+  const { configuration } = context.bucket;
+  const lock = readLockHeaders(context.request, configuration, context.services.clock());
   return (received) => ({
     etag: contentEtag(received.md5),
     modifiedMs: context.services.clock(),
@@ -19,37 +29,33 @@ export function newObjectAttributes(context: ObjectContext): (received: Received
     headers,
     metadata,
     checksum: received.checksum,
+    parts: null,
+    uploadId: null,
+    ...NO_ANNOTATIONS,
+    access,
+    tags,
+    ...lock,
   });
 }
 
 export async function putObject(context: ObjectContext): Promise<S3Response> {
-  const { services, request, key } = context;
-  const conditions = readConditions(request);
+  const conditions = readConditions(context.request);
   const makeAttributes = newObjectAttributes(context);
   const expectations = contentExpectations(context);
-  const stored = await storeContent(context, expectations, async (content, received) => {
-    const attributes = makeAttributes(received);
-    const text = encodeObjectAttributes(attributes);
-    await services.storage.replace({
-      id: objectId(context),
-      content,
-      attributes:
-        conditions === null
-          ? text
-          : (current) => {
-              checkWrite(
-                conditions,
-                key,
-                current === null ? null : decodeObjectAttributes(current.attributes),
-              );
-              return text;
-            },
-    });
-    return attributes;
-  });
+  const stored = await storeContent(context, expectations, (content, received) =>
+    commitObject(context, { content, attributes: makeAttributes(received), conditions }),
+  );
+  const { attributes } = stored;
+  const expiration = await expirationHeaders(context, stored);
   return {
     status: 200,
-    headers: ['ETag', quoteEtag(stored.etag), ...checksumHeaders(stored.checksum)],
+    headers: [
+      'ETag',
+      quoteEtag(attributes.etag),
+      ...checksumHeaders(attributes.checksum),
+      ...versionHeaders(stored),
+      ...expiration,
+    ],
     body: NO_BODY,
   };
 }

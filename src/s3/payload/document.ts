@@ -5,11 +5,8 @@ import { parseXml, type XmlElement } from '../xml/parse.js';
 import { readExpectations } from './expectations.js';
 import { receivePayload } from './receive.js';
 
-/**
- * The root element of the body, null when the body is empty. Throws S3Error MalformedXML, MaxMessageLengthExceeded, and as
- * `receivePayload`.
- */
-export async function readDocument(context: ServiceContext): Promise<XmlElement | null> {
+/** A whole small body. Throws S3Error MaxMessageLengthExceeded, and as `receivePayload`. */
+export async function readBody(context: ServiceContext): Promise<Buffer> {
   const { request, payload, services } = context;
   const { xmlBytesMax } = services.limits;
   if (payload.kind === 'unsigned' && !payload.isStated) {
@@ -17,7 +14,7 @@ export async function readDocument(context: ServiceContext): Promise<XmlElement 
       message: 'Missing required header for this request: x-amz-content-sha256',
     });
   }
-  if (request.body.isEmpty && !request.headers.has('x-amz-decoded-content-length')) return null;
+  if (request.body.isEmpty && !request.headers.has('x-amz-decoded-content-length')) return Buffer.alloc(0);
   const expectations = readExpectations(request, payload, services.limits);
   const pieces: Buffer[] = [];
   let sizeBytes = 0;
@@ -27,5 +24,11 @@ export async function readDocument(context: ServiceContext): Promise<XmlElement 
     pieces.push(piece);
     return Promise.resolve();
   });
-  return sizeBytes === 0 ? null : parseXml(Buffer.concat(pieces));
+  return Buffer.concat(pieces);
+}
+
+/** The root element of the body, null when the body is empty. Throws S3Error MalformedXML, and as `readBody`. */
+export async function readDocument(context: ServiceContext): Promise<XmlElement | null> {
+  const bytes = await readBody(context);
+  return bytes.length === 0 ? null : parseXml(bytes);
 }

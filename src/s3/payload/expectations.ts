@@ -20,6 +20,8 @@ export interface PayloadExpectations {
   readonly contentMd5: string | null;
   /** The checksum to compute; `base64` is null when its value comes in the trailer. */
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly base64: string | null } | null;
+  /** What to compute when the client states no checksum. */
+  readonly computes?: ChecksumAlgorithm;
 }
 
 function isChunked(mode: PayloadMode): boolean {

@@ -14,14 +14,14 @@ import type { PayloadExpectations } from './expectations.js';
 
 interface Payload {
   readonly mode: PayloadMode;
-  readonly body: RequestBody;
+  readonly body: Pick<RequestBody, 'read'>;
   readonly expectations: PayloadExpectations;
 }
 
 export interface ReceivedPayload {
   readonly sizeBytes: number;
   readonly md5: Buffer;
-  /** The checksum that the client asked for, computed here and compared. */
+  /** The checksum that the client stated, computed here and compared, or that was to be computed. */
   readonly checksum: ChecksumValue | null;
 }
 
@@ -84,7 +84,10 @@ function checkChecksum(
   const { checksum } = expectations;
   if (checksum === null || computed === null) {
     if (trailers !== null && trailers.size > 0) throw new S3Error('MalformedTrailerError');
-    return null;
+    const { computes } = expectations;
+    return computed === null || computes === undefined
+      ? null
+      : { algorithm: computes, base64: computed.digestBase64() };
   }
   const { header, digestBytes } = CHECKSUMS[checksum.algorithm];
   const expected = checksum.base64 ?? trailers?.get(header) ?? null;
@@ -116,8 +119,8 @@ export async function receivePayload(
   accept: PayloadConsumer,
 ): Promise<ReceivedPayload> {
   const { mode, body, expectations } = payload;
-  const checksum =
-    expectations.checksum === null ? null : await CHECKSUMS[expectations.checksum.algorithm].open();
+  const algorithm = expectations.checksum?.algorithm ?? expectations.computes;
+  const checksum = algorithm === undefined ? null : await CHECKSUMS[algorithm].open();
   const digests = new Digests(mode, checksum);
   const decoder = openDecoder(mode, expectations.sizeBytes);
   const take = (piece: Buffer): Promise<void> | undefined => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { COMPOSE_SOURCES_MAX } from '../../../src/protocol/compose.js';
 import { KeyLocks } from '../../../src/gateway/key-locks.js';
 import { makeObjectId } from '../../../src/protocol/object-id.js';
 
@@ -40,6 +41,22 @@ describe('the lock of each object', () => {
     const after = locks.run(one, async () => 'done');
     await expect(failing).rejects.toThrow('refused');
     await expect(after).resolves.toBe('done');
+    expect(locks.size).toBe(0);
+  });
+
+  it('takes as many locks at once as a multipart upload has parts, and two that share some wait for each other', async () => {
+    const locks = new KeyLocks();
+    const ids = Array.from({ length: COMPOSE_SOURCES_MAX }, (_, index) =>
+      makeObjectId('.parts', `u/${index}`),
+    );
+    const steps: string[] = [];
+    const work = (name: string) => async (): Promise<void> => {
+      steps.push(`${name} begins`);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      steps.push(`${name} ends`);
+    };
+    await Promise.all([locks.runAll(ids, work('a')), locks.runAll([...ids].reverse(), work('b'))]);
+    expect(steps).toEqual(['a begins', 'a ends', 'b begins', 'b ends']);
     expect(locks.size).toBe(0);
   });
 });

@@ -28,7 +28,7 @@ const packageHomes: ReadonlyMap<string, Home> = new Map<string, Home>([
   ['undici', { layers: ['wire'] }],
   ['saxes', { layers: ['s3'] }],
   ['fastify', { layers: ['osd', 's3', 'admin'], typesOnly: ['cli'] }],
-  ['@fastify/multipart', { layers: ['s3'] }],
+  ['@fastify/busboy', { layers: ['s3'] }],
   ['@fastify/type-provider-typebox', { layers: ['osd', 's3', 'admin'] }],
   ['typebox', { layers: ['wire', 'osd', 's3', 'admin', 'cli'] }],
   ['@node-rs/crc32', { layers: ['wire', 'store', 'gateway', 's3'] }],

@@ -205,7 +205,6 @@ describe('DeleteObjects (S3 API reference)', () => {
     ['no object', '', 'MalformedXML'],
     ['an empty key', '<Object><Key></Key></Object>', 'MalformedXML'],
     ['a key twice', '<Object><Key>a</Key><Key>b</Key></Object>', 'MalformedXML'],
-    ['a version', '<Object><Key>a</Key><VersionId>3</VersionId></Object>', 'NotImplemented'],
     ['an unknown element', '<Object><Key>a</Key><Colour/></Object>', 'MalformedXML'],
   ])('with %s is refused', async (_claim, content, code) => {
     expect((await server.send(deletion(content))).code).toBe(code);

@@ -1,0 +1,198 @@
+/**
+ * The multipart uploads in progress (their objects are drawn in upload-record.ts).
+ *
+ * Guarantees:
+ * - A part is stored only while its upload is there: storing holds the upload shared, completing and aborting hold it
+ *   alone. Whoever takes a bucket's lock too takes that one first.
+ * - `end` is the one write after which the upload is no more. Parts and index entry are removed behind it by the sweeper, which
+ *   finds them after a crash as well.
+ * - Nothing is remembered here but what the sweeper could find out by itself.
+ */
+import { LIST_LIMIT_MAX, type ObjectHead, type ObjectStorage } from '../../gateway/object-storage.js';
+import { makeObjectId, type ObjectId } from '../../protocol/object-id.js';
+import { decodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
+import type { Bucket } from '../buckets.js';
+import { S3Error } from '../errors.js';
+import { SharedLocks } from '../shared-lock.js';
+import {
+  decodeUploadRecord,
+  encodeIndexRecord,
+  encodeUploadRecord,
+  indexObjectId,
+  isUploadId,
+  newUploadId,
+  partName,
+  partNumberOf,
+  PARTS_CONTAINER,
+  partsPrefix,
+  uploadObjectId,
+  type UploadRecord,
+} from './upload-record.js';
+
+/** Ended uploads whose parts wait to be removed; past that the sweeper finds them on its next round. */
+const ENDED_MAX = 10_000;
+const CONCURRENT_REMOVALS_MAX = 16;
+
+/** Which upload; `bucket` is the one that the request means. */
+export interface UploadName {
+  readonly bucket: Bucket;
+  readonly key: string;
+  readonly uploadId: string;
+}
+
+export interface Part {
+  readonly number: number;
+  readonly head: ObjectHead;
+  readonly attributes: ObjectAttributes;
+}
+
+export interface PartPage {
+  readonly parts: readonly Part[];
+  readonly isTruncated: boolean;
+}
+
+export function noSuchUpload(uploadId: string): S3Error {
+  return new S3Error('NoSuchUpload', { details: { UploadId: uploadId.slice(0, 256) } });
+}
+
+export class UploadDirectory {
+  readonly #storage: ObjectStorage;
+  readonly #locks = new SharedLocks();
+  readonly #ended = new Set<string>();
+  #onEnded: () => void = () => undefined;
+
+  constructor(storage: ObjectStorage) {
+    this.#storage = storage;
+  }
+
+  /** Returns the new upload's id. */
+  create(bucket: Bucket, key: string, record: Omit<UploadRecord, 'bucketCreatedMs'>): Promise<string> {
+    const uploadId = newUploadId(record.initiatedMs);
+    const { initiatedMs } = record;
+    const bucketCreatedMs = bucket.createdMs;
+    return this.#locks.exclusive(uploadId, async () => {
+      const entry = encodeIndexRecord({ initiatedMs, bucketCreatedMs, bucket: bucket.name, key });
+      await this.#storeEmpty(indexObjectId(uploadId), entry);
+      const id = uploadObjectId(bucket.name, key, uploadId);
+      await this.#storeEmpty(id, encodeUploadRecord({ ...record, bucketCreatedMs }));
+      return uploadId;
+    });
+  }
+
+  /** Null when there is no such upload. */
+  async find({ bucket, key, uploadId }: UploadName): Promise<UploadRecord | null> {
+    if (!isUploadId(uploadId)) return null;
+    const head = await this.#storage.head(uploadObjectId(bucket.name, key, uploadId));
+    if (head === null) return null;
+    const record = decodeUploadRecord(head.attributes);
+    return record.bucketCreatedMs === bucket.createdMs ? record : null;
+  }
+
+  /** Throws S3Error NoSuchUpload. */
+  async get(name: UploadName): Promise<UploadRecord> {
+    const record = await this.find(name);
+    if (record === null) throw noSuchUpload(name.uploadId);
+    return record;
+  }
+
+  /** Runs what stores a part of an upload that is there, and stays there meanwhile. Throws S3Error NoSuchUpload. */
+  withUpload<Result>(name: UploadName, store: () => Promise<Result>): Promise<Result> {
+    return this.#locks.shared(name.uploadId, async () => {
+      await this.get(name);
+      return store();
+    });
+  }
+
+  /** Runs `task` while nobody else stores a part of the upload, completes or aborts it. */
+  alone<Result>(uploadId: string, task: () => Promise<Result>): Promise<Result> {
+    return this.#locks.exclusive(uploadId, task);
+  }
+
+  partId(uploadId: string, partNumber: number): ObjectId {
+    return makeObjectId(PARTS_CONTAINER, partName(uploadId, partNumber));
+  }
+
+  /** Parts in order of their numbers, those above `after`. `limit` is from 1 to LIST_LIMIT_MAX. */
+  async listParts(uploadId: string, after: number, limit: number): Promise<PartPage> {
+    const page = await this.#storage.list({
+      container: PARTS_CONTAINER,
+      prefix: partsPrefix(uploadId),
+      after: partName(uploadId, after),
+      delimiter: '',
+      limit,
+    });
+    const parts = page.entries.flatMap((entry): Part[] =>
+      entry.kind === 'object'
+        ? [
+            {
+              number: partNumberOf(entry.name),
+              head: entry.head,
+              attributes: decodeObjectAttributes(entry.head.attributes),
+            },
+          ]
+        : [],
+    );
+    return { parts, isTruncated: page.truncated };
+  }
+
+  async allParts(uploadId: string): Promise<ReadonlyMap<number, Part>> {
+    const found = new Map<number, Part>();
+    let after = 0;
+    for (;;) {
+      const { parts, isTruncated } = await this.listParts(uploadId, after, LIST_LIMIT_MAX);
+      for (const part of parts) {
+        found.set(part.number, part);
+        after = part.number;
+      }
+      if (!isTruncated) return found;
+    }
+  }
+
+  /** Ends an upload, under `alone`. */
+  async end(bucket: string, key: string, uploadId: string): Promise<void> {
+    await this.#storage.remove({ id: uploadObjectId(bucket, key, uploadId) });
+    this.noteEnded(uploadId);
+  }
+
+  noteEnded(uploadId: string): void {
+    if (this.#ended.size < ENDED_MAX) this.#ended.add(uploadId);
+    this.#onEnded();
+  }
+
+  /**
+   * Removes the parts and the index entry of an upload that has ended, so that none of its parts is stored any more; that
+   * needs no lock. Stops between two batches once `isStopped` says so.
+   */
+  async removeRest(uploadId: string, isStopped: () => boolean = () => false): Promise<void> {
+    while (!isStopped()) {
+      const { parts } = await this.listParts(uploadId, 0, CONCURRENT_REMOVALS_MAX);
+      if (parts.length === 0) {
+        await this.#storage.remove({ id: indexObjectId(uploadId) });
+        return;
+      }
+      await Promise.all(parts.map(({ head }) => this.#storage.remove({ id: head.id })));
+    }
+  }
+
+  /** For the sweeper: is called when an upload has ended. */
+  onEnded(listener: () => void): void {
+    this.#onEnded = listener;
+  }
+
+  /** An upload that has ended since it was last asked; null without one. */
+  takeEnded(): string | null {
+    const [uploadId] = this.#ended;
+    if (uploadId === undefined) return null;
+    this.#ended.delete(uploadId);
+    return uploadId;
+  }
+
+  async #storeEmpty(id: ObjectId, attributes: string): Promise<void> {
+    const content = await this.#storage.openContent(0).finish();
+    try {
+      await this.#storage.replace({ id, content, attributes });
+    } finally {
+      content.discard();
+    }
+  }
+}

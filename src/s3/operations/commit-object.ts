@@ -1,0 +1,98 @@
+/**
+ * The one place where a new current version of an object comes into being: PutObject, CopyObject, CompleteMultipartUpload and the
+ * form upload end here. Call it under `buckets.withBucket`, once all of the content is staged and verified.
+ */
+import type { StagedContent } from '../../gateway/object-storage.js';
+import { decodeObjectAttributes, encodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
+import { checkWrite, type Conditions } from '../conditions.js';
+import type { HeaderList } from '../response.js';
+import { withDefaultRetention } from '../versions/object-lock.js';
+import { versionIdOf } from '../versions/version-ids.js';
+import type { Place } from '../versions/versioned-objects.js';
+import { objectId, type ObjectContext } from './context.js';
+
+export interface ObjectCommit {
+  /** Stays the caller's: it discards it afterwards, whatever came of this. */
+  readonly content: StagedContent;
+  /** With the tags, retention and legal hold of the new version. Which version it is is decided here, and the bucket's default retention added. */
+  readonly attributes: ObjectAttributes;
+  /** Judged against the present current version; null: none. */
+  readonly conditions: Conditions | null;
+  /** May throw to refuse too. It gets the current version, null where that is a delete marker or there is none. */
+  readonly judge?: (current: ObjectAttributes | null) => void;
+}
+
+export interface CommittedObject {
+  readonly attributes: ObjectAttributes;
+  readonly sizeBytes: number;
+  /** What x-amz-version-id says; null for a null version, of which AWS says nothing either. */
+  readonly versionId: string | null;
+}
+
+/** A delete marker is no object. */
+function checkCommit(
+  { conditions, judge }: ObjectCommit,
+  key: string,
+  current: ObjectAttributes | null,
+): void {
+  const visible = current?.isDeleteMarker === true ? null : current;
+  if (conditions !== null) checkWrite(conditions, key, visible);
+  judge?.(visible);
+}
+
+async function commitPlain(context: ObjectContext, commit: ObjectCommit): Promise<CommittedObject> {
+  const { content, conditions, judge } = commit;
+  const attributes: ObjectAttributes = { ...commit.attributes, version: null, isDeleteMarker: false };
+  const text = encodeObjectAttributes(attributes);
+  await context.services.storage.replace({
+    id: objectId(context),
+    content,
+    attributes:
+      conditions === null && judge === undefined
+        ? text
+        : (current) => {
+            const before = current === null ? null : decodeObjectAttributes(current.attributes);
+            checkCommit(commit, context.key, before);
+            return text;
+          },
+  });
+  return { attributes, sizeBytes: content.sizeBytes, versionId: null };
+}
+
+function commitVersion(context: ObjectContext, place: Place, commit: ObjectCommit): Promise<CommittedObject> {
+  const { storage, versions } = context.services;
+  const { content } = commit;
+  return versions.succeed(
+    place,
+    (current) => {
+      checkCommit(commit, place.key, current?.attributes ?? null);
+    },
+    async ({ version, check }) => {
+      const written: ObjectAttributes = { ...commit.attributes, version, isDeleteMarker: false };
+      const attributes = withDefaultRetention(written, place.bucket.configuration);
+      const text = encodeObjectAttributes(attributes);
+      await storage.replace({
+        id: objectId(context),
+        content,
+        attributes: (stored) => {
+          check(stored);
+          return text;
+        },
+      });
+      const versionId = version.isNull ? null : versionIdOf(attributes);
+      return { attributes, sizeBytes: content.sizeBytes, versionId };
+    },
+  );
+}
+
+/** Throws S3Error PreconditionFailed or NoSuchKey, ObjectStorageError. */
+export async function commitObject(context: ObjectContext, commit: ObjectCommit): Promise<CommittedObject> {
+  const bucket = await context.services.buckets.heldBucket(context.bucket);
+  if (bucket.configuration.versioning === 'unversioned') return commitPlain(context, commit);
+  return commitVersion(context, { bucket, key: context.key }, commit);
+}
+
+/** The headers by which an answer names the version that it made. */
+export function versionHeaders(committed: CommittedObject): HeaderList {
+  return committed.versionId === null ? [] : ['x-amz-version-id', committed.versionId];
+}

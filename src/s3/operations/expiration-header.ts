@@ -1,0 +1,20 @@
+/** x-amz-expiration (S3 API reference "GetObject"): when a lifecycle rule will expire the current version, and which. */
+import type { ObjectAttributes } from '../attributes.js';
+import { toHttpDate } from '../http-date.js';
+import { LIFECYCLE } from '../lifecycle/document.js';
+import { DAY_MS, expiryOf } from '../lifecycle/rules.js';
+import type { HeaderList } from '../response.js';
+import type { ObjectContext } from './context.js';
+
+/** Not for those who hold the bucket. */
+export async function expirationHeaders(
+  { services, bucket, key }: ObjectContext,
+  { sizeBytes, attributes }: { readonly sizeBytes: number; readonly attributes: ObjectAttributes },
+): Promise<HeaderList> {
+  const rules = await services.buckets.document(bucket, LIFECYCLE);
+  if (rules === null) return [];
+  const expiry = expiryOf(rules, { key, sizeBytes, attributes }, DAY_MS);
+  if (expiry === null) return [];
+  const { rule, atMs } = expiry;
+  return ['x-amz-expiration', `expiry-date="${toHttpDate(atMs)}", rule-id="${encodeURIComponent(rule.id)}"`];
+}

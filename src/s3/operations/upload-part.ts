@@ -1,0 +1,71 @@
+/** UploadPart (S3 API reference "UploadPart"). A part that is sent again takes the place of the one before. */
+import type { StagedContent } from '../../gateway/object-storage.js';
+import { encodeObjectAttributes, NO_ANNOTATIONS, type ObjectAttributes } from '../attributes.js';
+import { S3Error } from '../errors.js';
+import { contentEtag, quoteEtag } from '../etags.js';
+import type { UploadChecksum } from '../multipart/upload-record.js';
+import type { ChecksumValue } from '../payload/checksums.js';
+import type { PayloadExpectations } from '../payload/expectations.js';
+import { NO_BODY, type S3Response } from '../response.js';
+import type { ObjectContext } from './context.js';
+import { contentExpectations, storeContent } from './store-content.js';
+import { partChecksumHeaders, readPartNumber, uploadName } from './upload-target.js';
+
+/** Throws S3Error InvalidRequest for a checksum that the upload was not begun with. */
+function expectPart(stated: PayloadExpectations, upload: UploadChecksum | null): PayloadExpectations {
+  if (upload === null) return stated;
+  if (stated.checksum === null) return { ...stated, computes: upload.algorithm };
+  if (stated.checksum.algorithm === upload.algorithm) return stated;
+  throw new S3Error('InvalidRequest', {
+    message: `Checksum Type mismatch occurred, expected checksum Type: ${upload.algorithm.toLowerCase()}, actual checksum Type: ${stated.checksum.algorithm.toLowerCase()}`,
+  });
+}
+
+interface StoredPart {
+  readonly etag: string;
+  readonly checksum: ChecksumValue | null;
+}
+
+/** Stores one part, under its bucket's lock. Throws S3Error NoSuchUpload, ObjectStorageError. */
+export async function storePart(
+  context: ObjectContext,
+  partNumber: number,
+  content: StagedContent,
+  { etag, checksum }: StoredPart,
+): Promise<ObjectAttributes> {
+  const { uploads, storage, clock } = context.services;
+  const name = uploadName(context);
+  const attributes: ObjectAttributes = {
+    ...NO_ANNOTATIONS,
+    etag,
+    modifiedMs: clock(),
+    writes: 1,
+    headers: {},
+    metadata: {},
+    checksum,
+    parts: null,
+    uploadId: null,
+  };
+  const id = uploads.partId(name.uploadId, partNumber);
+  await uploads.withUpload(name, () =>
+    storage.replace({ id, content, attributes: encodeObjectAttributes(attributes) }),
+  );
+  return attributes;
+}
+
+export async function uploadPart(context: ObjectContext): Promise<S3Response> {
+  const partNumber = readPartNumber(context.request);
+  const upload = await context.services.uploads.get(uploadName(context));
+  const expectations = expectPart(contentExpectations(context), upload.checksum);
+  const { etag, checksum } = await storeContent(context, expectations, (content, received) =>
+    storePart(context, partNumber, content, {
+      etag: contentEtag(received.md5),
+      checksum: received.checksum,
+    }),
+  );
+  return {
+    status: 200,
+    headers: ['ETag', quoteEtag(etag), ...partChecksumHeaders(checksum)],
+    body: NO_BODY,
+  };
+}
