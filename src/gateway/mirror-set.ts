@@ -219,10 +219,10 @@ export class MirrorSet {
         return;
       case 'unknown':
         write.settle({ kind: 'undecided' });
-        this.#needRecovery('undecided-write', describeAnswers(write));
+        this.#needRecovery('undecided-write', describeFailures(write, this.inSync));
         return;
       case 'exclude':
-        void this.exclude(outcome.mirrors, describeAnswers(write));
+        void this.exclude(outcome.mirrors, describeFailures(write, outcome.mirrors));
         return;
       default:
         unreachable(outcome);
@@ -371,15 +371,23 @@ export class MirrorSet {
   }
 }
 
-function describeAnswers(write: InFlightWrite): string {
-  const parts = [...write.answers].map(([mirror, answer]) => {
-    if (answer === null) return `${mirror} has not answered`;
-    if (answer.kind === 'committed') return `${mirror} has it`;
-    return answer.kind === 'refused'
-      ? `${mirror} refused (${answer.code})`
-      : `${mirror} is unknown (${answer.reason})`;
+const FAILURE_WORDS: Readonly<Record<string, string>> = {
+  'osd-unreachable': 'does not answer',
+  'no-space': 'has no space left',
+  'not-active': 'was restarted',
+  'content-not-there': 'missed an upload that began without it',
+  'self-doubt': 'says of itself that it is incomplete',
+};
+
+/** For operators: what is wrong with each of these mirrors. */
+function describeFailures(write: InFlightWrite, mirrors: readonly MirrorId[]): string {
+  const parts = mirrors.map((mirror) => {
+    const answer = write.answers.get(mirror) ?? null;
+    if (answer === null || answer.kind === 'unknown') return `${mirror} broke off in the middle of a write`;
+    if (answer.kind === 'committed') return `${mirror} has the write`;
+    return `${mirror} ${FAILURE_WORDS[answer.code] ?? `refused a write (${answer.code})`}`;
   });
-  return `write ${write.tag}: ${parts.join(', ')}`;
+  return parts.join(', ');
 }
 
 /** The error for a write that no mirror took. */
