@@ -10,6 +10,7 @@
  */
 import {
   type AuthorityState,
+  beginRecovery,
   excludeMirrors,
   type MirrorId,
   newAuthorityState,
@@ -281,13 +282,15 @@ export class MirrorSet {
     for (const mirror of leaving) activation.links.get(mirror)?.cut(reason);
     await this.inFlight.allAnswered();
     const from = this.epoch;
+    await this.saveState(beginRecovery(this.#state));
+    const staying = this.inSync.filter((mirror) => !leaving.includes(mirror));
+    // Whoever was restarted meanwhile refuses: then the old set stands, and a recovery decides whom to trust (F18).
+    await Promise.all(staying.map((mirror) => this.connectionOf(mirror).advance(from, this.epoch)));
     await this.saveState(excludeMirrors(this.#state, leaving));
     this.#options.logger.warn(
       { mirrors: leaving, epoch: this.epoch, reason },
       'mirrors left out of the in-sync set',
     );
-    const staying = this.inSync;
-    await Promise.all(staying.map((mirror) => this.connectionOf(mirror).advance(from, this.epoch)));
     this.#moveTo(staying, activation.links);
     this.onExcluded(leaving, [reason]);
     this.#reviewAll();
