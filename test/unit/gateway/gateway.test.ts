@@ -251,7 +251,7 @@ describe('a gateway that starts', () => {
     const write = zombieStorage.replace({ id: idOf('key'), content, attributes: '' });
     await expect(write).rejects.toMatchObject({ kind: 'unavailable' });
     expect(await rig.get('key')).toBe('successor');
-    expect(rig.fatal).toMatchObject([{ code: 'authority-superseded' }]);
+    await expect.poll(() => rig.fatal, { timeout: 5000 }).toMatchObject([{ code: 'authority-superseded' }]);
     rig.fatal.length = 0;
     await zombie.stop();
   });
