@@ -33,7 +33,7 @@ function isLongerThan(text: string, bytesMax: number): boolean {
 }
 
 /** Says why the parts make no object id, or null when they do. */
-export function objectIdFault(parts: ObjectIdParts): string | null {
+function objectIdFault(parts: ObjectIdParts): string | null {
   if (parts.container.length === 0 || parts.name.length === 0) return 'container and name must not be empty';
   for (const part of [parts.container, parts.name, parts.version]) {
     if (part.includes(SEPARATOR)) return 'NUL is not allowed';

@@ -11,7 +11,7 @@ import { SET_ID } from './store-driver.js';
 const silentLogger = { info: () => {}, warn: () => {}, error: () => {} };
 
 /** In memory where there is such a place: these tests are about order and content, and syncs of a real disk only cost time. */
-export async function makeTemporaryFolder(): Promise<string> {
+async function makeTemporaryFolder(): Promise<string> {
   return mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'tally-store-'));
 }
 
