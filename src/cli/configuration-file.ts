@@ -8,7 +8,7 @@ import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
 import { fileError } from './system-error.js';
 
-export const CONFIGURATION_BYTES_MAX = 1024 * 1024;
+const CONFIGURATION_BYTES_MAX = 1024 * 1024;
 const ALIASES_MAX = 100;
 
 interface Fault {

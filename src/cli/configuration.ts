@@ -70,9 +70,9 @@ export interface Configuration {
 }
 
 export const DEFAULT_DATA_FOLDER = 'data';
-export const DEFAULT_S3_LISTEN = '127.0.0.1:9000';
-export const DEFAULT_ADMIN_LISTEN = '127.0.0.1:9001';
-export const DEFAULT_OSD_PORTS: readonly number[] = [9010, 9011];
+const DEFAULT_S3_LISTEN = '127.0.0.1:9000';
+const DEFAULT_ADMIN_LISTEN = '127.0.0.1:9001';
+const DEFAULT_OSD_PORTS: readonly number[] = [9010, 9011];
 export const DAY_SECONDS = 24 * 60 * 60;
 const DEFAULT_REGION = 'us-east-1';
 

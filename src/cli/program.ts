@@ -95,6 +95,7 @@ export function makeProgram(context: ProgramContext): Command {
   addServices(program, context, run);
   addFormat(program, context, run);
   addOperations(program, context, run);
+  addHealth(program, context, run);
   return program;
 }
 
@@ -122,8 +123,8 @@ function addUp(program: Command, context: ProgramContext, run: Run): void {
     .option('--json', 'print JSON, one object a line')
     .action(
       run(async (flags) => {
-        const { runUp } = await import('./up/run-up.js');
-        return runUp({
+        const command = await import('./up/run-up.js').then(({ runUp }) => runUp);
+        return command({
           layer: await loadLayers({
             file: flags.config ?? null,
             flags: layerOfFlags(flags),
@@ -152,8 +153,8 @@ function addServices(program: Command, context: ProgramContext, run: Run): void 
     .option('--log-level <level>', 'trace, debug, info, warn, error or fatal (default: info)')
     .action(
       run(async (flags) => {
-        const { runGateway } = await import('./run-gateway.js');
-        return runGateway(await load(flags, context));
+        const command = await import('./run-gateway.js').then(({ runGateway }) => runGateway);
+        return command(await load(flags, context));
       }),
     );
   addCommand(program, 'osd', 'run one OSD over a store that exists', [
@@ -166,8 +167,8 @@ function addServices(program: Command, context: ProgramContext, run: Run): void 
     .option('--log-level <level>', 'trace, debug, info, warn, error or fatal (default: info)')
     .action(
       run(async (flags) => {
-        const { runOsd } = await import('./run-osd.js');
-        return runOsd(await load(flags, context));
+        const command = await import('./run-osd.js').then(({ runOsd }) => runOsd);
+        return command(await load(flags, context));
       }),
     );
 }
@@ -184,8 +185,8 @@ function addFormat(program: Command, context: ProgramContext, run: Run): void {
     .option('--json', 'print JSON')
     .action(
       run(async (flags) => {
-        const { runFormat } = await import('./run-format.js');
-        return runFormat(await load(flags, context), {
+        const command = await import('./run-format.js').then(({ runFormat }) => runFormat);
+        return command(await load(flags, context), {
           isJson: flags.json === true,
           onlyIfMissing: flags.ifMissing === true,
         });
@@ -225,5 +226,21 @@ function addOperations(program: Command, context: ProgramContext, run: Run): voi
       run(async (flags) =>
         reconcile(await connect(flags, context), { isJson: flags.json === true, waits: flags.wait === true }),
       ),
+    );
+}
+
+function addHealth(program: Command, context: ProgramContext, run: Run): void {
+  addCommand(
+    program,
+    'health',
+    'is the service of this configuration alive? For supervisors and containers',
+    ['tally health                        # the gateway', 'tally health --name osd-0           # an OSD'],
+  )
+    .option('-n, --name <name>', 'which OSD (default: TALLY_OSD_NAME; without that, the gateway)')
+    .action(
+      run(async (flags) => {
+        const command = await import('./check-health.js').then(({ checkHealth }) => checkHealth);
+        return command(await load(flags, context));
+      }),
     );
 }

@@ -32,6 +32,7 @@ import { liveAsService, type RunningService, type ServiceContext } from './servi
 import { readSoftwareVersion } from './software-version.js';
 import { fileError, listenError } from './system-error.js';
 import {
+  ADMIN_DRAIN_MS,
   GATEWAY_DRAIN_MS,
   GATEWAY_STOP_WITHIN_MS,
   OSD_TIMEOUTS,
@@ -111,15 +112,23 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
   });
   return {
     stop: async () => {
-      const drained = s3.close();
-      await Promise.race([drained, sleep(GATEWAY_DRAIN_MS, undefined, { ref: false })]);
+      await closeWithin(s3, GATEWAY_DRAIN_MS);
       await gateway.stop();
-      s3.server.closeAllConnections();
-      await Promise.all([drained, admin.close()]);
+      await closeWithin(admin, ADMIN_DRAIN_MS);
       await lock.close();
       membership?.leave();
     },
   };
+}
+
+/** Requests in flight may go on for so long; then their connections are cut. */
+async function closeWithin(server: FastifyInstance, drainMs: number): Promise<void> {
+  const closed = server.close();
+  const timer = setTimeout(() => {
+    server.server.closeAllConnections();
+  }, drainMs);
+  await closed;
+  clearTimeout(timer);
 }
 
 /** Two gateways never use one authority. The one that was killed a moment ago may need a moment to go. */

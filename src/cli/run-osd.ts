@@ -7,47 +7,19 @@ import { createOsdServer } from '../osd/osd-server.js';
 import { openStore } from '../store/disk-object-store.js';
 import { type ObjectStore, StoreError } from '../store/object-store.js';
 import { HttpOsdConnection } from '../wire/http-osd-connection.js';
-import { type Address, formatAddress, localUrl } from './address.js';
-import { type Configuration, memberAddress } from './configuration.js';
+import { formatAddress, localUrl } from './address.js';
+import type { Configuration } from './configuration.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { joinHolder } from './folder-socket.js';
 import { makeLogger } from './logging.js';
 import { OperationalError } from './operational-error.js';
 import { announceReady } from './ready-line.js';
+import { type OsdPlace, placeOfOsd } from './osd-place.js';
 import { readSetSecret } from './secrets.js';
 import { liveAsService, type RunningService, type ServiceContext } from './service-life.js';
 import { readSoftwareVersion } from './software-version.js';
 import { listenError } from './system-error.js';
 import { OSD_STOP_WITHIN_MS, OSD_TIMEOUTS, PREDECESSOR_POLL_MS, PREDECESSOR_WAIT_MS } from './timeouts.js';
-
-export interface OsdPlace {
-  readonly name: string;
-  readonly storeFolder: string;
-  readonly listen: Address;
-}
-
-/** Which OSD this is, where its store lies and where it listens. Throws OperationalError. */
-export function placeOfOsd({ osd, mirrorSet, dataFolder }: Configuration): OsdPlace {
-  const names = mirrorSet.members.map(({ mirror }) => mirror).join(', ');
-  const { name } = osd;
-  if (name === null) {
-    throw new OperationalError(
-      'osd-name-missing',
-      EXIT.usage,
-      `Say which OSD this is with --name: one of ${names}.`,
-    );
-  }
-  const member = mirrorSet.members.find(({ mirror }) => mirror === name);
-  const listen = osd.listen ?? (member === undefined ? null : memberAddress(member));
-  if (listen === null) {
-    throw new OperationalError(
-      'no-such-member',
-      EXIT.configuration,
-      `${name} is no member of the mirror set (${names}); give --listen to start it all the same.`,
-    );
-  }
-  return { name, storeFolder: osd.store ?? join(dataFolder, name), listen };
-}
 
 export async function runOsd(configuration: Configuration): Promise<ExitCode> {
   const place = placeOfOsd(configuration);
@@ -127,6 +99,6 @@ function noStore(storeFolder: string, name: string): OperationalError {
   return new OperationalError(
     'no-store',
     EXIT.storage,
-    `There is no store in ${storeFolder}. If its disk was replaced, make a new one with "tally format --name ${name}"; it is then copied in full.`,
+    `There is no store in ${storeFolder}. If its disk was replaced, make a new one there with "tally format --name ${name} --store ${storeFolder}": it is copied in full once it runs.`,
   );
 }

@@ -30,7 +30,7 @@ function randomText(alphabet: string, length: number): string {
   return Array.from({ length }, () => alphabet.charAt(randomInt(alphabet.length))).join('');
 }
 
-export function makeSecret(): string {
+function makeSecret(): string {
   return randomText(LETTERS_AND_DIGITS, SECRET_LENGTH);
 }
 

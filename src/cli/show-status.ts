@@ -30,7 +30,8 @@ export async function showStatus(client: AdminClient, options: StatusOptions): P
 
 async function renderAll(client: AdminClient, status: AdminStatus): Promise<string> {
   const last = (await client.operations()).find(({ state }) => state !== 'running');
-  if (last?.endedMs == null) return renderStatus(status);
-  const age = formatDuration(status.nowMs - last.endedMs);
+  const endedMs = last?.endedMs ?? null;
+  if (last === undefined || endedMs === null) return renderStatus(status);
+  const age = formatDuration(status.nowMs - endedMs);
   return `${renderStatus(status)}\nLast reconciliation, ${age} ago (${last.reason}): ${describeBriefly(last)}.`;
 }

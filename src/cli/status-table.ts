@@ -23,7 +23,7 @@ function cell(text: string, paint: Paint = plain): Cell {
 }
 
 /** Left-aligned columns, as wide as their widest cell. */
-export function renderTable(rows: readonly (readonly Cell[])[]): string {
+function renderTable(rows: readonly (readonly Cell[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {
     row.forEach(({ text }, column) => (widths[column] = Math.max(widths[column] ?? 0, text.length)));

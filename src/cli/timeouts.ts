@@ -9,6 +9,7 @@ export const OSD_TIMEOUTS: OsdTimeouts = { connectMs: 1000, answerMs: 5000, body
 export const GATEWAY_STOP_WITHIN_MS = 20_000;
 /** Of that: how long requests in flight may go on. */
 export const GATEWAY_DRAIN_MS = 8000;
+export const ADMIN_DRAIN_MS = 500;
 export const OSD_STOP_WITHIN_MS = 10_000;
 /** A store or gateway that was killed a moment ago may still be letting go of its files. */
 export const PREDECESSOR_WAIT_MS = 5000;

@@ -111,13 +111,13 @@ function decodeState(value: unknown): AuthorityState {
 }
 
 /** Reads what `encodeAuthorityState` wrote. Throws RangeError or SyntaxError for anything else. */
-export function decodeAuthorityState(text: string): AuthorityState {
+function decodeAuthorityState(text: string): AuthorityState {
   const { checksum, ...rest } = asRecord(JSON.parse(text), 'the file');
   if (checksum !== checksumOf(JSON.stringify(rest))) throw new RangeError('its checksum does not match');
   return decodeState(rest);
 }
 
-export function encodeAuthorityState(state: AuthorityState): string {
+function encodeAuthorityState(state: AuthorityState): string {
   return JSON.stringify({ ...state, checksum: checksumOf(JSON.stringify(state)) });
 }
 

@@ -5,7 +5,7 @@
 import { ObjectStorageError } from './object-storage.js';
 
 /** Who may wait at a closed gate at once; more are turned away at once. */
-export const GATE_WAITERS_MAX = 4096;
+const GATE_WAITERS_MAX = 4096;
 
 interface Waiter {
   readonly admit: () => void;

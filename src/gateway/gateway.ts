@@ -24,7 +24,7 @@ import { RecoveryRunner } from './recovery-runner.js';
 import type { GatewayTimings } from './timings.js';
 
 /** Events kept for operators. */
-export const EVENTS_KEPT_MAX = 200;
+const EVENTS_KEPT_MAX = 200;
 
 export interface GatewayOptions {
   readonly setId: string;

@@ -10,6 +10,7 @@
  */
 import {
   type AuthorityState,
+  beginRecovery,
   excludeMirrors,
   type MirrorId,
   newAuthorityState,
@@ -219,10 +220,10 @@ export class MirrorSet {
         return;
       case 'unknown':
         write.settle({ kind: 'undecided' });
-        this.#needRecovery('undecided-write', describeAnswers(write));
+        this.#needRecovery('undecided-write', describeFailures(write, this.inSync));
         return;
       case 'exclude':
-        void this.exclude(outcome.mirrors, describeAnswers(write));
+        void this.exclude(outcome.mirrors, describeFailures(write, outcome.mirrors));
         return;
       default:
         unreachable(outcome);
@@ -281,13 +282,15 @@ export class MirrorSet {
     for (const mirror of leaving) activation.links.get(mirror)?.cut(reason);
     await this.inFlight.allAnswered();
     const from = this.epoch;
+    await this.saveState(beginRecovery(this.#state));
+    const staying = this.inSync.filter((mirror) => !leaving.includes(mirror));
+    // Whoever was restarted meanwhile refuses: then the old set stands, and a recovery decides whom to trust (F18).
+    await Promise.all(staying.map((mirror) => this.connectionOf(mirror).advance(from, this.epoch)));
     await this.saveState(excludeMirrors(this.#state, leaving));
     this.#options.logger.warn(
       { mirrors: leaving, epoch: this.epoch, reason },
       'mirrors left out of the in-sync set',
     );
-    const staying = this.inSync;
-    await Promise.all(staying.map((mirror) => this.connectionOf(mirror).advance(from, this.epoch)));
     this.#moveTo(staying, activation.links);
     this.onExcluded(leaving, [reason]);
     this.#reviewAll();
@@ -371,15 +374,23 @@ export class MirrorSet {
   }
 }
 
-function describeAnswers(write: InFlightWrite): string {
-  const parts = [...write.answers].map(([mirror, answer]) => {
-    if (answer === null) return `${mirror} has not answered`;
-    if (answer.kind === 'committed') return `${mirror} has it`;
-    return answer.kind === 'refused'
-      ? `${mirror} refused (${answer.code})`
-      : `${mirror} is unknown (${answer.reason})`;
+const FAILURE_WORDS: Readonly<Record<string, string>> = {
+  'osd-unreachable': 'does not answer',
+  'no-space': 'has no space left',
+  'not-active': 'was restarted',
+  'content-not-there': 'missed an upload that began without it',
+  'self-doubt': 'says of itself that it is incomplete',
+};
+
+/** For operators: what is wrong with each of these mirrors. */
+function describeFailures(write: InFlightWrite, mirrors: readonly MirrorId[]): string {
+  const parts = mirrors.map((mirror) => {
+    const answer = write.answers.get(mirror) ?? null;
+    if (answer === null || answer.kind === 'unknown') return `${mirror} broke off in the middle of a write`;
+    if (answer.kind === 'committed') return `${mirror} has the write`;
+    return `${mirror} ${FAILURE_WORDS[answer.code] ?? `refused a write (${answer.code})`}`;
   });
-  return `write ${write.tag}: ${parts.join(', ')}`;
+  return parts.join(', ');
 }
 
 /** The error for a write that no mirror took. */

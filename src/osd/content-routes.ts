@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import {
   FRAME_HEADER_BYTES_MAX,
+  MEDIA_BYTES,
   MEDIA_FRAME,
   MEDIA_JSON,
   OSD_PATHS,
@@ -32,7 +33,13 @@ export function addWriteRoutes(app: FastifyInstance, osd: LocalOsd): void {
   app.post(OSD_PATHS.pushes, { bodyLimit: PUSH_BYTES_MAX }, async (request, reply) =>
     sendJson(reply, await osd.push(decodePush(bodyOf(request)))),
   );
-  app.post(OSD_PATHS.stages, async (request, reply) => sendJson(reply, await takeStage(osd, request.raw)));
+  app.post(OSD_PATHS.stages, async (request, reply) => {
+    // Any other type was parsed already: its body would look empty here.
+    if (request.headers['content-type'] !== MEDIA_BYTES) {
+      throw refusal('unsupported-media-type', `a stage is ${MEDIA_BYTES}`);
+    }
+    return sendJson(reply, await takeStage(osd, request.raw));
+  });
 }
 
 /** Streams a request's body into a stage. A client that goes away half-way, or a refusal, leaves nothing of it. */

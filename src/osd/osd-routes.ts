@@ -18,7 +18,7 @@ import type { LocalOsd } from './local-osd.js';
 import { refusal } from './refusal.js';
 
 /** A path of the contract as fastify writes it. */
-export function routeOf(path: string): string {
+function routeOf(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }
 

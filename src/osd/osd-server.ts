@@ -97,7 +97,13 @@ function makeApp(logger: FastifyBaseLogger, limits: OsdLimits, responder: ErrorR
     connectionTimeout: limits.connectionIdleMs,
     keepAliveTimeout: SERVER_KEEP_ALIVE_MS,
     routerOptions: { maxParamLength: STAGE_ID_LENGTH_MAX },
-    http: { maxHeaderSize: limits.requestHeaderBytesMax, headersTimeout: limits.requestHeadersMs },
+    http: {
+      maxHeaderSize: limits.requestHeaderBytesMax,
+      headersTimeout: limits.requestHeadersMs,
+      connectionsCheckingInterval: limits.requestHeadersMs,
+    },
+    // Requests are not logged one by one, so they need no logger of their own either.
+    childLoggerFactory: (parent) => parent,
     clientErrorHandler: respondToClientError,
     frameworkErrors: (error, _request, reply) => {
       void responder.respond(error, reply);

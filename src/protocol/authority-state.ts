@@ -75,11 +75,16 @@ export function beginRecovery(state: AuthorityState): AuthorityState {
 
 /**
  * Leaves mirrors out of the in-sync set while the writer goes on with the others. On disk before the first answer that
- * is given without them (F12). Precondition: active, and somebody remains (I3).
+ * is given without them (F12).
+ *
+ * An exclusion takes the steps of a recovery: first a new epoch is on disk (`beginRecovery`), with the old in-sync set;
+ * then everyone who stays has moved to it without a break (`decideAdvance`); only then this. Were the set to shrink before that, a
+ * mirror that was restarted in the meantime, perhaps on an old disk, would be all that is left of the set, and would
+ * vouch for itself alone (F18). Precondition: recovering, and somebody remains (I3).
  */
 export function excludeMirrors(state: AuthorityState, excluded: readonly MirrorId[]): AuthorityState {
   const inSync = state.inSync.filter((mirror) => !excluded.includes(mirror));
-  invariant(state.phase === 'active', 'a mirror is excluded from an active set', { phase: state.phase });
+  invariant(state.phase === 'recovering', 'an exclusion has an epoch of its own', { phase: state.phase });
   invariant(inSync.length > 0, 'I3: the in-sync set is never empty', { excluded });
   invariant(inSync.length < state.inSync.length, 'an exclusion leaves somebody out', { excluded });
   const incarnations: Record<MirrorId, string> = {};
@@ -89,7 +94,7 @@ export function excludeMirrors(state: AuthorityState, excluded: readonly MirrorI
     incarnations[mirror] = incarnation;
   }
   // The writer goes on, so what a clean stop recorded no longer says where anybody stands.
-  return { ...state, epoch: nextEpoch(state), inSync, incarnations, cleanStop: null };
+  return { ...state, phase: 'active', inSync, incarnations, cleanStop: null };
 }
 
 /** What is known of a mirror that takes part in an activation. */

@@ -24,22 +24,26 @@ export interface ObjectIdParts {
   readonly version: string;
 }
 
-function utf8Length(text: string): number {
-  return new TextEncoder().encode(text).length;
+/** A UTF-16 code unit is at most 3 bytes of UTF-8. */
+const CODE_UNIT_BYTES_MAX = 3;
+
+function isLongerThan(text: string, bytesMax: number): boolean {
+  if (text.length * CODE_UNIT_BYTES_MAX <= bytesMax) return false;
+  return text.length > bytesMax || new TextEncoder().encode(text).length > bytesMax;
 }
 
 /** Says why the parts make no object id, or null when they do. */
-export function objectIdFault(parts: ObjectIdParts): string | null {
+function objectIdFault(parts: ObjectIdParts): string | null {
   if (parts.container.length === 0 || parts.name.length === 0) return 'container and name must not be empty';
   for (const part of [parts.container, parts.name, parts.version]) {
     if (part.includes(SEPARATOR)) return 'NUL is not allowed';
     if (!part.isWellFormed()) return 'not well-formed Unicode';
   }
-  if (utf8Length(parts.container) > CONTAINER_BYTES_MAX)
+  if (isLongerThan(parts.container, CONTAINER_BYTES_MAX))
     return `container longer than ${CONTAINER_BYTES_MAX} bytes`;
-  if (utf8Length(parts.name) > OBJECT_NAME_BYTES_MAX)
+  if (isLongerThan(parts.name, OBJECT_NAME_BYTES_MAX))
     return `name longer than ${OBJECT_NAME_BYTES_MAX} bytes`;
-  if (utf8Length(parts.version) > VERSION_BYTES_MAX) return `version longer than ${VERSION_BYTES_MAX} bytes`;
+  if (isLongerThan(parts.version, VERSION_BYTES_MAX)) return `version longer than ${VERSION_BYTES_MAX} bytes`;
   return null;
 }
 

@@ -5,6 +5,7 @@
  * write's outcome is known, what it wrote must not be shown: the next read, from another mirror or after a recovery,
  * might not see it.
  */
+import type { AuthorityState, MirrorId } from './authority-state.js';
 import type { Tag } from './tag.js';
 
 export type ReadVerdict =
@@ -28,4 +29,14 @@ export function decideReadStart(undecided: readonly Tag[]): ReadVerdict {
 export function decideRead(undecided: readonly Tag[], answeredTag: Tag | null): ReadVerdict {
   if (answeredTag === null || !undecided.includes(answeredTag)) return { kind: 'answer' };
   return { kind: 'wait', tag: answeredTag };
+}
+
+/**
+ * The mirror that clients may read from before a recovery has activated anything, or null: only one that is the whole of
+ * the in-sync set. While others belong to it, this attempt may fail and the next may start from them, without what
+ * nobody but the first one had.
+ */
+export function readableInRecovery(state: AuthorityState, trusted: readonly MirrorId[]): MirrorId | null {
+  const [only, ...others] = state.inSync;
+  return only !== undefined && others.length === 0 && trusted.includes(only) ? only : null;
 }

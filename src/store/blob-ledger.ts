@@ -13,7 +13,7 @@
 import { invariant } from '../protocol/invariant.js';
 import type { FinishedBlob } from './blob-files.js';
 import type { BlobReaper } from './blob-reaper.js';
-import type { Database } from './database.js';
+import { asReadError, type Database } from './database.js';
 import type { CommitBatch } from './group-commit.js';
 import { type BlobId, blobKey, deadBlobKey, toBlobId } from './keys.js';
 import { StoreError } from './object-store.js';
@@ -41,6 +41,7 @@ export class BlobLedger {
   readonly #inFlight = new Set<BlobId>();
   /** Rows of blobs that are dead but may still be read. */
   readonly #dying = new Map<BlobId, BlobRow>();
+  #loadCount = 0;
   #nextBlobId: BlobId;
   #blobBytes: number;
 
@@ -97,7 +98,12 @@ export class BlobLedger {
   async locate(blobId: BlobId): Promise<BlobRow> {
     const known = this.#rows.get(blobId)?.row ?? this.#dying.get(blobId);
     if (known !== undefined) return known;
-    const value = await this.#database.get(blobKey(blobId));
+    let value: Buffer | undefined;
+    try {
+      value = await this.#database.get(blobKey(blobId));
+    } catch (error) {
+      throw asReadError(error);
+    }
     return this.#dying.get(blobId) ?? decodeRowOf(blobId, value);
   }
 
@@ -108,7 +114,15 @@ export class BlobLedger {
 
   /** Loads rows and holds them until `release`. */
   async hold(blobIds: readonly BlobId[]): Promise<void> {
-    const values = await this.#database.getMany(blobIds.map(blobKey));
+    this.#loadCount += 1;
+    let values: (Buffer | undefined)[];
+    try {
+      values = await this.#database.getMany(blobIds.map(blobKey));
+    } catch (error) {
+      throw asReadError(error);
+    } finally {
+      this.#loadCount -= 1;
+    }
     blobIds.forEach((blobId, index) => {
       // Somebody else may have loaded and changed it meanwhile: then what is in memory is newer.
       const held = this.#rows.get(blobId) ?? { row: decodeRowOf(blobId, values[index]), holds: 0 };
@@ -126,6 +140,7 @@ export class BlobLedger {
   }
 
   #evict(): void {
+    if (this.#loadCount > 0) return; // what is being loaded may be older than what would be forgotten
     for (const [blobId, { holds }] of this.#rows) {
       if (this.#rows.size <= IDLE_ROWS_MAX) return;
       if (holds === 0) this.#rows.delete(blobId);

@@ -8,7 +8,7 @@ import { type Database, readRange } from './database.js';
 import { KEY_SPACE, ringKey, spaceBounds } from './keys.js';
 import { decodeSequence, encodeSequence } from './small-values.js';
 
-export const RING_SLOTS = 4096;
+const RING_SLOTS = 4096;
 
 export function ringOperation(batch: CommitBatch, sequence: number): void {
   const key = ringKey(sequence % RING_SLOTS);

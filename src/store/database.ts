@@ -1,15 +1,13 @@
 /** The one LevelDB of a store, with keys and values as bytes. */
 import { join } from 'node:path';
-import { ClassicLevel } from 'classic-level';
+import { ClassicLevel, type Iterator } from 'classic-level';
 import { errorCodeOf } from './file-port.js';
 import type { StoreLimits } from './limits.js';
 import { StoreError } from './object-store.js';
 
 export type Database = ClassicLevel<Buffer, Buffer>;
 
-export type BatchOperation =
-  | { readonly type: 'put'; readonly key: Buffer; readonly value: Buffer }
-  | { readonly type: 'del'; readonly key: Buffer };
+export type DatabaseBatch = ReturnType<Database['batch']>;
 
 export interface DatabaseOptions {
   /** True only when a store is formatted: otherwise LevelDB would make a new database where one was lost (F19). */
@@ -51,7 +49,18 @@ function asOpenError(folder: string, cause: unknown): StoreError {
   });
 }
 
-/** Reads the entries of a range in pages; stop early by leaving the loop. Throws StoreError `io-error`. */
+/** What a failed read of LevelDB amounts to. */
+export function asReadError(cause: unknown): StoreError {
+  if (cause instanceof StoreError) return cause;
+  const code = errorCodeOf(cause);
+  if (code === 'LEVEL_CORRUPTION') return new StoreError('damaged', 'the database is damaged', { cause });
+  if (code === 'LEVEL_DATABASE_NOT_OPEN' || code === 'LEVEL_ITERATOR_NOT_OPEN') {
+    return new StoreError('closed', 'the store is closed', { cause });
+  }
+  return new StoreError('io-error', 'the database could not be read', { cause });
+}
+
+/** Reads the entries of a range in pages; stop early by leaving the loop. Throws StoreError. */
 export async function* readRange(
   database: Database,
   range: { readonly gte: Buffer; readonly lt: Buffer },
@@ -59,12 +68,23 @@ export async function* readRange(
   const iterator = database.iterator({ ...range, highWaterMarkBytes: PAGE_BYTES });
   try {
     for (;;) {
-      const page = await iterator.nextv(PAGE_ENTRIES);
+      const page = await nextPage(iterator, PAGE_ENTRIES);
       if (page.length === 0) return;
       yield* page;
     }
   } finally {
     await iterator.close();
+  }
+}
+
+type DatabaseIterator = Iterator<Database, Buffer, Buffer>;
+
+/** The next entries of an iterator, none at its end. Throws StoreError. */
+export async function nextPage(iterator: DatabaseIterator, entriesMax: number): Promise<[Buffer, Buffer][]> {
+  try {
+    return await iterator.nextv(entriesMax);
+  } catch (cause) {
+    throw asReadError(cause);
   }
 }
 

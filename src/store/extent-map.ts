@@ -20,7 +20,7 @@ export interface StoredExtent {
 
 export type ExtentMap = readonly StoredExtent[];
 
-export function endOf(extent: StoredExtent): number {
+function endOf(extent: StoredExtent): number {
   return extent.offset + extent.length;
 }
 

@@ -9,7 +9,7 @@
  * After the first failure nothing is written any more: what a failed fsync left behind nobody knows.
  */
 import { invariant } from '../protocol/invariant.js';
-import type { BatchOperation, Database } from './database.js';
+import type { Database, DatabaseBatch } from './database.js';
 import type { StoreLimits } from './limits.js';
 import { StoreError } from './object-store.js';
 
@@ -21,7 +21,8 @@ export class CommitBatch {
   readonly sequence: number;
   /** Resolves when the batch is written (and synced, if it is to be); rejects with StoreError `io-error`. */
   readonly written: Promise<void>;
-  readonly #operations: BatchOperation[] = [];
+  /** LevelDB takes copies of keys and values as they come: half the work of handing over an array of them (measured). */
+  readonly #operations: DatabaseBatch;
   readonly #afterwards: (() => void)[] = [];
   readonly #resolve: () => void;
   readonly #reject: (error: StoreError) => void;
@@ -31,17 +32,14 @@ export class CommitBatch {
   #isCounted = false;
   #isClosed = false;
 
-  constructor(sequence: number) {
+  constructor(sequence: number, database: Database) {
     this.sequence = sequence;
+    this.#operations = database.batch();
     const { promise, resolve, reject } = withResolvers();
     this.written = promise;
     this.#resolve = resolve;
     this.#reject = reject;
     promise.catch(() => undefined); // a batch that nobody waits for may fail too
-  }
-
-  get operations(): readonly BatchOperation[] {
-    return this.#operations;
   }
 
   get isSynced(): boolean {
@@ -57,17 +55,18 @@ export class CommitBatch {
   }
 
   put(key: Buffer, value: Buffer): void {
-    this.#push({ type: 'put', key, value }, value.length);
+    this.#take(key.length + value.length);
+    this.#operations.put(key, value);
   }
 
   delete(key: Buffer): void {
-    this.#push({ type: 'del', key }, 0);
+    this.#take(key.length);
+    this.#operations.del(key);
   }
 
-  #push(operation: BatchOperation, valueBytes: number): void {
+  #take(lengthBytes: number): void {
     invariant(!this.#isClosed, 'a closed batch takes no more operations', { sequence: this.sequence });
-    this.#operations.push(operation);
-    this.#bytes += operation.key.length + valueBytes + OPERATION_OVERHEAD_BYTES;
+    this.#bytes += lengthBytes + OPERATION_OVERHEAD_BYTES;
   }
 
   /** This batch must be on disk before anyone is told. */
@@ -94,6 +93,10 @@ export class CommitBatch {
 
   close(): void {
     this.#isClosed = true;
+  }
+
+  async write(): Promise<void> {
+    await this.#operations.write({ sync: this.#isSynced });
   }
 
   succeed(): void {
@@ -160,7 +163,7 @@ export class GroupCommit {
       if (!last.isFull(this.#setup.limits)) return last;
       this.#close(last);
     }
-    const batch = new CommitBatch(this.#closedSequence + 1);
+    const batch = new CommitBatch(this.#closedSequence + 1, this.#setup.database);
     this.#batches.push(batch);
     this.#pump ??= this.#run();
     return batch;
@@ -186,7 +189,7 @@ export class GroupCommit {
   async #write(batch: CommitBatch): Promise<void> {
     try {
       if (!batch.isClosed) this.#close(batch);
-      await this.#setup.database.batch([...batch.operations], { sync: batch.isSynced });
+      await batch.write();
     } catch (cause) {
       this.fail(new StoreError('io-error', `batch ${batch.sequence} could not be committed`, { cause }));
       return;

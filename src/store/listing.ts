@@ -6,7 +6,7 @@
  */
 import { compareUtf8, makeObjectId, type ObjectId, parseObjectId } from '../protocol/object-id.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
-import { type Database, readRange } from './database.js';
+import { type Database, nextPage, readRange } from './database.js';
 import { idOfKey, KEY_SPACE, objectKey, spaceBounds, tombstoneKey } from './keys.js';
 import type { StoreListEntry, StoreListPage, StoreListRequest } from './object-store.js';
 import { decodeObject, decodeTombstone } from './records.js';
@@ -61,7 +61,7 @@ export async function listObjects(database: Database, request: StoreListRequest)
   const iterator = database.iterator({ gte, lt, highWaterMarkBytes: PAGE_BYTES });
   try {
     for (;;) {
-      const page = await iterator.nextv(pageEntries);
+      const page = await nextPage(iterator, pageEntries);
       if (page.length === 0) return { entries, truncated: false };
       const target = takePage(page, request, entries);
       if (entries.length > request.limit)

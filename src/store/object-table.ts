@@ -82,8 +82,12 @@ export class ObjectEntry {
     this.knowsAllRows = true;
   }
 
-  /** What is on disk need not be remembered. */
+  /**
+   * What is on disk need not be remembered, unless somebody is reading it just now: what he finds may be older than what
+   * was written meanwhile, and only these rows tell.
+   */
   forgetRows(): void {
+    if (this.isBusy) return;
     if (this.rows.size > ROWS_REMEMBERED_MAX) {
       this.rows.clear();
       this.knowsAllRows = false;

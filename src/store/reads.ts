@@ -14,7 +14,7 @@ import type { StoredObject } from './records.js';
 import type { StoreCore } from './store-core.js';
 
 /** The bytes that a range means in an object of that size; null when it is not satisfiable (RFC 9110 section 14.1.2). */
-export function resolveRange(range: StoreRange, sizeBytes: number): Extent | null {
+function resolveRange(range: StoreRange, sizeBytes: number): Extent | null {
   switch (range.kind) {
     case 'whole':
       return { offset: 0, length: sizeBytes };

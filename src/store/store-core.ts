@@ -20,6 +20,7 @@ import type { StoreLimits } from './limits.js';
 import { type LoadedObject, type ObjectEntry, ObjectTable } from './object-table.js';
 import { StoreError } from './object-store.js';
 import type { OpenBlobs } from './open-blobs.js';
+import { PointReads } from './point-reads.js';
 import {
   decodeObject,
   decodeTombstone,
@@ -71,6 +72,7 @@ export class StoreCore {
   onRowDeleted: (objectId: ObjectId, tag: Tag) => void = () => undefined;
   /** Called in an object's turn when a row of it was cleared. */
   onRowsCleared: (entry: ObjectEntry) => void = () => undefined;
+  readonly #reads: PointReads;
   readonly #witnesses: Map<StoreId, number>;
   readonly #floors: Map<GeneratorId, Tag>;
   readonly #dirtyWitnesses = new Set<StoreId>();
@@ -85,6 +87,7 @@ export class StoreCore {
   constructor(parts: StoreParts, start: StoreStart) {
     this.parts = parts;
     this.identity = start.identity;
+    this.#reads = new PointReads(parts.database);
     this.fence = start.fence;
     this.selfDoubt = start.selfDoubt;
     this.fullCopyCursor = start.fullCopyCursor;
@@ -225,7 +228,7 @@ export class StoreCore {
   /** Loads one row into an entry that does not know it. */
   async loadRow(entry: ObjectEntry, tag: Tag): Promise<void> {
     const key = keys.rowKey(entry.id, tag);
-    const value = await this.parts.database.get(key);
+    const value = await this.#reads.get(key);
     if (!entry.rows.has(tag)) entry.rows.set(tag, value === undefined ? null : values.decodeRow(key, value));
   }
 
@@ -247,11 +250,11 @@ export class StoreCore {
 
   async #loadStored(id: ObjectId): Promise<StoredObject | null> {
     const key = keys.objectKey(id);
-    const value = await this.parts.database.get(key);
+    const value = await this.#reads.get(key);
     if (value !== undefined) return decodeObject(key, value);
     if (this.#tombstoneCount === 0) return null;
     const graveKey = keys.tombstoneKey(id);
-    const grave = await this.parts.database.get(graveKey);
+    const grave = await this.#reads.get(graveKey);
     return grave === undefined ? null : decodeTombstone(graveKey, grave);
   }
 

@@ -32,7 +32,7 @@ export const OSD_PATHS_WITHOUT_SECRET: readonly string[] = [OSD_PATHS.live, OSD_
 
 export const HEADER_AUTHORIZATION = 'authorization';
 /** The scheme of RFC 6750; the credential is the mirror set's shared secret. */
-export const AUTHORIZATION_PREFIX = 'Bearer ';
+const AUTHORIZATION_PREFIX = 'Bearer ';
 /** The epoch of a read: an OSD that was fenced higher refuses it. */
 export const HEADER_EPOCH = 'tally-epoch';
 /** Trailer of a streamed read that ended early: the error code. */

@@ -9,7 +9,6 @@ export const OSD_ERROR_STATUS = {
   'request-timeout': 408,
   'body-too-large': 413,
   'unsupported-media-type': 415,
-  'tag-conflict': 422,
   'headers-too-large': 431,
   // The request does not fit the OSD's epoch or identity.
   'wrong-set': 409,
@@ -17,7 +16,6 @@ export const OSD_ERROR_STATUS = {
   'not-active': 409,
   'not-fenced': 409,
   'not-driver': 409,
-  'reconciliation-running': 409,
   // The world's failure.
   damaged: 500,
   'io-error': 503,

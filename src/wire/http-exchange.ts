@@ -26,7 +26,7 @@ export interface HttpAnswer {
 }
 
 /** The head of the answer took too long. */
-export class AnswerTimeout extends Error {
+class AnswerTimeout extends Error {
   readonly code = 'answer-timeout';
 
   constructor(timeoutMs: number) {

@@ -85,9 +85,9 @@ export interface HttpOsdConnectionOptions {
 }
 
 /** Small requests in flight at once; more wait. */
-export const SMALL_CONNECTIONS_MAX = 16;
+const SMALL_CONNECTIONS_MAX = 16;
 /** Uploads and downloads in flight at once; more wait. */
-export const STREAM_CONNECTIONS_MAX = 512;
+const STREAM_CONNECTIONS_MAX = 512;
 const ANSWER_HEADERS_BYTES_MAX = 16 * 1024;
 const REFUSAL_BYTES_MAX = 64 * 1024;
 

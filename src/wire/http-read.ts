@@ -14,12 +14,12 @@ import { dispatchOptions, type HttpRequest, RequestProgress } from './http-excha
 import { MalformedMessage } from './malformed-message.js';
 import { OsdUnreachable } from './osd-connection.js';
 
-export const READ_BUFFER_BYTES_MAX = 1024 * 1024;
+const READ_BUFFER_BYTES_MAX = 1024 * 1024;
 /** What is left of a body that nobody wants: up to this it is read to its end, so that the connection can be used again. */
-export const READ_DISCARD_BYTES_MAX = 64 * 1024;
+const READ_DISCARD_BYTES_MAX = 64 * 1024;
 
 /** An answer whose head is here and whose body is on its way. */
-export class IncomingAnswer implements Dispatcher.DispatchHandler, AsyncIterator<Buffer, undefined> {
+class IncomingAnswer implements Dispatcher.DispatchHandler, AsyncIterator<Buffer, undefined> {
   status = 0;
   trailers: IncomingHttpHeaders = {};
   readonly #progress: RequestProgress;

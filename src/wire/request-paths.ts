@@ -13,7 +13,7 @@ import {
 import { asCount, asObjectId, asTag, asText, type JsonRecord } from './record-reader.js';
 
 /** Entries on one page of a listing. */
-export const LIST_PAGE_MAX = 1000;
+const LIST_PAGE_MAX = 1000;
 
 const DECIMAL_PATTERN = /^(?:0|[1-9][0-9]{0,15})$/;
 

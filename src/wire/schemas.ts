@@ -65,8 +65,8 @@ export const witnessSchema = strictObject({ storeId: storeIdSchema, commitSequen
 export const extentSchema = strictObject({ offset: countSchema, length: countSchema });
 export const rowCursorSchema = strictObject({ objectId: objectIdSchema, tag: tagSchema });
 
-export const writeKindSchema = literals('replace', 'range-write', 'extend', 'set-attributes', 'remove');
-export const writeModeSchema = literals('overwrite', 'extend');
+const writeKindSchema = literals('replace', 'range-write', 'extend', 'set-attributes', 'remove');
+const writeModeSchema = literals('overwrite', 'extend');
 
 export const tagRowSchema = strictObject({
   tag: tagSchema,
@@ -88,7 +88,7 @@ export const presentObjectSchema = strictObject({
   attributes: Type.String(),
 });
 
-export const tombstoneSchema = strictObject({
+const tombstoneSchema = strictObject({
   kind: Type.Literal('tombstone'),
   lastTag: tagSchema,
   lastChecksum: checksumSchema,

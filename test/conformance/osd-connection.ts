@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { toEpoch } from '../../src/protocol/tag.js';
 import { makeToken, parseToken, toStoreId } from '../../src/protocol/token.js';
 import type { OsdConnection, RemotePush, RemoteStage } from '../../src/wire/osd-connection.js';
+import { transactionChecksum } from '../../src/wire/transaction-checksum.js';
 import {
   commit,
   contentOf,
@@ -215,21 +216,34 @@ function describeTransactions(get: () => OsdConnection): void {
       expect(await osd.states([ID])).toEqual([null]);
     });
 
+    it('content is composed of what is stored, as long as it is what the writer meant', async () => {
+      await commit(osd, replace);
+      const source = { objectId: ID, expectedTag: tagAt(1, 1), extent: { offset: 7, length: 7 } };
+      const other = objectNamed('composed');
+      await commit(osd, { kind: 'replace', objectId: other, tag: tagAt(1, 2), composed: [source, source] });
+      expect(await contentOf(osd, EPOCH, other)).toEqual(Buffer.from('mirrorsmirrors'));
+      const stale = { ...source, expectedTag: tagAt(1, 9) };
+      const refused = {
+        kind: 'replace',
+        objectId: other,
+        tag: tagAt(1, 3),
+        composed: [source, stale],
+      } as const;
+      expect(await replyTo(osd, refused)).toMatchObject({ kind: 'refused', code: 'source-changed' });
+    });
+
     it('another set or an older epoch is refused', async () => {
       const item = itemOf(replace);
-      const fields = { ...item.transaction, setId: 'other' };
+      const transaction = { ...item.transaction, setId: 'other' };
+      const checksum = transactionChecksum(transaction, item.contentChecksum);
       const reply = await osd.transact({
         setId: 'other',
         epoch: EPOCH,
         floor: tagAt(1, 0),
-        writes: [itemOf(replace)].map((write) => ({
-          ...write,
-          transaction: { ...write.transaction, setId: 'other' },
-        })),
+        writes: [{ ...item, transaction: { ...transaction, checksum } }],
         clears: [],
       });
-      expect(reply.writes[0]).toMatchObject({ kind: 'refused' });
-      expect(fields.tag).toBe(replace.tag);
+      expect(reply.writes[0]).toMatchObject({ kind: 'refused', code: 'wrong-set' });
       await osd.advance(EPOCH, NEXT);
       expect(await replyTo(osd, replace)).toMatchObject({ code: 'stale-epoch' });
     });

@@ -41,7 +41,7 @@ function describeCycle(index: number, result: CycleResult): string {
     `cycle ${String(index).padStart(3)}  ${result.fault.padEnd(20)}`,
     `${seconds(result.durationMs)}, in sync after ${seconds(result.recoveryMs)}`,
     `epoch ${result.epoch}`,
-    `${result.acknowledged} acknowledged, ${result.unknown} unknown`,
+    `${result.acknowledged} acknowledged, ${result.unavailable} turned away, ${result.unknown} unknown`,
     `copied ${mib(result.copiedBytes)}, compared ${result.objectCount} objects of ${mib(result.comparedBytes)}`,
   ].join('; ');
 }
@@ -76,7 +76,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
       const cycleRandom = random.fork();
       const fault = faults.length > 0 ? cycleRandom.pick(faults) : chooseFault(cycleRandom);
       const result = await runCycle(
-        { system, traffic, random: cycleRandom, onFinding, seenOperations },
+        { system, bucket: BUCKET, traffic, random: cycleRandom, onFinding, seenOperations },
         fault,
       );
       report(describeCycle(cyclesRun, result));

@@ -7,6 +7,7 @@ import type { Traffic } from './traffic.js';
 
 export interface CycleContext {
   readonly system: TallySystem;
+  readonly bucket: string;
   readonly traffic: Traffic;
   readonly random: SeededRandom;
   readonly onFinding: (message: string) => void;
@@ -21,6 +22,7 @@ export interface CycleResult {
   readonly recoveryMs: number;
   readonly epoch: number;
   readonly acknowledged: number;
+  readonly unavailable: number;
   readonly unknown: number;
   readonly objectCount: number;
   readonly comparedBytes: number;
@@ -31,6 +33,14 @@ const TRAFFIC_BEFORE_MS_MAX = 1200;
 const TRAFFIC_AFTER_MS_MAX = 800;
 /** "In a quiet system both tag tables are empty within a second" (issue 2), and some for a shared machine. */
 const TABLES_EMPTY_WITHIN_MS = 2500;
+
+/** "While one OSD is down every S3 operation goes on" (issue 2). */
+const LEAVES_ONE_MIRROR: ReadonlySet<FaultName> = new Set([
+  'kill-osd',
+  'away-for-long',
+  'wipe-disk',
+  'freeze-osd',
+]);
 
 /** I7: what a finished reconciliation copied is no more than what was unmatched. Returns the bytes copied. */
 async function checkCopies(context: CycleContext): Promise<number> {
@@ -59,12 +69,12 @@ async function attempt(context: CycleContext, claim: string, check: () => Promis
 }
 
 export async function runCycle(context: CycleContext, fault: FaultName): Promise<CycleResult> {
-  const { system, traffic, random, onFinding } = context;
+  const { system, bucket, traffic, random, onFinding } = context;
   const startMs = performance.now();
-  const { acknowledged, unknown } = traffic.counts;
+  const before = { ...traffic.counts };
   traffic.start();
   await sleep(random.integer(50, TRAFFIC_BEFORE_MS_MAX));
-  await attempt(context, fault, () => FAULTS[fault]({ system, traffic, random }));
+  await attempt(context, fault, () => FAULTS[fault]({ system, bucket, traffic, random }));
   const faultEndMs = performance.now();
   let epoch = 0;
   await attempt(context, 'recovery', async () => {
@@ -85,6 +95,12 @@ export async function runCycle(context: CycleContext, fault: FaultName): Promise
     for (const difference of differences) onFinding(`I7: the mirrors differ: ${difference}`);
     comparison = figures;
   });
+  const unavailable = traffic.counts.unavailable - before.unavailable;
+  if (unavailable > 0 && LEAVES_ONE_MIRROR.has(fault)) {
+    onFinding(
+      `${unavailable} writes were turned away although one mirror and the gateway were there all the time`,
+    );
+  }
   let copiedBytes = 0;
   await attempt(context, 'operations', async () => {
     copiedBytes = await checkCopies(context);
@@ -94,8 +110,9 @@ export async function runCycle(context: CycleContext, fault: FaultName): Promise
     durationMs: performance.now() - startMs,
     recoveryMs,
     epoch,
-    acknowledged: traffic.counts.acknowledged - acknowledged,
-    unknown: traffic.counts.unknown - unknown,
+    acknowledged: traffic.counts.acknowledged - before.acknowledged,
+    unavailable,
+    unknown: traffic.counts.unknown - before.unknown,
     objectCount: comparison.objectCount,
     comparedBytes: comparison.contentBytes,
     copiedBytes,

@@ -1,16 +1,14 @@
 /** Cases of FAILURES.md on real processes, where real parts can show them. */
-import { crc32c } from '@node-rs/crc32';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { makeObjectId } from '../../src/protocol/object-id.js';
-import { type Epoch, makeTag, toGeneratorId } from '../../src/protocol/tag.js';
-import { transactionChecksum } from '../../src/wire/transaction-checksum.js';
 import { findFreePorts } from '../support/free-ports.js';
 import { sleep, until } from '../support/patience.js';
 import { SeededRandom } from '../support/seeded-random.js';
 import type { OsdHandle, TallySystem } from '../support/tally-system.js';
 import { withSystem } from '../support/with-system.js';
+import { sendHalf } from './half-sent-write.js';
 
 const BUCKET = 'failures';
 /** "Exclusion of a dead mirror takes at most a few seconds" (issue 2). */
@@ -34,32 +32,10 @@ async function write(system: TallySystem, key: string, text: string): Promise<vo
   await system.s3.put(BUCKET, key, Buffer.from(text));
 }
 
-/** A write that reaches one mirror only: what a gateway leaves behind that died between its two requests. */
-async function plantOrphan(osd: OsdHandle, epoch: Epoch, key: string, text: string): Promise<void> {
-  const bytes = Buffer.from(text);
-  const tag = makeTag({ epoch, counter: 1_000_000, generator: toGeneratorId(1) });
-  const contentChecksum = crc32c(bytes);
-  const fields = {
-    setId: 'test-set',
-    epoch,
-    tag,
-    objectId: makeObjectId(BUCKET, key),
-    kind: 'replace' as const,
-    previousTag: null,
-    offset: 0,
-    length: bytes.length,
-    mode: 'overwrite' as const,
-    attributes: JSON.stringify({ v: 1, etag: 'orphan', modifiedMs: 1, writes: 1, headers: {} }),
-  };
-  const transaction = { ...fields, checksum: transactionChecksum(fields, contentChecksum) };
-  const reply = await osd.connection.transact({
-    setId: 'test-set',
-    epoch,
-    floor: makeTag({ epoch, counter: 1, generator: toGeneratorId(1) }),
-    writes: [{ transaction, content: { kind: 'bytes', bytes }, contentChecksum }],
-    clears: [],
-  });
-  expect(reply.writes[0]?.kind).toBe('committed');
+async function plantOrphan(osd: OsdHandle, key: string, index: number): Promise<void> {
+  const operation = { kind: 'put', bytes: Buffer.from('orphan') } as const;
+  const reply = await sendHalf(osd, { bucket: BUCKET, key, operation, index });
+  expect(reply?.kind).toBe('committed');
 }
 
 describe('a mirror that goes and comes back', () => {
@@ -68,9 +44,8 @@ describe('a mirror that goes and comes back', () => {
       const [lost, kept] = system.osds;
       await system.s3.createBucket(BUCKET);
       await write(system, 'overwritten', 'first');
-      const { activeEpoch } = await lost.connection.identity();
-      await plantOrphan(lost, activeEpoch, 'never-acknowledged', 'orphan');
-      await plantOrphan(lost, activeEpoch, 'overwritten', 'orphan');
+      await plantOrphan(lost, 'never-acknowledged', 1);
+      await plantOrphan(lost, 'overwritten', 2);
       await lost.process.kill();
       await system.untilExcluded(lost, EXCLUSION_MS_MAX);
       await write(system, 'overwritten', 'second');

@@ -8,10 +8,14 @@
 import { sleep, until } from '../support/patience.js';
 import { type SeededRandom } from '../support/seeded-random.js';
 import type { OsdHandle, TallySystem } from '../support/tally-system.js';
+import { INLINE_CONTENT_BYTES_MAX } from '../../src/wire/osd-connection.js';
+import { sendHalf } from './half-sent-write.js';
+import type { ObjectHistory } from './object-history.js';
 import type { Traffic } from './traffic.js';
 
 export interface FaultContext {
   readonly system: TallySystem;
+  readonly bucket: string;
   readonly traffic: Traffic;
   readonly random: SeededRandom;
 }
@@ -20,6 +24,7 @@ export interface FaultContext {
 const EXCLUDED_WITHIN_MS = 20_000;
 const WRITES_WHILE_AWAY = 1000;
 const AWAY_MS_MAX = 30_000;
+const HALF_SENT_WRITES = 8;
 
 type Fault = (context: FaultContext) => Promise<void>;
 
@@ -157,6 +162,39 @@ async function freezeGateway(context: FaultContext): Promise<void> {
   system.gateway.thaw();
 }
 
+/**
+ * The gateway dies between its two requests, several times over; one of the mirrors may die with it. Whoever is in sync after
+ * that decides: what only an excluded mirror has must go (F2), what a trusted one has must be on all (F1).
+ */
+async function sendHalves(context: FaultContext): Promise<void> {
+  const { system, traffic, random, bucket } = context;
+  await system.gateway.kill();
+  await traffic.pause();
+  const halfWritten = new Set<ObjectHistory>();
+  for (let index = 1; index <= HALF_SENT_WRITES; index += 1) {
+    const { history, operation } = traffic.chooseForeignWrite();
+    if (operation.kind !== 'delete' && operation.bytes.length > INLINE_CONTENT_BYTES_MAX) continue;
+    const reply = await sendHalf(pickOsd(context), { bucket, key: history.key, operation, index });
+    if (reply?.kind !== 'committed') continue;
+    history.record(operation, { kind: 'unknown', reason: 'sent to one mirror' }, new Set());
+    halfWritten.add(history);
+  }
+  const victim = random.chance(0.7) ? pickOsd(context) : null;
+  await victim?.process.kill();
+  await restartGateway(context);
+  // Now it is decided, and must stay so when the victim is back.
+  for (const history of halfWritten) await traffic.settle(history);
+  // A later write would cover what should not come back, so half of the times there is none.
+  const isQuiet = random.chance(0.5);
+  if (!isQuiet) traffic.start();
+  await pause(context);
+  victim?.process.start();
+  if (!isQuiet) return;
+  await system.untilInSync();
+  for (const history of halfWritten) await traffic.settle(history);
+  traffic.start();
+}
+
 /** Stops in good order, and starts again. */
 async function stopCleanly(context: FaultContext): Promise<void> {
   const { system, random } = context;
@@ -178,6 +216,7 @@ export const FAULTS = {
   'wipe-disk': wipeDisk,
   'freeze-osd': freezeOsd,
   'freeze-gateway': freezeGateway,
+  'send-halves': sendHalves,
   'stop-cleanly': stopCleanly,
 } as const satisfies Record<string, Fault>;
 
@@ -198,6 +237,7 @@ const WEIGHTED: readonly (readonly [number, FaultName])[] = [
   [2, 'wipe-disk'],
   [1.5, 'freeze-osd'],
   [1, 'freeze-gateway'],
+  [3, 'send-halves'],
   [1, 'stop-cleanly'],
 ];
 

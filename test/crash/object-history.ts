@@ -34,7 +34,7 @@ export class HistoryViolation extends Error {
 const RECENT_MAX = 30;
 
 /** What S3 answers to an operation that the object's state does not admit; null: it admits it. */
-export function expectedRefusal(content: Content, operation: ObjectOperation): string | null {
+function expectedRefusal(content: Content, operation: ObjectOperation): string | null {
   switch (operation.kind) {
     case 'put':
     case 'delete':
@@ -48,7 +48,7 @@ export function expectedRefusal(content: Content, operation: ObjectOperation): s
 }
 
 /** The state after an operation that the state before it admits. */
-export function applyOperation(content: Content, operation: ObjectOperation): Content {
+function applyOperation(content: Content, operation: ObjectOperation): Content {
   switch (operation.kind) {
     case 'put':
       return operation.bytes;
@@ -70,7 +70,7 @@ function isSame(left: Content, right: Content): boolean {
   return left === null || right === null ? left === right : left.equals(right);
 }
 
-export function describeContent(content: Content): string {
+function describeContent(content: Content): string {
   if (content === null) return 'absent';
   return `${content.length} bytes ${content.subarray(0, 8).toString('hex')}…${content.subarray(-4).toString('hex')}`;
 }

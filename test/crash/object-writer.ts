@@ -42,9 +42,17 @@ function pieceOf(random: SeededRandom): Buffer {
 
 export interface WriterCounts {
   acknowledged: number;
+  /** For a reason that lies in the object, such as a wrong offset. */
   refused: number;
+  /** Because nobody could serve just then. */
+  unavailable: number;
   unknown: number;
   reads: number;
+}
+
+export function countOutcome(counts: WriterCounts, outcome: OperationOutcome): void {
+  const isPassing = outcome.kind === 'refused' && PASSING_REFUSALS.has(outcome.code);
+  counts[isPassing ? 'unavailable' : outcome.kind] += 1;
 }
 
 export interface ObjectWriterOptions {
@@ -92,6 +100,12 @@ export class ObjectWriter {
     }
   }
 
+  /** One of its objects, and something that it might do to it. */
+  chooseForeignWrite(): { readonly history: ObjectHistory; readonly operation: ObjectOperation } {
+    const history = this.#options.random.pick(this.#histories);
+    return { history, operation: this.#choose(history) };
+  }
+
   #report(history: ObjectHistory, message: string): void {
     // What is known of the key is wrong from here on: it is given up, so that one fault makes one finding.
     const index = this.#histories.indexOf(history);
@@ -120,7 +134,7 @@ export class ObjectWriter {
   async #mutate(history: ObjectHistory): Promise<boolean> {
     const operation = this.#choose(history);
     const outcome = judgeOutcome(await this.#send(history.key, operation));
-    this.#options.counts[outcome.kind] += 1;
+    countOutcome(this.#options.counts, outcome);
     history.record(operation, outcome, PASSING_REFUSALS);
     return outcome.kind === 'acknowledged';
   }

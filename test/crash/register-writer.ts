@@ -1,7 +1,7 @@
 /** A client that shares its keys with others: whole small contents, removals, appends and reads, all put on record. */
 import type { S3Client, S3Outcome, S3RequestFields } from '../support/s3-client.js';
 import { type SeededRandom } from '../support/seeded-random.js';
-import { judgeOutcome, PASSING_REFUSALS, type WriterCounts } from './object-writer.js';
+import { countOutcome, judgeOutcome, PASSING_REFUSALS, type WriterCounts } from './object-writer.js';
 import type { RegisterHistory, RegisterOperation, RegisterValue } from './register-history.js';
 
 const VALUE_LENGTH_MAX = 400;
@@ -65,7 +65,7 @@ export class RegisterWriter {
     const raw = await this.#send(history.key, operation);
     const ended = sequence.next();
     const outcome = judgeOutcome(raw);
-    counts[outcome.kind] += 1;
+    countOutcome(counts, outcome);
     switch (outcome.kind) {
       case 'acknowledged':
         history.add({ operation, began, ended, isCertain: true });

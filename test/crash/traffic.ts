@@ -2,6 +2,7 @@
 import { sleep } from '../support/patience.js';
 import type { S3Client } from '../support/s3-client.js';
 import { type SeededRandom } from '../support/seeded-random.js';
+import type { ObjectHistory, ObjectOperation } from './object-history.js';
 import { ObjectWriter, type WriterCounts } from './object-writer.js';
 import { RegisterHistory } from './register-history.js';
 import { RegisterWriter, Sequence } from './register-writer.js';
@@ -38,7 +39,7 @@ function keysOf(writer: number): string[] {
 }
 
 export class Traffic {
-  readonly counts: WriterCounts = { acknowledged: 0, refused: 0, unknown: 0, reads: 0 };
+  readonly counts: WriterCounts = { acknowledged: 0, refused: 0, unavailable: 0, unknown: 0, reads: 0 };
   readonly #options: TrafficOptions;
   readonly #sequence = new Sequence();
   readonly #writers: readonly ObjectWriter[];
@@ -81,6 +82,16 @@ export class Traffic {
     this.#running = [];
   }
 
+  /** A random object and something that its writer might do to it. Precondition: paused. */
+  chooseForeignWrite(): { readonly history: ObjectHistory; readonly operation: ObjectOperation } {
+    return this.#options.random.pick(this.#writers).chooseForeignWrite();
+  }
+
+  /** Reads one object whole and has it decided. Precondition: paused, and the system serves. */
+  async settle(history: ObjectHistory): Promise<void> {
+    await this.#writers.find(({ histories }) => histories.includes(history))?.settle(history);
+  }
+
   /** Call it when a new gateway serves after the old one died: what the old one still had in hand is decided. */
   noteNewGateway(): void {
     for (const register of this.#registers) register.closeOpen(this.#sequence.next());
@@ -96,8 +107,8 @@ export class Traffic {
 
   /** Reads everything back and compares. Precondition: paused, and the system serves. */
   async verify(): Promise<void> {
-    for (const writer of this.#writers) {
-      for (const history of [...writer.histories]) await writer.settle(history);
+    for (const { histories } of this.#writers) {
+      for (const history of [...histories]) await this.settle(history);
     }
     for (const register of this.#registers) await this.#verifyRegister(register);
     await this.#verifyListing();

@@ -21,6 +21,7 @@ import { type Epoch, EPOCH_NONE, type GeneratorId, type Tag, tagGenerator } from
 import {
   decideClear,
   makeToken,
+  mayDropTombstone,
   parseToken,
   raiseFloor,
   type StoreId,
@@ -63,6 +64,19 @@ function compareRows(left: RowCursor, right: RowCursor): number {
   );
 }
 
+export interface MemorySnapshot {
+  readonly objects: ReadonlyMap<ObjectId, Held>;
+  readonly rows: ReadonlyMap<string, TagRow>;
+  readonly witnesses: ReadonlyMap<StoreId, number>;
+  readonly sequence: number;
+  readonly fencedEpoch: Epoch;
+}
+
+function replaceAll<Key, Value>(map: Map<Key, Value>, by: ReadonlyMap<Key, Value>): void {
+  map.clear();
+  for (const [key, value] of by) map.set(key, value);
+}
+
 export class MemoryOsdStore implements ObjectStore {
   readonly storeId: StoreId;
   readonly setId: string;
@@ -91,6 +105,39 @@ export class MemoryOsdStore implements ObjectStore {
   reopen(): void {
     this.#fence = reopenFence(this.#fence.fencedEpoch);
     this.stages.clear();
+  }
+
+  /** What is on the disk now. */
+  snapshot(): MemorySnapshot {
+    return {
+      objects: new Map(this.objects),
+      rows: new Map(this.rowsByKey),
+      witnesses: new Map(this.witnesses),
+      sequence: this.#sequence,
+      fencedEpoch: this.#fence.fencedEpoch,
+    };
+  }
+
+  /** The disk is put back to what it was. The process must be started anew. */
+  restore(snapshot: MemorySnapshot): void {
+    replaceAll(this.objects, snapshot.objects);
+    replaceAll(this.rowsByKey, snapshot.rows);
+    replaceAll(this.witnesses, snapshot.witnesses);
+    this.#sequence = snapshot.sequence;
+    this.#fence = reopenFence(snapshot.fencedEpoch);
+  }
+
+  #dropTombstones(): void {
+    for (const [id, { state }] of this.objects) {
+      if (state.kind !== 'tombstone') continue;
+      const hasRow = [...this.rowsByKey.values()].some((row) => row.objectId === id);
+      const floor = this.#floors.get(tagGenerator(state.lastTag)) ?? null;
+      const { fencedEpoch, activeEpoch } = this.#fence;
+      if (activeEpoch === EPOCH_NONE) return;
+      if (mayDropTombstone({ lastTag: state.lastTag, hasRow, floor, fencedEpoch, rebuilding: false })) {
+        this.objects.delete(id);
+      }
+    }
   }
 
   report(): StoreReport {
@@ -242,6 +289,9 @@ export class MemoryOsdStore implements ObjectStore {
       if (this.rowsByKey.delete(`${parts.objectId}\u0000${parts.tag}`)) rowCount += 1;
       for (const { storeId, commitSequence } of witnesses) this.witnesses.set(storeId, commitSequence);
     }
+    const generator = tagGenerator(batch.floor);
+    this.#floors.set(generator, raiseFloor(this.#floors, batch.floor));
+    this.#dropTombstones();
     return { kind: 'cleared', rowCount };
   }
 

@@ -8,16 +8,26 @@ import {
 import type { Epoch } from '../../src/protocol/tag.js';
 import type { Rules } from './rules.js';
 
+export type TransitionCause = 'recovery' | 'exclusion' | 'operator';
+
+export interface Transition {
+  readonly before: AuthorityState;
+  readonly after: AuthorityState;
+  readonly cause: TransitionCause;
+}
+
+type OnPersist = (transition: Transition) => void;
+
 export class SimulatedAuthority {
   readonly #rules: Rules;
-  readonly #onPersist: (before: AuthorityState, after: AuthorityState) => void;
+  readonly #onPersist: OnPersist;
   #memory: AuthorityState;
   #disk: AuthorityState;
 
   constructor(
     setId: string,
     mirrors: readonly MirrorId[],
-    context: { rules: Rules; onPersist: (before: AuthorityState, after: AuthorityState) => void },
+    context: { readonly rules: Rules; readonly onPersist: OnPersist },
   ) {
     this.#rules = context.rules;
     this.#onPersist = context.onPersist;
@@ -35,26 +45,33 @@ export class SimulatedAuthority {
   }
 
   /** Durable before it returns. */
-  persist(state: AuthorityState): void {
+  persist(state: AuthorityState, cause: TransitionCause = 'recovery'): void {
     const before = this.#disk;
     this.#memory = state;
     this.#disk = state;
-    this.#onPersist(before, state);
+    this.#onPersist({ before, after: state, cause });
   }
 
   crash(): void {
     this.#memory = this.#disk;
   }
 
-  /** Leaves mirrors out on behalf of the writer of `epoch`; null: that writer is no longer the one. */
+  /** A new epoch for the exclusion that the writer of `epoch` asks for; null: it is not the writer any more (F14). */
+  beginExclusion(epoch: Epoch): AuthorityState | null {
+    if (this.state.epoch !== epoch || this.state.phase !== 'active') return null;
+    return this.#change(this.#rules.beginRecovery(this.state));
+  }
+
+  /** Leaves mirrors out, in the epoch that was begun for it; null: another one has begun since. */
   exclude(epoch: Epoch, mirrors: readonly MirrorId[]): AuthorityState | null {
-    const isStale = this.state.epoch !== epoch || this.state.phase !== 'active';
-    if (isStale && this.#rules.refusesStaleWriters) return null;
-    if (mirrors.length === this.state.inSync.length || this.state.phase !== 'active') return null;
-    const next = this.#rules.excludeMirrors(this.state, mirrors);
-    if (this.#rules.persistsExclusions) this.persist(next);
-    else this.#memory = next;
-    return next;
+    if (this.state.epoch !== epoch || this.state.phase !== 'recovering') return null;
+    return this.#change(this.#rules.excludeMirrors(this.state, mirrors));
+  }
+
+  #change(state: AuthorityState): AuthorityState {
+    if (this.#rules.persistsExclusions) this.persist(state, 'exclusion');
+    else this.#memory = state;
+    return state;
   }
 
   stopCleanly(sequences: Readonly<Record<MirrorId, number>>): void {
@@ -71,6 +88,6 @@ export class SimulatedAuthority {
       ),
     };
     for (const mirror of others) state = this.#rules.requireFullCopy(state, mirror, 'an operator gave it up');
-    this.persist(state);
+    this.persist(state, 'operator');
   }
 }

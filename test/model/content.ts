@@ -30,7 +30,9 @@ export function mergePush(
 ): { readonly object: StoredObject | null; readonly byteCount: number } | 'no-base' {
   const { object } = push.copy;
   if (object?.state.kind !== 'present') return { object, byteCount: 0 };
-  if (push.content.kind === 'whole') return { object, byteCount: object.bytes.length };
+  if (push.content.kind === 'whole') {
+    return { object: storeObject(object.state, object.bytes), byteCount: object.bytes.length };
+  }
   if (present?.state.kind !== 'present') return 'no-base';
   const { sizeBytes } = object.state;
   const extents = clipExtents(push.content.extents, sizeBytes);

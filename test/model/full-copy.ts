@@ -59,7 +59,10 @@ export function* copyInFull(rules: Rules, { epoch, source, target }: FullCopy): 
     if (copy === null) throw new AttemptFailed(`${source} has a rotten object: it must be repaired first`);
     const expectedLastTag = to.objects.get(objectId)?.state.lastTag ?? null;
     const lastTag = copy.object?.state.lastTag ?? null;
-    yield* expectDone(target, { kind: 'push', push: { epoch, source, expectedLastTag, lastTag, copy, content } });
+    yield* expectDone(target, {
+      kind: 'push',
+      push: { epoch, source, expectedLastTag, lastTag, copy, content },
+    });
   }
   yield* expectDone(target, { kind: 'end-full-copy', epoch, forgotten: from.forgotten });
 }

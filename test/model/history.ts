@@ -37,7 +37,8 @@ export class History {
   /** Records a write, and works out the content that it makes on top of the one it names as its previous. */
   issue(transaction: WriteTransaction, bytes: Uint8Array): IssuedWrite {
     this.#count += 1;
-    const base = transaction.previousTag === null ? null : (this.#byTag.get(transaction.previousTag)?.at(-1) ?? null);
+    const base =
+      transaction.previousTag === null ? null : (this.#byTag.get(transaction.previousTag)?.at(-1) ?? null);
     const effect = applyWrite(base?.state ?? null, transaction);
     const write: IssuedWrite = {
       ordinal: this.#count,

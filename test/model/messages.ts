@@ -51,7 +51,12 @@ export type MirrorRequest =
   | { readonly kind: 'survey'; readonly epoch: Epoch }
   | { readonly kind: 'copy-out'; readonly epoch: Epoch; readonly objectId: ObjectId }
   | { readonly kind: 'push'; readonly push: PushRequest }
-  | { readonly kind: 'begin-full-copy'; readonly epoch: Epoch; readonly storeId: StoreId; readonly reason: string }
+  | {
+      readonly kind: 'begin-full-copy';
+      readonly epoch: Epoch;
+      readonly storeId: StoreId;
+      readonly reason: string;
+    }
   | {
       readonly kind: 'end-full-copy';
       readonly epoch: Epoch;

@@ -1,4 +1,5 @@
 /** The protocol's functions with one rule taken out of each. */
+import { beginRecovery } from '../../src/protocol/authority-state.js';
 import { invariant } from '../../src/protocol/invariant.js';
 import { planObject } from '../../src/protocol/reconcile-plan.js';
 import { type MirrorReport, planRecovery } from '../../src/protocol/recovery-plan.js';
@@ -13,7 +14,9 @@ type DecideWrite = Rules['decideWrite'];
 
 const FIRST_EPOCH = toEpoch(1);
 
-function unmatchedOf(evidence: Parameters<PlanObject>[0]): { readonly row: TagRow; readonly holder: number }[] {
+function unmatchedOf(
+  evidence: Parameters<PlanObject>[0],
+): { readonly row: TagRow; readonly holder: number }[] {
   return evidence.mirrors
     .flatMap(({ rows }, holder) => rows.map((row) => ({ row, holder })))
     .filter(({ row }) => !evidence.mirrors.every(({ rows }) => rows.some(({ tag }) => tag === row.tag)))
@@ -41,7 +44,9 @@ export const onlySourceTable: PlanObject = (evidence, trusted) =>
   planObject(
     {
       ...evidence,
-      mirrors: evidence.mirrors.map((mirror) => (trusted.includes(mirror.mirror) ? mirror : { ...mirror, rows: [] })),
+      mirrors: evidence.mirrors.map((mirror) =>
+        trusted.includes(mirror.mirror) ? mirror : { ...mirror, rows: [] },
+      ),
     },
     trusted,
   );
@@ -56,12 +61,15 @@ export const rangesNotUnited: PlanObject = (evidence, trusted) => {
 };
 
 /** The first trusted mirror is the source, not the one with the highest last tag. */
-export const firstTrustedIsSource: PlanObject = (evidence, trusted) => planObject(evidence, trusted.slice(0, 1));
+export const firstTrustedIsSource: PlanObject = (evidence, trusted) =>
+  planObject(evidence, trusted.slice(0, 1));
 
 /** The mirror whose clock says that it wrote last is the source. */
 export const latestClockIsSource: PlanObject = (evidence, trusted) => {
   const clockOf = (rows: readonly TagRow[]): number => Math.max(...rows.map(({ writtenMs }) => writtenMs));
-  const candidates = evidence.mirrors.filter(({ mirror, rows }) => trusted.includes(mirror) && rows.length > 0);
+  const candidates = evidence.mirrors.filter(
+    ({ mirror, rows }) => trusted.includes(mirror) && rows.length > 0,
+  );
   const [latest] = candidates.sort((left, right) => clockOf(right.rows) - clockOf(left.rows));
   return planObject(evidence, latest === undefined ? trusted : [latest.mirror]);
 };
@@ -69,7 +77,8 @@ export const latestClockIsSource: PlanObject = (evidence, trusted) => {
 /** A replace or remove is applied whatever the object's last tag is. */
 export const replaceInAnyOrder: DecideWrite = (context, write) => {
   const verdict = decideWrite(context, write);
-  const isCovered = verdict.kind === 'duplicate' && context.row === null && context.object?.lastTag !== write.tag;
+  const isCovered =
+    verdict.kind === 'duplicate' && context.row === null && context.object?.lastTag !== write.tag;
   return isCovered ? { kind: 'apply' } : verdict;
 };
 
@@ -161,3 +170,19 @@ export const presentIsComplete: PlanRecovery = (state, reports) => {
   const plan = planRecovery(state, reports);
   return plan.kind === 'proceed' ? { ...plan, complete: true } : plan;
 };
+
+/** An attempt goes on in the epoch of the one before it. */
+export const sameEpochForNextAttempt: Rules['beginRecovery'] = (state) =>
+  state.phase === 'recovering' && state.epoch !== EPOCH_NONE ? state : beginRecovery(state);
+
+/** A restarted store is active at once, as it was before. */
+export const reopenActive: Rules['reopenFence'] = (fencedEpoch) => ({
+  fencedEpoch,
+  activeEpoch: fencedEpoch,
+});
+
+/** A restarted store does not remember that its epoch began before the restart. */
+export const reopenWithoutMemory: Rules['reopenFence'] = (fencedEpoch) => ({
+  fencedEpoch,
+  activeEpoch: EPOCH_NONE,
+});

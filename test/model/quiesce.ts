@@ -20,22 +20,26 @@ export function drain(world: World): void {
 }
 
 /** Starts recoveries until the set is active with every mirror that is up. */
-export function recoverAll(world: World): void {
+function recoverAll(world: World): void {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
     world.startRecovery();
     drain(world);
     const { lastOutcome } = world;
     if (lastOutcome?.kind === 'activated' && world.writer !== null) return;
+    if (world.violations.some(({ code }) => code === 'unjustified-wait')) return;
     if (lastOutcome?.kind === 'wait') {
-      const intact = world.authority.state.inSync.filter((mirror) => !world.damaged.has(mirror));
-      const isHopeless = world.mirrorIds.every((mirror) => world.mirror(mirror).isUp) && world.cutOff.size === 0;
+      const whole = world.authority.state.inSync.filter((mirror) => !world.damaged.has(mirror));
+      const unsuspected = whole.filter((mirror) => !world.rolledBack.has(mirror));
+      const intact = unsuspected.length > 0 ? unsuspected : whole.slice(0, 1);
+      const isHopeless =
+        world.mirrorIds.every((mirror) => world.mirror(mirror).isUp) && world.cutOff.size === 0;
       if (isHopeless && intact.length > 0) world.force(intact);
     }
   }
   world.violate('stuck', `no activation: ${JSON.stringify(world.lastOutcome)}`);
 }
 
-export function healAll(world: World): void {
+function healAll(world: World): void {
   world.cutOff.clear();
   for (const [id, mirror] of world.mirrors) {
     mirror.commitsToPowerFailure = null;

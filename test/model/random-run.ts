@@ -41,7 +41,7 @@ const TEXT_LENGTH_MAX = 6;
 const BURST_LENGTH_MAX = 40;
 
 /** A small random source that one number seeds (mulberry32). */
-export function randomSource(seed: number): (limit: number) => number {
+function randomSource(seed: number): (limit: number) => number {
   let state = seed >>> 0;
   return (limit) => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -58,6 +58,23 @@ export function choicesOf(seed: number, length: number): Choice[] {
 
 type Pick = (limit: number) => number;
 
+/** How many mirrors a run has, and how much happens to them. */
+export interface Weather {
+  readonly mirrors: number;
+  /** Faults are this many times as rare as in the wildest run; then more writes get through between two of them. */
+  readonly calm: number;
+}
+
+/** What clients, the network and the timer do without anyone's fault. */
+const ORDINARY_STEPS = new Set([
+  'write',
+  'read',
+  'deliver any',
+  'deliver in order',
+  'send clears',
+  'recover',
+]);
+
 interface Step {
   readonly name: string;
   readonly weight: number;
@@ -70,15 +87,22 @@ class RandomRun {
   readonly zombies: SimulatedGateway[] = [];
   readonly counts = new Map<string, number>();
 
-  constructor(rules: Rules, mirrors: number) {
+  readonly #calm: number;
+
+  constructor(rules: Rules, { mirrors, calm }: Weather) {
     this.world = new World({ rules, mirrors });
+    this.#calm = calm;
+  }
+
+  #weightOf({ name, weight }: Step): number {
+    return ORDINARY_STEPS.has(name) ? weight * this.#calm : weight;
   }
 
   take(choice: Choice): void {
     const possible = STEPS.filter((step) => step.isPossible(this));
-    const total = possible.reduce((sum, { weight }) => sum + weight, 0);
+    const total = possible.reduce((sum, step) => sum + this.#weightOf(step), 0);
     let at = choice.step % total;
-    const chosen = possible.find(({ weight }) => (at -= weight) < 0);
+    const chosen = possible.find((step) => (at -= this.#weightOf(step)) < 0);
     if (chosen === undefined) return;
     this.counts.set(chosen.name, (this.counts.get(chosen.name) ?? 0) + 1);
     chosen.run(this, randomSource(choice.detail));
@@ -140,6 +164,12 @@ const STEPS: readonly Step[] = [
     weight: 4,
     isPossible: ({ world }) => world.writer !== null,
     run: ({ world }, pick) => void world.read(pickFrom(OBJECTS, pick), pickFrom(world.mirrorIds, pick)),
+  },
+  {
+    name: 'read in a recovery',
+    weight: 2,
+    isPossible: ({ world, up }) => world.hasRecovery && up.length > 0,
+    run: ({ world, up }, pick) => void world.readInRecovery(pickFrom(OBJECTS, pick), pickFrom(up, pick)),
   },
   {
     name: 'deliver any',
@@ -262,8 +292,8 @@ const STEPS: readonly Step[] = [
 ];
 
 /** Runs the choices, brings everything to rest, and says what the checkers found. */
-export function runChoices(rules: Rules, mirrors: number, choices: readonly Choice[]): RunResult {
-  const run = new RandomRun(rules, mirrors);
+export function runChoices(rules: Rules, weather: Weather, choices: readonly Choice[]): RunResult {
+  const run = new RandomRun(rules, weather);
   const { world } = run;
   const end = (): RunResult => ({
     violations: world.violations,
@@ -282,13 +312,13 @@ export function runChoices(rules: Rules, mirrors: number, choices: readonly Choi
 }
 
 /** Leaves out choices while the run still fails with the same code. */
-export function shrinkChoices(rules: Rules, mirrors: number, choices: readonly Choice[]): Choice[] {
-  const code = runChoices(rules, mirrors, choices).violations[0]?.code;
+export function shrinkChoices(rules: Rules, weather: Weather, choices: readonly Choice[]): Choice[] {
+  const code = runChoices(rules, weather, choices).violations[0]?.code;
   const stillFails = (candidate: readonly Choice[]): boolean =>
-    runChoices(rules, mirrors, candidate).violations[0]?.code === code;
+    runChoices(rules, weather, candidate).violations[0]?.code === code;
   let shrunk = [...choices];
   for (let size = Math.ceil(shrunk.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-    for (let at = 0; at < shrunk.length; ) {
+    for (let at = 0; at < shrunk.length;) {
       const candidate = [...shrunk.slice(0, at), ...shrunk.slice(at + size)];
       if (stillFails(candidate)) shrunk = candidate;
       else at += size;

@@ -5,7 +5,7 @@
  * Order of what becomes durable: the epoch; the fences; the needs of a full copy; pushes; dropped rows with witnesses;
  * the new in-sync set; only then is anyone activated.
  */
-import { type AuthorityState, beginRecovery, type MirrorId } from '../../src/protocol/authority-state.js';
+import type { AuthorityState, MirrorId } from '../../src/protocol/authority-state.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { ObjectEvidence, ObjectRepair } from '../../src/protocol/reconcile-plan.js';
 import type { MirrorReport, RecoveryPlan } from '../../src/protocol/recovery-plan.js';
@@ -45,7 +45,7 @@ export class AttemptFailed extends Error {}
 type ProceedPlan = Extract<RecoveryPlan, { kind: 'proceed' }>;
 
 export function* attemptRecovery(context: RecoveryContext): Steps<AttemptOutcome> {
-  context.authority.persist(beginRecovery(context.authority.state));
+  context.authority.persist(context.rules.beginRecovery(context.authority.state));
   const { epoch } = context.authority.state;
   context.log(`recovery ${epoch} begins`);
   try {
@@ -71,8 +71,7 @@ function* runAttempt(context: RecoveryContext, epoch: Epoch): Steps<AttemptOutco
   }
   yield* dropRows(context, { epoch, complete: plan.complete, reports: after });
   stopIfOvertaken(context, epoch);
-  const current = context.rules.oneAttemptActivates ? epoch : context.authority.state.epoch;
-  context.authority.persist(context.rules.activate(context.authority.state, current, after));
+  context.authority.persist(context.rules.activate(context.authority.state, epoch, after));
   const { state } = context.authority;
   for (const mirror of participants) {
     const response = yield { mirror, request: { kind: 'activate', epoch } };
@@ -84,9 +83,9 @@ function* runAttempt(context: RecoveryContext, epoch: Epoch): Steps<AttemptOutco
 }
 
 function stopIfOvertaken(context: RecoveryContext, epoch: Epoch): void {
-  if (!context.rules.oneAttemptActivates) return;
   const { state } = context.authority;
-  if (state.epoch !== epoch || state.phase !== 'recovering') throw new AttemptFailed('overtaken by a newer attempt');
+  if (state.epoch !== epoch || state.phase !== 'recovering')
+    throw new AttemptFailed('overtaken by a newer attempt');
 }
 
 function* fenceAll(context: RecoveryContext, epoch: Epoch): Steps<MirrorReport[]> {
@@ -100,7 +99,7 @@ function* fenceAll(context: RecoveryContext, epoch: Epoch): Steps<MirrorReport[]
   return reports;
 }
 
-export function* reportAll(mirrors: readonly MirrorId[]): Steps<MirrorReport[]> {
+function* reportAll(mirrors: readonly MirrorId[]): Steps<MirrorReport[]> {
   const reports: MirrorReport[] = [];
   for (const mirror of mirrors) {
     const response = yield { mirror, request: { kind: 'report' } };
@@ -162,9 +161,14 @@ interface RowRepair {
 function* repairByRows(context: RecoveryContext, { epoch, trusted, mirrors }: RowRepair): Steps<void> {
   const surveys = new Map<MirrorId, Survey>();
   for (const mirror of mirrors) surveys.set(mirror, yield* surveyOf(mirror, epoch));
-  const objectIds = new Set([...surveys.values()].flatMap(({ rows }) => rows.map(({ objectId }) => objectId)));
+  const objectIds = new Set(
+    [...surveys.values()].flatMap(({ rows }) => rows.map(({ objectId }) => objectId)),
+  );
   for (const objectId of [...objectIds].sort()) {
-    const evidence = { objectId, mirrors: [...surveys].map(([mirror, survey]) => evidenceOf(mirror, survey, objectId)) };
+    const evidence = {
+      objectId,
+      mirrors: [...surveys].map(([mirror, survey]) => evidenceOf(mirror, survey, objectId)),
+    };
     const plan = context.rules.planObject(evidence, trusted);
     context.onPlanned(evidence, plan);
     if (plan !== null) yield* pushRepair(plan, { epoch, sources: sourcesOf(evidence, plan, trusted) });
@@ -211,7 +215,14 @@ function* pushRepair(
       yield* expectDone(target.mirror, { kind: 'push', push });
     }
     for (const mirror of rotten) {
-      const push = { epoch, source, expectedLastTag: lastTag, lastTag, copy, content: { kind: 'whole' } as const };
+      const push = {
+        epoch,
+        source,
+        expectedLastTag: lastTag,
+        lastTag,
+        copy,
+        content: { kind: 'whole' } as const,
+      };
       yield* expectDone(mirror, { kind: 'push', push });
     }
     return;

@@ -4,7 +4,12 @@
  * The defaults are the functions of src/protocol and the duties that DESIGN.md lays on the parts around them. A test
  * switches one off (`withRules`) and runs the trace again: a trace that still ends well proves nothing about that rule.
  */
-import { activate, excludeMirrors, requireFullCopy } from '../../src/protocol/authority-state.js';
+import {
+  activate,
+  beginRecovery,
+  excludeMirrors,
+  requireFullCopy,
+} from '../../src/protocol/authority-state.js';
 import {
   decideActivate,
   decideAdvance,
@@ -15,7 +20,7 @@ import {
   reopenFence,
 } from '../../src/protocol/fence.js';
 import { TagGenerator } from '../../src/protocol/generator.js';
-import { decideRead, decideReadStart } from '../../src/protocol/read-gate.js';
+import { decideRead, decideReadStart, readableInRecovery } from '../../src/protocol/read-gate.js';
 import { planObject, rowsAfterPush, sameSummary } from '../../src/protocol/reconcile-plan.js';
 import { planRecovery } from '../../src/protocol/recovery-plan.js';
 import type { Epoch, GeneratorId } from '../../src/protocol/tag.js';
@@ -44,6 +49,8 @@ export interface Rules {
   readonly readyTokens: typeof readyTokens;
   readonly decideReadStart: typeof decideReadStart;
   readonly decideRead: typeof decideRead;
+  readonly readableInRecovery: typeof readableInRecovery;
+  readonly beginRecovery: typeof beginRecovery;
   readonly excludeMirrors: typeof excludeMirrors;
   readonly activate: typeof activate;
   readonly requireFullCopy: typeof requireFullCopy;
@@ -58,12 +65,12 @@ export interface Rules {
   readonly commitOrder: CommitOrder;
   /** F9: nothing is answered before it is synced. */
   readonly syncsBeforeReply: boolean;
+  /** F18: who stays in sync moves to the new epoch without a break before anybody is left out. */
+  readonly advancesBeforeExclusion: boolean;
   /** F30: content is checked before it is sent, and again before it lands. */
   readonly checksPushedContent: boolean;
   /** F12: an exclusion is on the authority's disk before anyone acts on it. */
   readonly persistsExclusions: boolean;
-  /** F14: the authority takes no exclusion from a writer of another epoch than its own. */
-  readonly refusesStaleWriters: boolean;
   /** F16, F28: the need of a full copy is on record before the first byte of it lands. */
   readonly recordsFullCopyFirst: boolean;
   /** A full copy gives the store a new id: what peers witnessed of the old one says nothing of the new one. */
@@ -80,8 +87,6 @@ export interface Rules {
   readonly fencesSources: boolean;
   /** F17: what one mirror witnessed, all that take part in a recovery know afterwards. */
   readonly passesWitnessesOn: boolean;
-  /** F28: an attempt whose epoch is not the authority's latest stops. */
-  readonly oneAttemptActivates: boolean;
 }
 
 const realRules: Rules = {
@@ -101,6 +106,8 @@ const realRules: Rules = {
   readyTokens,
   decideReadStart,
   decideRead,
+  readableInRecovery,
+  beginRecovery,
   excludeMirrors,
   activate,
   requireFullCopy,
@@ -114,7 +121,7 @@ const realRules: Rules = {
   syncsBeforeReply: true,
   checksPushedContent: true,
   persistsExclusions: true,
-  refusesStaleWriters: true,
+  advancesBeforeExclusion: true,
   recordsFullCopyFirst: true,
   renewsStoreId: true,
   countsFencesAsCommits: false,
@@ -123,7 +130,6 @@ const realRules: Rules = {
   copiesRowsInFull: true,
   fencesSources: true,
   passesWitnessesOn: true,
-  oneAttemptActivates: true,
 };
 
 /** The real rules, but for those that are given. */

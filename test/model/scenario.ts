@@ -5,6 +5,7 @@ import type { WriteKind } from '../../src/protocol/write.js';
 import type { Message } from './network.js';
 import { drain, quiesce } from './quiesce.js';
 import type { AttemptOutcome } from './recovery.js';
+import type { DiskImage } from './simulated-disk.js';
 import type { ViolationCode } from './violation.js';
 import { mirrorName, objectNamed, World, type WorldOptions } from './world.js';
 
@@ -77,7 +78,9 @@ export class Scenario {
 
   /** Answers on their way arrive. */
   answer(mirror?: MirrorId): void {
-    this.#deliverWhere(({ kind, call }) => kind === 'response' && (mirror === undefined || call.mirror === mirror));
+    this.#deliverWhere(
+      ({ kind, call }) => kind === 'response' && (mirror === undefined || call.mirror === mirror),
+    );
   }
 
   /** Requests to a mirror, and its answers, are lost. */
@@ -127,6 +130,14 @@ export class Scenario {
     drain(this.world);
   }
 
+  /** The same; when nothing is on its way, the oldest call that waits is given up. */
+  stepOrTimeOut(): void {
+    const [call] = this.world.network.openCalls;
+    if (this.world.network.messages.length > 0) this.world.deliver(0);
+    else if (call === undefined) throw new Error('nothing will ever happen again');
+    else this.world.timeOut(call.id);
+  }
+
   // --- recovery
 
   startRecovery(): void {
@@ -165,9 +176,9 @@ export class Scenario {
   rollBackBefore(mirror: MirrorId, tag: Tag | null): void {
     const { disk } = this.world.mirror(mirror);
     let index = disk.snapshotCount - 1;
-    while (index > 0 && [...disk.snapshot(index).objects.values()].some(({ state }) => state.lastTag === tag)) {
-      index -= 1;
-    }
+    const hasIt = ({ objects }: DiskImage): boolean =>
+      tag !== null && [...objects.values()].some(({ state }) => state.lastTag >= tag);
+    while (index > 0 && hasIt(disk.snapshot(index))) index -= 1;
     this.rollBackTo(mirror, index);
   }
 

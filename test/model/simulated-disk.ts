@@ -117,13 +117,20 @@ export class SimulatedDisk {
     return this.#snapshots.length;
   }
 
-  /** The disk is replaced by an image: an old snapshot, or a blank one. */
+  /** The disk is replaced by another one. */
   restore(image: DiskImage): void {
     this.#current = image;
     this.#synced = image;
     this.#unsynced = [];
     this.#snapshots.length = 0;
     this.#snapshots.push(image);
+  }
+
+  /** The disk is as it was then. */
+  rollBack(index: number): void {
+    const older = this.#snapshots.slice(0, index);
+    this.restore(this.snapshot(index));
+    this.#snapshots.unshift(...older);
   }
 
   snapshot(index: number): DiskImage {

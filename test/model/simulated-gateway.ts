@@ -60,6 +60,8 @@ export class SimulatedGateway {
   #inSync: readonly MirrorId[];
   /** What the authority said last **to this writer**: never its present epoch, which may be that of a recovery. */
   #grantedEpoch: Epoch;
+  /** Who is being left out. */
+  #leaving: readonly MirrorId[] = [];
   #status: 'open' | 'draining' | 'advancing' | 'deposed' = 'open';
 
   constructor(
@@ -125,7 +127,8 @@ export class SimulatedGateway {
     const base = this.known(intent.objectId);
     const buildsOnState = intent.kind !== 'replace' && intent.kind !== 'remove';
     if (buildsOnState && base?.kind !== 'present') return null;
-    const mustWait = buildsOnState && intent.isPipelined !== true && this.undecidedTags(intent.objectId).length > 0;
+    const mustWait =
+      buildsOnState && intent.isPipelined !== true && this.undecidedTags(intent.objectId).length > 0;
     if (mustWait) return null;
     const transaction = this.#transactionFor(intent, base);
     const bytes = new TextEncoder().encode(intent.text ?? '');
@@ -187,9 +190,13 @@ export class SimulatedGateway {
   #onAnswer(pending: PendingWrite, mirror: MirrorId, response: MirrorResponse | null): void {
     const before = pending.answers.get(mirror) ?? null;
     if (response === null) {
-      if (this.#mayRepeat(pending, mirror)) return this.#repeat(pending, mirror);
+      if (this.#mayRepeat(pending, mirror)) {
+        this.#repeat(pending, mirror);
+        return;
+      }
       if (before === null) pending.answers.set(mirror, { kind: 'unknown', reason: 'no answer' });
-      return this.#decide(pending);
+      this.#decide(pending);
+      return;
     }
     pending.unanswered.set(mirror, Math.max(0, (pending.unanswered.get(mirror) ?? 0) - 1));
     if (response.kind === 'committed') {
@@ -219,24 +226,26 @@ export class SimulatedGateway {
 
   #decide(pending: PendingWrite): void {
     const { tag } = pending.issued.transaction;
-    if (!this.#pending.has(tag)) return;
+    if (!this.#pending.has(tag) || this.#status === 'deposed') return;
     const outcome = this.#ports.rules.decideOutcome(this.#progressOf(pending));
     switch (outcome.kind) {
       case 'wait':
         return;
       case 'acknowledge':
         this.#acknowledge(pending);
+        this.#noteReady(pending);
+        this.#settleIfDone(pending);
         break;
       case 'exclude':
-        return this.#exclude(outcome.mirrors);
+        if (this.#status === 'open') this.#leaveOut(outcome.mirrors);
+        break;
       case 'refuse':
       case 'unknown':
         this.#ports.log(`${this.name}: ${tag} ends as ${outcome.kind}`);
-        return this.depose();
+        this.depose();
+        return;
     }
-    this.#noteReady(pending);
-    this.#settleIfDone(pending);
-    this.#advanceIfDrained();
+    this.#excludeIfAnswered();
   }
 
   #acknowledge(pending: PendingWrite): void {
@@ -264,37 +273,71 @@ export class SimulatedGateway {
     this.#generator.settle(pending.issued.transaction.tag);
   }
 
-  #exclude(mirrors: readonly MirrorId[]): void {
-    const state = this.#status === 'deposed' ? null : this.#ports.authority.exclude(this.#grantedEpoch, mirrors);
-    if (state === null) return this.depose();
-    this.#ports.log(`${this.name} excludes ${mirrors.join()} at ${state.epoch}`);
-    this.#inSync = state.inSync;
-    this.#grantedEpoch = state.epoch;
+  #leaveOut(mirrors: readonly MirrorId[]): void {
     this.#status = 'draining';
-    for (const pending of this.#pending.values()) this.#decide(pending);
-    this.#advanceIfDrained();
+    this.#leaving = mirrors;
   }
 
-  /** Writes of the old epoch end first; then the mirrors that are left, and the tags, go on in the new one. */
-  #advanceIfDrained(): void {
-    if (this.#status !== 'draining' || this.undecidedCount > 0) return;
-    for (const [tag] of this.#pending) this.#generator.settle(tag);
-    this.#pending.clear();
+  /** Writes of the old epoch get all their answers first. */
+  #excludeIfAnswered(): void {
+    if (this.#status !== 'draining') return;
+    const waits = [...this.#pending.values()].some(({ answers }) =>
+      this.#inSync.some((mirror) => (answers.get(mirror) ?? null) === null),
+    );
+    if (waits) return;
+    const from = this.#grantedEpoch;
+    const begun = this.#ports.authority.beginExclusion(from);
+    if (begun === null) {
+      this.depose();
+      return;
+    }
     this.#status = 'advancing';
-    const from = this.epoch;
-    const to = this.#grantedEpoch;
-    const waiting = new Set(this.#inSync);
-    for (const mirror of this.#inSync) {
-      this.#ports.network.call(this.name, mirror, { kind: 'advance', from, to }, (response) => {
-        if (this.#status !== 'advancing') return;
-        if (response?.kind !== 'fence' || response.verdict.kind === 'refuse') return this.depose();
+    this.#grantedEpoch = begun.epoch;
+    const { advancesBeforeExclusion } = this.#ports.rules;
+    if (!advancesBeforeExclusion) this.#ports.authority.exclude(begun.epoch, this.#leaving);
+    const staying = this.#inSync.filter((mirror) => !this.#leaving.includes(mirror));
+    this.#advance(staying, { from, to: begun.epoch }, () => {
+      if (advancesBeforeExclusion) this.#exclude();
+      else this.#goOn(this.#ports.authority.state);
+    });
+  }
+
+  /** Whoever was restarted meanwhile refuses: then the old set stands, and a recovery decides whom to trust. */
+  #advance(
+    mirrors: readonly MirrorId[],
+    epochs: { readonly from: Epoch; readonly to: Epoch },
+    then: () => void,
+  ): void {
+    const waiting = new Set(mirrors);
+    for (const mirror of mirrors) {
+      this.#ports.network.call(this.name, mirror, { kind: 'advance', ...epochs }, (response) => {
+        if (this.#status !== 'advancing' || this.#grantedEpoch !== epochs.to) return;
+        if (response?.kind !== 'fence' || response.verdict.kind === 'refuse') {
+          this.depose();
+          return;
+        }
         waiting.delete(mirror);
-        if (waiting.size > 0) return;
-        this.#generator.advance(to);
-        this.#status = 'open';
-        this.#ports.log(`${this.name} goes on at ${to}`);
+        if (waiting.size === 0) then();
       });
     }
+  }
+
+  #exclude(): void {
+    const state = this.#ports.authority.exclude(this.#grantedEpoch, this.#leaving);
+    if (state === null) this.depose();
+    else this.#goOn(state);
+  }
+
+  /** The set is smaller: that may decide some writes, and some want yet another exclusion. Then new ones are let in. */
+  #goOn(state: AuthorityState): void {
+    this.#ports.log(`${this.name} goes on at ${state.epoch} with ${state.inSync.join()}`);
+    this.#inSync = state.inSync;
+    this.#status = 'open';
+    for (const pending of this.#pending.values()) this.#decide(pending);
+    if (!this.isOpen) return;
+    for (const [tag] of this.#pending) this.#generator.settle(tag);
+    this.#pending.clear();
+    this.#generator.advance(this.#grantedEpoch);
   }
 
   depose(): void {
@@ -318,7 +361,7 @@ export class SimulatedGateway {
       this.#ports.network.call(
         this.name,
         mirror,
-        { kind: 'clear', batch: { epoch: this.epoch, clears, floor: this.#generator.floor() } },
+        { kind: 'clear', batch: { epoch: this.#grantedEpoch, clears, floor: this.#generator.floor() } },
         (response) => {
           if (response !== null || clears.length === 0) return;
           this.#ledger.set(mirror, [...(this.#ledger.get(mirror) ?? []), ...clears]);

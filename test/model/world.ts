@@ -9,7 +9,7 @@ import type { ObjectEvidence, ObjectRepair } from '../../src/protocol/reconcile-
 import { type Epoch, EPOCH_NONE, type Tag, toGeneratorId } from '../../src/protocol/tag.js';
 import { type StoreId, toStoreId } from '../../src/protocol/token.js';
 import type { ObjectState } from '../../src/protocol/write.js';
-import { SimulatedAuthority } from './authority.js';
+import { SimulatedAuthority, type Transition } from './authority.js';
 import { checkEveryStep } from './checkers/every-step.js';
 import { History } from './history.js';
 import type { MirrorResponse } from './messages.js';
@@ -26,12 +26,6 @@ import {
   SimulatedMirror,
 } from './simulated-mirror.js';
 import type { Violation, ViolationCode } from './violation.js';
-
-export interface Transition {
-  readonly before: AuthorityState;
-  readonly after: AuthorityState;
-  readonly isForced: boolean;
-}
 
 export interface PlannedObject {
   readonly evidence: ObjectEvidence;
@@ -77,6 +71,11 @@ export class World {
   readonly trace: string[] = [];
   /** Mirrors that lost state that they had promised to keep, until a recovery made them whole. */
   readonly damaged = new Set<MirrorId>();
+  /**
+   * Mirrors that were rolled back and made whole by rows, because nobody who was there had a witness. One who was not
+   * there takes them for rolled back still: a full copy without need, or a wait that only an operator ends.
+   */
+  readonly rolledBack = new Set<MirrorId>();
   readonly cutOff = new Set<MirrorId>();
   /** Epoch, then which run of each mirror may take writes in it. */
   readonly grants = new Map<Epoch, Readonly<Record<MirrorId, string>>>();
@@ -88,7 +87,6 @@ export class World {
   #recoveries: RunningRecovery[] = [];
   #storeCount = 0;
   #processCount = 0;
-  #isForcing = false;
   #isBeyondGuarantee = false;
   readonly #judgesHopeless: boolean;
 
@@ -102,12 +100,15 @@ export class World {
       onLanded: (landed: LandedPush) => void this.events.landed.push(landed),
     };
     for (const id of ids) {
-      this.mirrors.set(id, new SimulatedMirror(id, blankImage(this.newStoreId()), { rules: this.rules, observer }));
+      this.mirrors.set(
+        id,
+        new SimulatedMirror(id, blankImage(this.newStoreId()), { rules: this.rules, observer }),
+      );
     }
     this.authority = new SimulatedAuthority(SET_ID, ids, {
       rules: this.rules,
-      onPersist: (before, after) => {
-        this.#onPersist(before, after);
+      onPersist: (transition) => {
+        this.#onPersist(transition);
       },
     });
     this.network = new Network({
@@ -148,6 +149,7 @@ export class World {
       if (!(error instanceof InvariantViolation)) throw error;
       this.violate('stuck', error.message);
     }
+    this.#noteHopeless();
     if (!this.isBeyondGuarantee || this.#judgesHopeless) checkEveryStep(this);
     this.events = { applied: [], landed: [], transitions: [], planned: [] };
   }
@@ -204,7 +206,8 @@ export class World {
     const [first] = state.inSync;
     const known = new Map<ObjectId, ObjectState | null>();
     if (first !== undefined) {
-      for (const [objectId, stored] of this.mirror(first).disk.image.objects) known.set(objectId, stored.state);
+      for (const [objectId, stored] of this.mirror(first).disk.image.objects)
+        known.set(objectId, stored.state);
     }
     this.#processCount += 1;
     const generator = this.rules.createGenerator(toGeneratorId(1), state.epoch);
@@ -250,17 +253,18 @@ export class World {
     });
   }
 
-  #onPersist(before: AuthorityState, after: AuthorityState): void {
+  #onPersist(transition: Transition): void {
+    const { after } = transition;
     if (after.phase === 'active') this.grants.set(after.epoch, after.incarnations);
-    this.events.transitions.push({ before, after, isForced: this.#isForcing });
+    for (const { mirror, fullCopyReason } of after.members)
+      if (fullCopyReason !== null) this.rolledBack.delete(mirror);
+    this.events.transitions.push(transition);
   }
 
   force(trusted: readonly MirrorId[]): void {
     this.step(`an operator trusts ${trusted.join()}`, () => {
-      this.#isForcing = true;
       const others = this.mirrorIds.filter((mirror) => !trusted.includes(mirror));
       this.authority.forceTrust(trusted, others);
-      this.#isForcing = false;
     });
   }
 
@@ -286,14 +290,35 @@ export class World {
       if (this.rules.decideReadStart(undecided).kind === 'wait') return;
       if (this.rules.decideRead(undecided, stored?.state.lastTag ?? null).kind === 'wait') return;
       isAnswered = true;
-      const seen = stored === undefined ? null : this.history.find(stored.state, stored.bytes);
-      const settled = this.history.settled(objectId);
-      if ((seen?.ordinal ?? 0) < settled.ordinal && !(seen === null && settled.isAbsent)) {
-        this.violate('read-went-back', `${from} answers with #${seen?.ordinal ?? 0} after #${settled.ordinal}`);
-      }
-      if (seen !== null) this.history.settle(seen);
+      this.#show(objectId, from);
     });
     return isAnswered;
+  }
+
+  /** The same before a recovery has activated anything, from the one mirror that it trusts. */
+  readInRecovery(objectId: ObjectId, from: MirrorId): boolean {
+    let isAnswered = false;
+    this.step(`a client reads from ${from} in a recovery`, () => {
+      const { state } = this.authority;
+      if (state.phase !== 'recovering' || this.rules.readableInRecovery(state, [from]) !== from) return;
+      if (!this.rules.isRecoveringAt(this.mirror(from).fence, state.epoch)) return;
+      isAnswered = true;
+      this.#show(objectId, from);
+    });
+    return isAnswered;
+  }
+
+  #show(objectId: ObjectId, from: MirrorId): void {
+    const { objects, forgotten } = this.mirror(from).disk.image;
+    const stored = objects.get(objectId);
+    const removal = forgotten.get(objectId);
+    const absent = removal === undefined ? null : (this.history.writesOf(removal).at(-1) ?? null);
+    const seen = stored === undefined ? absent : this.history.find(stored.state, stored.bytes);
+    const settled = this.history.settled(objectId);
+    if ((seen?.ordinal ?? 0) < settled.ordinal && !(seen === null && settled.isAbsent)) {
+      this.violate('read-went-back', `${from} answers with #${seen?.ordinal ?? 0} after #${settled.ordinal}`);
+    }
+    if (seen !== null) this.history.settle(seen);
   }
 
   sendClears(): void {
@@ -350,18 +375,23 @@ export class World {
   /** The disk of a mirror that is down is restored from an old snapshot. */
   rollBack(id: MirrorId, snapshotIndex: number): void {
     this.step(`${id} is rolled back`, () => {
-      const { disk } = this.mirror(id);
-      const image = disk.snapshot(snapshotIndex);
       this.damaged.add(id);
-      disk.restore(image);
+      this.rolledBack.add(id);
+      this.mirror(id).disk.rollBack(snapshotIndex);
     });
   }
 
   /** True once nothing is left that the protocol could save the set with: every mirror in sync has lost state. */
   get isBeyondGuarantee(): boolean {
-    const { inSync } = this.authority.durableState;
-    this.#isBeyondGuarantee ||= inSync.length > 0 && inSync.every((mirror) => this.damaged.has(mirror));
     return this.#isBeyondGuarantee;
+  }
+
+  /** Faults and exclusions can bring this about. An activation of damaged mirrors is the protocol's own mistake. */
+  #noteHopeless(): void {
+    const { inSync } = this.authority.durableState;
+    if (this.events.transitions.some(({ after, cause }) => cause === 'recovery' && after.phase === 'active'))
+      return;
+    this.#isBeyondGuarantee ||= inSync.length > 0 && inSync.every((mirror) => this.damaged.has(mirror));
   }
 
   /** `wait` is right only while some mirror of the last in-sync set is missing or damaged. */
@@ -369,7 +399,10 @@ export class World {
     const { inSync, members } = this.authority.durableState;
     const wanted = inSync.length === 0 ? members.map(({ mirror }) => mirror) : inSync;
     const isJustified = wanted.some(
-      (mirror) => this.damaged.has(mirror) || !outcome.reports.some((report) => report.mirror === mirror),
+      (mirror) =>
+        this.damaged.has(mirror) ||
+        this.rolledBack.has(mirror) ||
+        !outcome.reports.some((report) => report.mirror === mirror),
     );
     if (!isJustified) this.violate('unjustified-wait', outcome.reason);
   }

@@ -29,7 +29,7 @@ function isVersion(path: string, version: RegExp | undefined): boolean {
 }
 
 /** The path of a program. Debian's own comes first. */
-export function requireProgram({ name, debianPackage, version }: ProgramRequirement): string {
+function requireProgram({ name, debianPackage, version }: ProgramRequirement): string {
   const found = candidates(name).find((path) => isVersion(path, version));
   if (found !== undefined) return found;
   const which = version === undefined ? '' : ` (${version.source})`;

@@ -71,10 +71,14 @@ export class ManagedProcess {
       stdio: ['ignore', log, log],
     });
     closeSync(log);
+    // Whatever ends the test, nothing that it started outlives it.
+    const killWithUs = () => child.kill('SIGKILL');
+    process.once('exit', killWithUs);
     if (child.pid === undefined) throw new Error(`${this.name} could not be started`);
     this.#startCount += 1;
     const exited = new Promise<ProcessExit>((resolve) => {
       child.once('exit', (code, signal) => {
+        process.off('exit', killWithUs);
         run.exit = { code, signal };
         this.#lastExit = run.exit;
         resolve(run.exit);

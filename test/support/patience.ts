@@ -8,7 +8,7 @@ export function sleep(ms: number): Promise<void> {
 }
 
 /** What was waited for did not come; `cause` is the last error that the look at it threw, if it did. */
-export class PatienceLost extends Error {
+class PatienceLost extends Error {
   readonly code = 'patience-lost';
 
   constructor(claim: string, withinMs: number, last: string, options?: ErrorOptions) {

@@ -25,6 +25,9 @@ export function cliEntry(): string {
 }
 
 export function buildProgram(): void {
-  const { status } = spawnSync('npm', ['run', 'build', '--silent'], { cwd: repositoryRoot, stdio: 'inherit' });
+  const { status } = spawnSync('npm', ['run', 'build', '--silent'], {
+    cwd: repositoryRoot,
+    stdio: 'inherit',
+  });
   if (status !== 0) throw new Error('npm run build failed');
 }

@@ -45,7 +45,7 @@ export type S3Outcome =
   | { readonly kind: 'lost'; readonly reason: string };
 
 /** An answer that a test did not expect. */
-export class UnexpectedReply extends Error {
+class UnexpectedReply extends Error {
   readonly reply: S3Reply;
 
   constructor(what: string, reply: S3Reply) {
@@ -63,7 +63,7 @@ const ANSWER_MS = 120_000;
 const SIGNED_PAYLOAD_BYTES_MAX = 64 * 1024;
 
 /** One path segment or query part as SigV4 wants it (UserGuide "Create a signed AWS API request": UriEncode). */
-export function uriEncode(text: string): string {
+function uriEncode(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
@@ -74,7 +74,7 @@ export function encodePath(path: string): string {
   return path.split('/').map(uriEncode).join('/');
 }
 
-export function encodeTarget(path: string, query: Readonly<Record<string, string>> = {}): string {
+function encodeTarget(path: string, query: Readonly<Record<string, string>> = {}): string {
   const pairs = Object.entries(query).map(([name, value]) => `${uriEncode(name)}=${uriEncode(value)}`);
   return pairs.length === 0 ? encodePath(path) : `${encodePath(path)}?${pairs.sort().join('&')}`;
 }

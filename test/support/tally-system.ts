@@ -18,6 +18,9 @@ import { until } from './patience.js';
 import { cliEntry } from './repository.js';
 import { type S3Access, S3Client } from './s3-client.js';
 
+/** The name of every mirror set here. */
+export const TEST_SET_ID = 'test-set';
+
 const OSD_SECRET = 'test-secret-of-the-mirror-set';
 const ADMIN_TOKEN = 'test-token-of-the-admin-api';
 const ACCESS_KEY = 'TALLYTESTACCESSKEY';
@@ -57,7 +60,7 @@ export class TallySystem {
     const urls = [`http://127.0.0.1:${osd0Port}`, `http://127.0.0.1:${osd1Port}`] as const;
     this.#environment = {
       TALLY_DATA: folder,
-      TALLY_SET_ID: 'test-set',
+      TALLY_SET_ID: TEST_SET_ID,
       TALLY_SET_SECRET: OSD_SECRET,
       TALLY_MEMBERS: `osd-0=${urls[0]},osd-1=${urls[1]}`,
       TALLY_ADMIN_TOKEN: ADMIN_TOKEN,

@@ -58,12 +58,16 @@ class Up {
   #configuration: Configuration;
   #runFile = '';
   readonly #stopping = new AbortController();
+  readonly #stopWanted: Promise<[]>;
 
   constructor(request: UpRequest) {
     this.#request = request;
     const { dataFolder } = resolveConfiguration(request.layer);
     const log = { folder: join(dataFolder, 'log') };
     this.#configuration = resolveConfiguration(mergeLayers({ log }, request.layer));
+    this.#stopWanted = new Promise((resolve) => {
+      this.#stopping.signal.addEventListener('abort', () => resolve([]), { once: true });
+    });
     this.#supervisor = new Supervisor((news) => {
       this.#tell(news);
     });
@@ -278,9 +282,11 @@ class Up {
   async #follow(): Promise<void> {
     const client = await this.#adminClient();
     let seenUntilMs = Date.now();
-    while (!this.#stopping.signal.aborted) {
+    for (;;) {
       await sleep(EVENTS_POLL_MS, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
-      const events = await client.events().catch(() => []);
+      // A gateway that hangs must not hold up the stop.
+      const events = await Promise.race([client.events().catch(() => []), this.#stopWanted]);
+      if (this.#stopping.signal.aborted) return;
       for (const { atMs, message, kind } of events.filter(({ atMs }) => atMs > seenUntilMs).reverse()) {
         const last = kind === 'recovery-ended' ? await lastOperation(client, atMs) : null;
         this.#say(last === null ? message : `${message}; ${describeBriefly(last)}`);

@@ -24,7 +24,7 @@ export interface PastableStep {
 const BUCKET = 'photos';
 
 /** ` --data <folder>`, or nothing for the default folder. */
-export function dataFlag(dataFolder: string, { workingFolder }: Invocation): string {
+function dataFlag(dataFolder: string, { workingFolder }: Invocation): string {
   if (dataFolder === join(workingFolder, DEFAULT_DATA_FOLDER)) return '';
   return ` --data ${showPath(dataFolder, workingFolder)}`;
 }
@@ -42,7 +42,7 @@ function sampleFile(workingFolder: string): string {
 }
 
 /** The lines of the first five minutes, in order. Each works by itself, pasted into a POSIX shell in the same folder. */
-export function pastableSteps({ configuration, invocation, keys, processIds }: WelcomeFacts): PastableStep[] {
+function pastableSteps({ configuration, invocation, keys, processIds }: WelcomeFacts): PastableStep[] {
   const { s3, admin, dataFolder, mirrorSet } = configuration;
   const { command, workingFolder } = invocation;
   const bucket = `${localUrl(s3.listen)}/${BUCKET}`;
@@ -85,6 +85,10 @@ function showKey(secretKey: string): string {
   return /^[\w./+=-]+$/.test(secretKey) ? secretKey : `'${secretKey.replaceAll("'", String.raw`'\''`)}'`;
 }
 
+function showProcess(processId: number | undefined): string {
+  return processId === undefined ? 'not running' : `process ${processId}`;
+}
+
 export function renderWelcome(facts: WelcomeFacts): string {
   const { configuration, invocation, keys, softwareVersion, processIds, isFirstStart } = facts;
   const { s3, admin, credentials, mirrorSet, dataFolder, log } = configuration;
@@ -97,10 +101,10 @@ export function renderWelcome(facts: WelcomeFacts): string {
     `  Access key   ${pico.bold(keys.accessKey)}`,
     `  Secret key   ${pico.bold(keys.secretKey)}${keptIn}`,
     `  Admin API    ${localUrl(admin.listen)}`,
-    ...mirrorSet.members.map(({ mirror, url }) => {
-      const processId = processIds.get(mirror);
-      return `  ${mirror.padEnd(11)}  ${url}  ${processId === undefined ? 'not running' : `process ${processId}`}`;
-    }),
+    `  gateway      ${showProcess(processIds.get('gateway'))}`,
+    ...mirrorSet.members.map(
+      ({ mirror, url }) => `  ${mirror.padEnd(11)}  ${url}  ${showProcess(processIds.get(mirror))}`,
+    ),
     `  Data         ${path(dataFolder)}${log.folder === null ? '' : `  logs in ${path(log.folder)}`}`,
     '',
     'Paste these into another terminal, in this folder:',

@@ -24,7 +24,7 @@ export class ReconcileFailure extends Error {
 }
 
 /** An object as an operator knows it. */
-export function describeObject(id: ObjectId): string {
+function describeObject(id: ObjectId): string {
   const { container, name, version } = parseObjectId(id);
   return JSON.stringify(version === '' ? `${container}/${name}` : `${container}/${name} (${version})`);
 }

@@ -5,7 +5,8 @@ import { durableWrite } from './i2-acknowledged.js';
 
 export function checkQuiet(world: World): void {
   for (const [id, mirror] of world.mirrors) {
-    if (mirror.disk.image.rows.size > 0) world.violate('rows-left', `${id}: ${[...mirror.disk.image.rows.keys()].join()}`);
+    if (mirror.disk.image.rows.size > 0)
+      world.violate('rows-left', `${id}: ${[...mirror.disk.image.rows.keys()].join()}`);
   }
   for (const objectId of world.history.objectIds) {
     checkIdentical(world, { mirrors: world.mirrorIds, objectId, code: 'diverged' });
@@ -14,7 +15,10 @@ export function checkQuiet(world: World): void {
       const write = durableWrite(world, mirror, objectId);
       if (write === undefined || (write === null && settled.isAbsent)) continue;
       if ((write?.ordinal ?? 0) < settled.ordinal) {
-        world.violate('lost', `${mirror} ends with #${write?.ordinal ?? 0}, #${settled.ordinal} was acknowledged`);
+        world.violate(
+          'lost',
+          `${mirror} ends with #${write?.ordinal ?? 0}, #${settled.ordinal} was acknowledged`,
+        );
       }
     }
   }

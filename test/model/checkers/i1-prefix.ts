@@ -17,7 +17,10 @@ export function checkPrefix(world: World): void {
     for (const { state, bytes, contentChecksum } of mirror.disk.image.objects.values()) {
       if (checksumOf(bytes) !== contentChecksum) continue;
       if (world.history.find(state, bytes) !== null) continue;
-      world.violate('torn', `${id} has a content that ${state.lastTag} never made: ${new TextDecoder().decode(bytes)}`);
+      world.violate(
+        'torn',
+        `${id} has a content that ${state.lastTag} never made: ${new TextDecoder().decode(bytes)}`,
+      );
     }
   }
 }

@@ -20,7 +20,11 @@ export function checkAcknowledged(world: World): void {
 }
 
 /** Undefined: there is something, but no write ever made it (the checker of I1 says so). */
-export function durableWrite(world: World, mirror: MirrorId, objectId: ObjectId): IssuedWrite | null | undefined {
+export function durableWrite(
+  world: World,
+  mirror: MirrorId,
+  objectId: ObjectId,
+): IssuedWrite | null | undefined {
   const image = world.mirror(mirror).disk.durableImage;
   const stored = image.objects.get(objectId);
   if (stored !== undefined) return world.history.find(stored.state, stored.bytes) ?? undefined;
@@ -42,5 +46,8 @@ function checkGone(world: World, mirror: MirrorId, objectId: ObjectId): void {
   const final = world.history.finalAtActivation.get(objectId) ?? 0;
   const isOfThisActivation = tagEpoch(write.transaction.tag) >= world.activationEpoch;
   if (isOfThisActivation || write.ordinal <= final) return;
-  world.violate('resurrected', `${mirror} has #${write.ordinal}, which was settled as gone (final: #${final})`);
+  world.violate(
+    'resurrected',
+    `${mirror} has #${write.ordinal}, which was settled as gone (final: #${final})`,
+  );
 }

@@ -1,5 +1,6 @@
 /** I3: the in-sync set only shrinks, or grows by mirrors made equal under the fence. It is never empty. */
-import type { Transition, World } from '../world.js';
+import type { Transition } from '../authority.js';
+import type { World } from '../world.js';
 
 export function checkInSyncSet(world: World): void {
   for (const transition of world.events.transitions) {
@@ -8,13 +9,15 @@ export function checkInSyncSet(world: World): void {
   }
 }
 
-function faultOf({ before, after, isForced }: Transition): string | null {
+function faultOf({ before, after, cause }: Transition): string | null {
   if (after.epoch < before.epoch) return `the epoch fell from ${before.epoch} to ${after.epoch}`;
   if (before.inSync.length > 0 && after.inSync.length === 0) return 'the in-sync set became empty';
   const newcomers = after.inSync.filter((mirror) => !before.inSync.includes(mirror));
-  const isActivation = before.phase === 'recovering' && after.phase === 'active';
-  if (newcomers.length > 0 && !isActivation && !isForced) return `${newcomers.join()} came in without a fence`;
-  const changed = before.inSync.length !== after.inSync.length;
-  if (changed && !isActivation && !isForced && after.epoch === before.epoch) return 'it shrank within an epoch';
+  if (cause === 'operator') return null;
+  const endsAttempt = before.phase === 'recovering' && after.phase === 'active';
+  const isActivation = endsAttempt && cause === 'recovery';
+  if (newcomers.length > 0 && !isActivation) return `${newcomers.join()} came in without a fence`;
+  if (before.inSync.length !== after.inSync.length && !endsAttempt)
+    return 'it changed before its epoch was begun';
   return null;
 }

@@ -13,7 +13,8 @@ export function checkClearedRows(world: World): void {
     if (world.damaged.has(id)) continue;
     const { image } = mirror.disk;
     for (const objectId of world.history.objectIds) {
-      for (const tag of rowlessWrites(world, image, objectId)) checkEverywhere(world, { holder: id, objectId, tag });
+      for (const tag of rowlessWrites(world, image, objectId))
+        checkEverywhere(world, { holder: id, objectId, tag });
     }
   }
 }
@@ -41,7 +42,7 @@ function checkEverywhere(
   for (const [id, mirror] of world.mirrors) {
     const member = world.authority.durableState.members.find((candidate) => candidate.mirror === id);
     const image = mirror.disk.durableImage;
-    const isOnRecord = member === undefined || member.fullCopyReason !== null || member.storeId !== image.storeId;
+    const isOnRecord = member?.fullCopyReason !== null || member.storeId !== image.storeId;
     if (isOnRecord || image.selfDoubt !== null || world.damaged.has(id)) continue;
     const lastTag = lastTagOf(image, objectId);
     if (lastTag !== null && lastTag >= tag) continue;

@@ -8,7 +8,9 @@ export function checkDirection(world: World): void {
     if (!inSync.includes(push.source)) {
       world.violate('I5', `${push.source}, which is not in sync, was copied to ${target}`);
     }
-    const needsFullCopy = members.some(({ mirror, fullCopyReason }) => mirror === target && fullCopyReason !== null);
+    const needsFullCopy = members.some(
+      ({ mirror, fullCopyReason }) => mirror === target && fullCopyReason !== null,
+    );
     const isTrusted = inSync.includes(target) && !world.damaged.has(target) && !needsFullCopy;
     // The same state once more: the repair of rotten bytes (F30).
     if (isTrusted && push.lastTag !== targetLastTag && !isLater(push.lastTag, targetLastTag)) {

@@ -12,9 +12,8 @@ import { durableWrite } from './i2-acknowledged.js';
 
 export function checkReconciled(world: World): void {
   for (const planned of world.events.planned) checkCopiedBytes(world, planned);
-  for (const { before, after, isForced } of world.events.transitions) {
-    const isActivation = before.phase === 'recovering' && after.phase === 'active';
-    if (isActivation && !isForced) checkActivation(world, after);
+  for (const { after, cause } of world.events.transitions) {
+    if (cause === 'recovery' && after.phase === 'active') checkActivation(world, after);
   }
 }
 
@@ -35,7 +34,11 @@ function checkActivation(world: World, state: AuthorityState): void {
 /** Reports when the mirrors' durable contents of one object differ. A tombstone is as good as nothing. */
 export function checkIdentical(
   world: World,
-  compare: { readonly mirrors: readonly MirrorId[]; readonly objectId: ObjectId; readonly code: 'I7' | 'diverged' },
+  compare: {
+    readonly mirrors: readonly MirrorId[];
+    readonly objectId: ObjectId;
+    readonly code: 'I7' | 'diverged';
+  },
 ): void {
   const seen = new Map<string, MirrorId>();
   for (const mirror of compare.mirrors) {
@@ -47,7 +50,8 @@ export function checkIdentical(
         : 'absent';
     seen.set(content, mirror);
   }
-  if (seen.size > 1) world.violate(compare.code, `mirrors differ: ${JSON.stringify([...seen].map(([a, b]) => [b, a]))}`);
+  if (seen.size > 1)
+    world.violate(compare.code, `mirrors differ: ${JSON.stringify([...seen].map(([a, b]) => [b, a]))}`);
 }
 
 interface Activated {
@@ -63,7 +67,10 @@ function settleVisible(world: World, { mirrors, epoch, objectId }: Activated): v
     const write = durableWrite(world, mirror, objectId);
     if (write === undefined) continue;
     if ((write?.ordinal ?? 0) < settled.ordinal && !(write === null && settled.isAbsent)) {
-      world.violate('lost', `epoch ${epoch} begins with #${write?.ordinal ?? 0}, #${settled.ordinal} was settled`);
+      world.violate(
+        'lost',
+        `epoch ${epoch} begins with #${write?.ordinal ?? 0}, #${settled.ordinal} was settled`,
+      );
     }
     if (write !== null && write.ordinal > final && tagEpoch(write.transaction.tag) < world.activationEpoch) {
       world.violate('resurrected', `epoch ${epoch} begins with #${write.ordinal}, which was settled as gone`);

@@ -24,6 +24,7 @@ function orphanOnM0(set: Scenario, kind: 'replace' | 'range-write', text: string
 failureCase('F1: an orphan on a mirror that crashed does not come back over a later write', {
   trace: (set) => {
     set.write('replace', 'a', 'base');
+    set.clearAll();
     orphanOnM0(set, 'replace', 'one');
     set.write('replace', 'a', 'two');
     set.rest();
@@ -55,6 +56,7 @@ failureCase('F1b: a row that only one mirror still has does not copy its write o
 failureCase('F2: a write that only an excluded mirror has does not appear when that mirror returns', {
   trace: (set) => {
     set.write('replace', 'a', 'base');
+    set.clearAll();
     orphanOnM0(set, 'replace', 'one');
     for (let count = 0; count < 5; count += 1) set.write('replace', 'b', `hour ${count}`);
     set.rest();
@@ -67,6 +69,7 @@ failureCase('F2: a write that only an excluded mirror has does not appear when t
 failureCase('F3: the range of a write that only the stale side has is repaired', {
   trace: (set) => {
     set.write('replace', 'a', 'base');
+    set.clearAll();
     orphanOnM0(set, 'range-write', 'one');
     set.rest();
   },

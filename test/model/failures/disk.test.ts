@@ -1,6 +1,6 @@
 /** FAILURES.md: what a disk may do in a crash, and what it may do to bytes at rest (DESIGN.md sections 3.3, 5.4; I2). */
 import { failureCase } from '../failure-case.js';
-import { tokensBelieved } from '../mutations.js';
+import { reopenActive, tokensBelieved } from '../mutations.js';
 import { M0, M1, M2, type Scenario } from '../scenario.js';
 import { objectNamed } from '../world.js';
 
@@ -50,8 +50,8 @@ failureCase('F10: a token of a row that was lost tells the store that it lost st
     set.write('replace', 'b', 'base');
     set.clearAll();
     set.world.mirror(M1).disk.lies = true;
-    set.write('replace', 'a', 'one');
     set.world.damaged.add(M1);
+    set.write('replace', 'a', 'one');
     set.crash(M1);
     set.world.mirror(M1).disk.lies = false;
     set.restart(M1);
@@ -60,7 +60,7 @@ failureCase('F10: a token of a row that was lost tells the store that it lost st
     set.rest();
   },
   // The restart would be noticed first.
-  alreadyOff: { reopenFence: (fencedEpoch) => ({ fencedEpoch, activeEpoch: fencedEpoch }) },
+  alreadyOff: { reopenFence: reopenActive },
   tolerated: ['I6'],
   rule: 'a token from beyond the store’s own commit sequence fences it',
   off: { decideClear: tokensBelieved },

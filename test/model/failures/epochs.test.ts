@@ -1,11 +1,13 @@
 /** FAILURES.md: epochs and fences, and what comes late (DESIGN.md sections 3.1, 4, 5; I6). */
 import { describe, expect, it } from 'vitest';
-import { EPOCH_NONE } from '../../../src/protocol/tag.js';
 import { failureCase } from '../failure-case.js';
 import {
   clearsOfAnyEpoch,
   EpochlessGenerator,
   noWitnesses,
+  reopenActive,
+  reopenWithoutMemory,
+  sameEpochForNextAttempt,
   tagsWithoutEpoch,
   writesOfAnyEpoch,
 } from '../mutations.js';
@@ -72,21 +74,20 @@ failureCase('F14: a clear of an old epoch that arrives after the recovery clears
   ends: 'lost',
 });
 
-failureCase('F14: a zombie writer gets no exclusion, so it acknowledges nothing', {
-  trace: (set) => {
-    set.write('replace', 'a', 'base');
-    const zombie = set.world.writer;
-    set.crashHost({ leaveWriter: true });
-    set.cutOff(M0);
-    set.recover();
-    set.reconnect(M0);
-    set.world.step('the zombie writes', () => void zombie?.submit({ objectId: objectNamed('a'), kind: 'replace', text: 'zombie' }));
-    set.settle();
-    set.rest();
-  },
-  rule: 'the authority takes an exclusion from the writer of its own epoch only',
-  off: { refusesStaleWriters: false },
-  ends: 'lost',
+it('F14: a zombie writer gets no exclusion, so it acknowledges nothing', () => {
+  const set = new Scenario({ rules: withRules(), mirrors: 2 });
+  set.write('replace', 'a', 'base');
+  const zombie = set.world.writer;
+  set.crashHost({ leaveWriter: true });
+  set.cutOff(M0);
+  set.recover();
+  set.reconnect(M0);
+  const intent = { objectId: objectNamed('a'), kind: 'replace', text: 'zombie' } as const;
+  set.world.step('the zombie writes', () => void zombie?.submit(intent));
+  set.settle();
+  expect(zombie?.status).toBe('deposed');
+  set.rest();
+  expect(set.codes).toEqual([]);
 });
 
 failureCase('F15: a copy that was read before a later write lands nowhere after it', {
@@ -103,6 +104,8 @@ failureCase('F15: a copy that was read before a later write lands nowhere after 
     set.clearAll();
     set.arriveLate(late);
     set.loseAll();
+    set.crash(M1);
+    set.recover();
     set.rest();
   },
   rule: 'a push lands under its own fence, by compare-and-set on the last tag',
@@ -136,6 +139,28 @@ failureCase('F26: a mirror that was restarted answers no read until it is activa
   rule: 'a read is answered in the epoch in which the store is active',
   off: { isReadableAt: () => true },
   ends: 'read-went-back',
+});
+
+failureCase('F26: a read during a recovery shows nothing that another recovery may not find', {
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    const tag = set.issue('replace', 'a', 'one');
+    set.arrive(M0, tag);
+    set.loseAll();
+    set.crashHost();
+    set.cutOff(M1);
+    set.startRecovery();
+    while (set.copyRequests(M0, 'survey').length === 0) set.stepOrTimeOut();
+    set.world.readInRecovery(objectNamed('a'), M0);
+    set.crash(M0);
+    set.crashHost();
+    set.reconnect(M1);
+    set.recover();
+    set.rest();
+  },
+  rule: 'only a mirror that is the whole of the in-sync set is read before the activation',
+  off: { readableInRecovery: (_state, [only]) => only ?? null },
+  ends: 'lost',
 });
 
 /** M1 lacks a write and M2, which was cut off, has one that nobody else has. */
@@ -188,9 +213,31 @@ describe('F28: a recovery that ends anywhere leaves a set that the next one repa
   it('two recoveries at once: the later one wins, and both do no harm', () => {
     expect([...twoAtOnce()]).toEqual([]);
   });
-  it('without the rule (only the latest attempt activates) mirrors that differ are called equal', () => {
-    expect([...twoAtOnce(withRules({ oneAttemptActivates: false }))]).toContain('I7');
-  });
+});
+
+failureCase('F28: what an attempt that crashed has sent does not land in the next one', {
+  mirrors: 3,
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    const tag = set.issue('replace', 'a', 'one');
+    set.arrive(M1, tag);
+    set.loseAll();
+    set.startRecovery();
+    while (set.copyRequests(M0, 'push').length === 0) set.stepNetwork();
+    const late = set.copyRequests(M0, 'push');
+    set.crashHost();
+    set.loseAll();
+    set.crash(M1);
+    set.startRecovery();
+    while (set.copyRequests(M2, 'report').length === 0) set.stepOrTimeOut();
+    while (set.copyRequests(M0, 'drop-rows').length === 0) set.stepOrTimeOut();
+    set.arriveLate(late);
+    set.settle();
+    set.rest();
+  },
+  rule: 'each attempt is a new epoch',
+  off: { beginRecovery: sameEpochForNextAttempt },
+  ends: 'I7',
 });
 
 failureCase('F29: a rollback that a restart hides is noticed, because the restart is', {
@@ -202,7 +249,7 @@ failureCase('F29: a rollback that a restart hides is noticed, because the restar
     set.rest();
   },
   rule: 'a restarted store takes no write until it is activated again',
-  off: { reopenFence: (fencedEpoch) => ({ fencedEpoch, activeEpoch: fencedEpoch }) },
+  off: { reopenFence: reopenActive },
   ends: 'lost',
 });
 
@@ -220,19 +267,21 @@ failureCase('F29: an activation that was sent before a restart does not hide it'
     set.rest();
   },
   rule: 'the epoch that a store was fenced at when it was opened is over for that run',
-  off: { reopenFence: (fencedEpoch) => ({ fencedEpoch, activeEpoch: EPOCH_NONE }) },
+  off: { reopenFence: reopenWithoutMemory },
   ends: 'lost',
 });
 
 failureCase('F36: a source that was rolled back after it was matched is not copied', {
   mirrors: 3,
   trace: (set) => {
+    const old = set.snapshot(M1);
+    set.write('replace', 'a', 'base');
     const tag = set.issue('replace', 'a', 'one');
     set.arrive(M1, tag);
     set.loseAll();
     set.startRecovery();
     while (set.copyRequests(M1, 'copy-out').length === 0) set.stepNetwork();
-    set.rollBackBefore(M1, tag);
+    set.rollBackTo(M1, old);
     set.settle();
     set.rest();
   },

@@ -9,6 +9,7 @@ import { M0, M1, M2, Scenario } from '../scenario.js';
 failureCase('F11: rows stay while a configured mirror is out', {
   trace: (set) => {
     set.write('replace', 'a', 'base');
+    set.clearAll();
     set.cutOff(M0);
     set.write('replace', 'a', 'one');
     set.clearAll();
@@ -96,27 +97,30 @@ failureCase('F17: a mirror that a recovery took back can’t be rolled back to b
   ends: 'resurrected',
 });
 
-failureCase('F17: a mirror that a recovery took back can’t be rolled back to before it: the authority knows too', {
-  trace: (set) => {
-    set.write('replace', 'a', 'base');
-    set.clearAll();
-    const orphan = set.issue('replace', 'a', 'one');
-    set.arrive(M1, orphan);
-    set.loseAll();
-    const withOrphan = set.snapshot(M1);
-    set.cutOff(M1);
-    set.crashHost();
-    set.recover();
-    set.reconnect(M1);
-    set.recover();
-    set.rollBackTo(M1, withOrphan);
-    set.rest();
+failureCase(
+  'F17: a mirror that a recovery took back can’t be rolled back to before it: the authority knows too',
+  {
+    trace: (set) => {
+      set.write('replace', 'a', 'base');
+      set.clearAll();
+      const orphan = set.issue('replace', 'a', 'one');
+      set.arrive(M1, orphan);
+      set.loseAll();
+      const withOrphan = set.snapshot(M1);
+      set.cutOff(M1);
+      set.crashHost();
+      set.recover();
+      set.reconnect(M1);
+      set.recover();
+      set.rollBackTo(M1, withOrphan);
+      set.rest();
+    },
+    alreadyOff: { witnessesRecoveries: false },
+    rule: 'the authority records the sequences at each activation',
+    off: { planRecovery: noSequences },
+    ends: 'resurrected',
   },
-  alreadyOff: { witnessesRecoveries: false },
-  rule: 'the authority records the sequences at each activation',
-  off: { planRecovery: noSequences },
-  ends: 'resurrected',
-});
+);
 
 failureCase('F17: the source of a push can’t be rolled back to before rows that only it had cleared', {
   trace: (set) => {
@@ -132,9 +136,9 @@ failureCase('F17: the source of a push can’t be rolled back to before rows tha
     set.arrive(M0, third);
     set.loseAll();
     set.startRecovery();
-    while (set.world.mirror(M1).disk.image.objects.values().next().value?.state.lastTag === second) set.stepNetwork();
+    while (set.world.mirror(M1).disk.image.objects.values().next().value?.state.lastTag === second)
+      set.stepNetwork();
     set.crashHost();
-    set.rollBackBefore(M0, third);
     set.rollBackBefore(M0, second);
     set.rest();
   },
@@ -155,6 +159,26 @@ failureCase('F18: a mirror that was restarted does not vouch alone', {
   },
   rule: 'with one of the set missing, somebody present must have run all the time',
   off: { planRecovery: anyoneVouches },
+  ends: 'lost',
+});
+
+failureCase('F18: nobody is left out in favour of a mirror that was restarted meanwhile', {
+  judgesHopeless: true,
+  trace: (set) => {
+    const first = set.write('replace', 'a', 'one');
+    set.clearAll();
+    const second = set.issue('replace', 'b', 'two');
+    set.arrive(M1, second);
+    set.rollBackBefore(M1, first);
+    set.cutOff(M0);
+    set.giveUpOn(M0);
+    set.settle();
+    set.crashHost();
+    set.recover();
+    set.rest();
+  },
+  rule: 'who stays moves to the new epoch without a break, before the others are left out',
+  off: { advancesBeforeExclusion: false },
   ends: 'lost',
 });
 
@@ -203,11 +227,12 @@ failureCase('Full copy: a mirror that needs one is not patched by rows first', {
   trace: (set) => {
     set.write('replace', 'a', 'aaaaaaaa');
     set.clearAll();
-    const second = set.write('range-write', 'a', 'bb');
+    set.write('replace', 'b', 'base');
+    const old = set.snapshot(M1);
+    set.write('range-write', 'a', 'bb');
     set.clearAll();
-    const third = set.write('range-write', 'a', 'cc', { offset: 4 });
-    set.rollBackBefore(M1, third);
-    set.rollBackBefore(M1, second);
+    set.write('range-write', 'a', 'cc', { offset: 4 });
+    set.rollBackTo(M1, old);
     set.rest();
   },
   rule: 'extents land only on a base that rows vouch for',
@@ -217,14 +242,16 @@ failureCase('Full copy: a mirror that needs one is not patched by rows first', {
 
 failureCase('Full copy: one that is interrupted does not hide the rollback', {
   trace: (set) => {
-    const old = set.snapshot(M1);
-    for (const name of ['a', 'b', 'c', 'd']) set.write('replace', name, name);
+    const tag = set.write('replace', 'z', 'one');
     set.clearAll();
-    set.rollBackTo(M1, old);
+    set.rollBackBefore(M1, tag);
+    set.cutOff(M1);
+    for (const name of ['a', 'b', 'c']) set.write('replace', name, name);
+    set.reconnect(M1);
     set.startRecovery();
-    while (set.world.mirror(M1).disk.image.objects.size < 3) set.stepNetwork();
+    while (set.world.mirror(M1).disk.image.objects.size < 2) set.stepNetwork();
+    // With two pushes it is past the sequence that it was rolled back from, and the row of that write is cleared.
     set.crashHost();
-    // Three pushes: now it is at sequence 3 of 4.
     set.recover();
     set.rest();
   },

@@ -53,28 +53,31 @@ failureCase('F20: a removal that overtakes the write that it removes leaves noth
   ends: 'diverged',
 });
 
-failureCase('F21: an earlier write that arrives after the removal was cleared does not bring the object back', {
-  trace: (set) => {
-    const first = set.issue('replace', 'a', 'one');
-    const late = set.copyRequests(M1);
-    set.arrive(M0, first);
-    set.answer();
-    const second = set.issue('remove', 'a');
-    set.arrive(M0, second);
-    set.arrive(M1, second);
-    set.answer();
-    set.sendClears();
-    set.arrive(M0);
-    set.arriveLate(set.copyRequests(M1, 'clear'));
-    set.arriveLate(late);
-    set.settle();
-    set.clearAll();
-    set.rest();
+failureCase(
+  'F21: an earlier write that arrives after the removal was cleared does not bring the object back',
+  {
+    trace: (set) => {
+      const first = set.issue('replace', 'a', 'one');
+      const late = set.copyRequests(M1);
+      set.arrive(M0, first);
+      set.answer();
+      const second = set.issue('remove', 'a');
+      set.arrive(M0, second);
+      set.arrive(M1, second);
+      set.answer();
+      set.sendClears();
+      set.arrive(M0);
+      set.arriveLate(set.copyRequests(M1, 'clear'));
+      set.arriveLate(late);
+      set.settle();
+      set.clearAll();
+      set.rest();
+    },
+    rule: 'a tombstone stays until the floor has passed it',
+    off: { mayDropTombstone: (context) => mayDropTombstone({ ...context, floor: LATEST_TAG }) },
+    ends: 'diverged',
   },
-  rule: 'a tombstone stays until the floor has passed it',
-  off: { mayDropTombstone: (context) => mayDropTombstone({ ...context, floor: LATEST_TAG }) },
-  ends: 'diverged',
-});
+);
 
 failureCase('F22: a late duplicate does not bring an object back whose tombstone is gone', {
   trace: (set) => {
@@ -120,11 +123,13 @@ failureCase('F24: a repeated request changes nothing, also after a later write',
     set.write('range-write', 'a', 'tt');
     set.arriveLate(again);
     set.loseAll();
+    set.crash(M1);
+    set.recover();
     set.rest();
   },
   // The floor would keep the repetition out.
   alreadyOff: { decideWrite: noFloor },
   rule: 'a write that has a row is a duplicate',
   off: { decideWrite: duplicatesApply },
-  ends: 'diverged',
+  ends: 'lost',
 });

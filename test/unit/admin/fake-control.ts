@@ -11,11 +11,11 @@ import { toStoreId } from '../../../src/protocol/token.js';
 import type { TagRow } from '../../../src/protocol/write.js';
 import { type OsdIdentity, OsdUnreachable, type RowCursor } from '../../../src/wire/osd-connection.js';
 
-export const osd0 = toMirrorId('osd-0');
-export const osd1 = toMirrorId('osd-1');
+const osd0 = toMirrorId('osd-0');
+const osd1 = toMirrorId('osd-1');
 export const NOW_MS = 1_795_451_371_000;
 
-export const identity: OsdIdentity = {
+const identity: OsdIdentity = {
   setId: 'set-1',
   storeId: toStoreId('0'.repeat(32)),
   incarnation: 'run-1',

@@ -10,7 +10,7 @@ import type { AuthorityState } from '../../../src/protocol/authority-state.js';
 import { makeObjectId, type ObjectId } from '../../../src/protocol/object-id.js';
 import { type Epoch, EPOCH_NONE, toGeneratorId } from '../../../src/protocol/tag.js';
 
-export const SET_ID = 'test-set';
+const SET_ID = 'test-set';
 
 const timings: GatewayTimings = {
   healthPollMs: 20,
@@ -23,7 +23,7 @@ const timings: GatewayTimings = {
 };
 
 /** The authority's disk: survives gateways, and remembers everything that was put on it. */
-export class MemoryAuthority implements AuthorityStorage {
+class MemoryAuthority implements AuthorityStorage {
   readonly saved: AuthorityState[] = [];
   /** Called before a state is on disk. */
   onSave: (state: AuthorityState) => void = () => undefined;

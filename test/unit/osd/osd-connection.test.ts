@@ -1,15 +1,21 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { toStoreId } from '../../../src/protocol/token.js';
 import { openStore } from '../../../src/store/disk-object-store.js';
 import { formatStore } from '../../../src/store/format-store.js';
 import { describeOsdConnection } from '../../conformance/osd-connection.js';
 import { createMemoryOsd } from '../../fakes/memory-osd.js';
+import { MemoryObjectStore } from '../../fakes/memory-object-store.js';
 import { MemoryOsdStore } from '../../fakes/memory-osd-store.js';
 import { silentLogger, startOsd } from './osd-harness.js';
 import { SET_ID } from './osd-writer.js';
 
 describeOsdConnection('HttpOsdConnection to a server over a memory store', async () => {
+  return startOsd(new MemoryObjectStore({ setId: SET_ID, storeId: toStoreId('1'.repeat(32)) }));
+});
+
+describeOsdConnection('HttpOsdConnection to a server over the store for OSD tests', async () => {
   return startOsd(new MemoryOsdStore(SET_ID, 1));
 });
 

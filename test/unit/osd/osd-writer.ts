@@ -1,5 +1,6 @@
 /** Writes to one or more OSDs the way a gateway does: one tag for all of them, checksums, previous tags. */
 import { crc32c } from '@node-rs/crc32';
+import { type ComposeSource, composedBytes, composeText } from '../../../src/protocol/compose.js';
 import { makeObjectId, type ObjectId } from '../../../src/protocol/object-id.js';
 import { type Epoch, makeTag, type Tag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
 import type { Token } from '../../../src/protocol/token.js';
@@ -39,6 +40,8 @@ export interface ItemDraft {
     readonly lengthBytes: number;
     readonly contentChecksum: number;
   };
+  /** In place of `bytes`: content made of what is stored. */
+  readonly composed?: readonly ComposeSource[];
   readonly attributes?: string | null;
 }
 
@@ -46,8 +49,10 @@ const EMPTY = Buffer.alloc(0);
 
 /** A transaction with its content and checksum. */
 export function itemOf(draft: ItemDraft): TransactionItem {
-  const { kind, bytes, staged } = draft;
-  const contentChecksum = staged?.contentChecksum ?? crc32c(bytes ?? EMPTY);
+  const { kind, bytes, staged, composed } = draft;
+  const summed = composed === undefined ? (bytes ?? EMPTY) : composeText(composed);
+  const contentChecksum = staged?.contentChecksum ?? crc32c(summed);
+  const composedLength = composed === undefined ? undefined : composedBytes(composed);
   const fields: Omit<WriteTransaction, 'checksum'> = {
     setId: SET_ID,
     epoch: draft.epoch ?? EPOCH,
@@ -56,12 +61,13 @@ export function itemOf(draft: ItemDraft): TransactionItem {
     kind,
     previousTag: draft.previousTag ?? null,
     offset: draft.offset ?? 0,
-    length: staged?.lengthBytes ?? bytes?.length ?? 0,
+    length: staged?.lengthBytes ?? composedLength ?? bytes?.length ?? 0,
     mode: kind === 'extend' || kind === 'replace' ? 'extend' : 'overwrite',
     attributes: draft.attributes ?? (kind === 'replace' || kind === 'set-attributes' ? '{}' : null),
   };
   let content: TransactionContent = { kind: 'none' };
   if (staged !== undefined) content = { kind: 'stage', stageId: staged.stageId };
+  else if (composed !== undefined) content = { kind: 'compose', sources: composed };
   else if (bytes !== undefined) content = { kind: 'bytes', bytes };
   const transaction = { ...fields, checksum: transactionChecksum(fields, contentChecksum) };
   return { transaction, content, contentChecksum };

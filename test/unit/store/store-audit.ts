@@ -1,7 +1,7 @@
 /** Looks at a closed store from outside: does the database agree with itself and with the files? */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { databaseFolder, openDatabase, readRange } from '../../../src/store/database.js';
+import { openDatabase, readRange } from '../../../src/store/database.js';
 import { countReferences } from '../../../src/store/extent-map.js';
 import * as keys from '../../../src/store/keys.js';
 import { DEFAULT_LIMITS } from '../../../src/store/limits.js';
@@ -68,5 +68,3 @@ export async function auditStore(folder: string): Promise<string[]> {
     await database.close();
   }
 }
-
-export { databaseFolder };

@@ -18,7 +18,6 @@ import type {
 
 export const SET_ID = 'set-0';
 export const PEER = toStoreId('f'.repeat(32));
-export const GENERATOR = toGeneratorId(1);
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 export function idOf(name: string, container = 'bucket', version = ''): ObjectId {

@@ -8,10 +8,10 @@ import { formatStore } from '../../../src/store/format-store.js';
 import type { OpenOptions } from '../../../src/store/open-core.js';
 import { SET_ID } from './store-driver.js';
 
-export const silentLogger = { info: () => {}, warn: () => {}, error: () => {} };
+const silentLogger = { info: () => {}, warn: () => {}, error: () => {} };
 
 /** In memory where there is such a place: these tests are about order and content, and syncs of a real disk only cost time. */
-export async function makeTemporaryFolder(): Promise<string> {
+async function makeTemporaryFolder(): Promise<string> {
   return mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'tally-store-'));
 }
 

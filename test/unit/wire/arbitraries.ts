@@ -1,10 +1,12 @@
 /** Random messages of the OSD protocol, well-formed ones. */
 import fc from 'fast-check';
+import type { ComposeSource } from '../../../src/protocol/compose.js';
 import { makeObjectId } from '../../../src/protocol/object-id.js';
 import { makeTag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
 import { toStoreId, toToken } from '../../../src/protocol/token.js';
 import type { ObjectState, TagRow } from '../../../src/protocol/write.js';
 import type {
+  PushContent,
   RemotePush,
   TransactionBatch,
   TransactionBatchReply,
@@ -19,8 +21,8 @@ const idText = fc
 export const objectIds = fc
   .tuple(idText, fc.constantFrom('', 'v1'))
   .map(([name, version]) => makeObjectId('bucket', name, version));
-export const epochs = fc.nat().map(toEpoch);
-export const tags = fc
+const epochs = fc.nat().map(toEpoch);
+const tags = fc
   .record({ epoch: epochs, counter: fc.nat(), generator: fc.nat({ max: 0xffff }).map(toGeneratorId) })
   .map(makeTag);
 const counts = fc.oneof(fc.nat(), fc.constant(Number.MAX_SAFE_INTEGER));
@@ -33,10 +35,21 @@ const buffers = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(arr
 const kinds = fc.constantFrom('replace', 'range-write', 'extend', 'set-attributes', 'remove');
 const modes = fc.constantFrom('overwrite', 'extend');
 
-const contents: fc.Arbitrary<TransactionContent> = fc.oneof(
+const pushContents: fc.Arbitrary<PushContent> = fc.oneof(
   fc.constant({ kind: 'none' } as const),
   buffers.map((bytes) => ({ kind: 'bytes', bytes }) as const),
   text.map((stageId) => ({ kind: 'stage', stageId }) as const),
+);
+
+const sources: fc.Arbitrary<ComposeSource> = fc.record({
+  objectId: objectIds,
+  expectedTag: tags,
+  extent: fc.record({ offset: counts, length: counts }),
+});
+
+const contents: fc.Arbitrary<TransactionContent> = fc.oneof(
+  pushContents,
+  fc.array(sources, { maxLength: 3 }).map((composed) => ({ kind: 'compose', sources: composed }) as const),
 );
 
 export const batches: fc.Arbitrary<TransactionBatch> = fc
@@ -136,7 +149,7 @@ export const pushes: fc.Arbitrary<RemotePush> = fc
         fc.constant({ kind: 'whole' } as const),
         fc.array(extent, { maxLength: 3 }).map((extents) => ({ kind: 'extents', extents }) as const),
       ),
-      bytes: contents,
+      bytes: pushContents,
       contentChecksum: checksums,
       rows: fc.array(rows, { maxLength: state === null ? 0 : 4 }),
     });

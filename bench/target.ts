@@ -1,0 +1,79 @@
+/** What is measured: a Tally system of our own, another S3 endpoint, or the floor. */
+import { fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type S3Access, S3Client } from '../test/support/s3-client.js';
+import { TallySystem } from '../test/support/tally-system.js';
+import type { MeasuredProcess } from './load.js';
+
+export interface BenchTarget {
+  readonly name: string;
+  readonly access: S3Access;
+  /** Those on this machine, whose processor time is counted; empty when there are none. */
+  readonly processes: readonly MeasuredProcess[];
+  readonly dispose: () => Promise<void>;
+}
+
+export const BENCH_BUCKET = 'tally-bench';
+
+/** Request logs are part of what is measured in production; here they would measure the terminal. */
+const LOG_LEVEL = 'warn';
+
+export async function startTally(
+  folder: string | null,
+): Promise<BenchTarget & { readonly system: TallySystem }> {
+  const system = await TallySystem.start({ ...(folder !== null && { folder }), logLevel: LOG_LEVEL });
+  await system.s3.createBucket(BENCH_BUCKET);
+  return {
+    name: 'Tally',
+    access: system.access,
+    processes: system.processes.map(({ name, processId }) => ({ name, processId })),
+    system,
+    dispose: () => system.dispose(),
+  };
+}
+
+export async function useEndpoint(
+  access: S3Access,
+  processes: readonly MeasuredProcess[],
+): Promise<BenchTarget> {
+  const client = new S3Client(access);
+  const outcome = await client.attempt({ method: 'PUT', path: `/${BENCH_BUCKET}` });
+  await client.close();
+  if (outcome.kind !== 'answered') throw new Error(`${access.endpoint}: ${outcome.reason}`);
+  if (outcome.reply.status >= 300 && outcome.reply.status !== 409) {
+    throw new Error(
+      `${access.endpoint}: the bucket can't be made: ${outcome.reply.status} ${outcome.reply.code ?? ''}`,
+    );
+  }
+  return { name: access.endpoint, access, processes, dispose: () => Promise.resolve() };
+}
+
+/** On the same disk as `besides`, so that both sync the same device. */
+export async function startFloor(besides: string | null): Promise<BenchTarget> {
+  const folder = mkdtempSync(besides === null ? join(tmpdir(), 'tally-floor-') : `${besides}-floor-`);
+  const program = fileURLToPath(new URL('floor-server.js', import.meta.url));
+  const child = fork(program, [folder], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const port = await new Promise<number>((resolve, reject) => {
+    child.once('message', (message) => resolve(Number(message)));
+    child.once('exit', () => reject(new Error('the floor server ended')));
+  });
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  return {
+    name: 'floor',
+    access: {
+      endpoint: `http://127.0.0.1:${port}`,
+      accessKeyId: 'none',
+      secretAccessKey: 'none',
+      region: 'none',
+    },
+    processes: [{ name: 'floor', processId: child.pid ?? 0 }],
+    dispose: async () => {
+      child.disconnect();
+      await ended;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,35 @@
+/** Which OSD a command is about. */
+import { join } from 'node:path';
+import type { Address } from './address.js';
+import { type Configuration, memberAddress } from './configuration.js';
+import { EXIT } from './exit-codes.js';
+import { OperationalError } from './operational-error.js';
+
+export interface OsdPlace {
+  readonly name: string;
+  readonly storeFolder: string;
+  readonly listen: Address;
+}
+
+/** Which OSD this is, where its store lies and where it listens. Throws OperationalError. */
+export function placeOfOsd({ osd, mirrorSet, dataFolder }: Configuration): OsdPlace {
+  const names = mirrorSet.members.map(({ mirror }) => mirror).join(', ');
+  const { name } = osd;
+  if (name === null) {
+    throw new OperationalError(
+      'osd-name-missing',
+      EXIT.usage,
+      `Say which OSD this is with --name: one of ${names}.`,
+    );
+  }
+  const member = mirrorSet.members.find(({ mirror }) => mirror === name);
+  const listen = osd.listen ?? (member === undefined ? null : memberAddress(member));
+  if (listen === null) {
+    throw new OperationalError(
+      'no-such-member',
+      EXIT.configuration,
+      `${name} is no member of the mirror set (${names}); give --listen to start it all the same.`,
+    );
+  }
+  return { name, storeFolder: osd.store ?? join(dataFolder, name), listen };
+}

@@ -1,0 +1,167 @@
+import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parseConfiguration } from '../../../src/cli/configuration-file.js';
+import {
+  type Configuration,
+  loadConfiguration,
+  memberAddress,
+  mergeLayers,
+  resolveConfiguration,
+} from '../../../src/cli/configuration.js';
+import { readEnvironment } from '../../../src/cli/environment.js';
+import { layerOfFlags } from '../../../src/cli/flags.js';
+import { placeOfOsd } from '../../../src/cli/osd-place.js';
+import { useTemporaryFolder } from './temporary-folder.js';
+
+const temporary = useTemporaryFolder();
+
+function faultOf(text: string): string {
+  try {
+    parseConfiguration(text, '/etc/tally.yaml');
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  return 'no fault';
+}
+
+describe('a configuration file', () => {
+  it.each([
+    ['mirrorSet:\n  colour: red\n', '/etc/tally.yaml:2:3: there is no setting "mirrorSet.colour"'],
+    ['s3:\n  listen: 9000\n', '/etc/tally.yaml:2:3: s3.listen must be string'],
+    ['log:\n  level: loud\n', '/etc/tally.yaml:2:3: log.level must be one of trace, debug, info'],
+    ['mirrorSet:\n  members:\n    - name: osd-0\n', '/etc/tally.yaml:3:7: mirrorSet.members.0 must have'],
+    [
+      'mirrorSet:\n  members:\n    - { name: "a b", url: x }\n',
+      '/etc/tally.yaml:3:9: mirrorSet.members.0.name must',
+    ],
+    ['s3:\n  region: "a\n', '/etc/tally.yaml:3:1: not valid YAML'],
+    ['s3: {}\ns3: {}\n', '/etc/tally.yaml:2:1: not valid YAML'],
+    ['- a\n- b\n', '/etc/tally.yaml:1:1: the configuration must be object'],
+  ])('names the line of what is wrong with %j', (text, message) => {
+    expect(faultOf(text)).toContain(message);
+  });
+
+  it('may be empty', () => {
+    expect(parseConfiguration('# nothing\n', '/etc/tally.yaml')).toEqual({});
+  });
+
+  it('has paths that are relative to itself', () => {
+    const layer = parseConfiguration(
+      'data: here\nmirrorSet: {secretFile: s}\nadmin: {tokenFile: t}\ncredentials: {file: c}\ngateway: {authority: a}\nosd: {store: o}\nlog: {folder: l}\n',
+      '/etc/tally/tally.yaml',
+    );
+    expect(layer).toEqual({
+      data: '/etc/tally/here',
+      mirrorSet: { secretFile: '/etc/tally/s' },
+      admin: { tokenFile: '/etc/tally/t' },
+      credentials: { file: '/etc/tally/c' },
+      gateway: { authority: '/etc/tally/a' },
+      osd: { store: '/etc/tally/o' },
+      log: { folder: '/etc/tally/l' },
+    });
+  });
+
+  it('that is not there is named in one sentence', async () => {
+    const file = join(temporary(), 'missing.yaml');
+    const load = loadConfiguration({ file, flags: {}, environment: {}, usesRunFile: false });
+    await expect(load).rejects.toThrow(`The configuration ${file} does not exist.`);
+  });
+});
+
+describe('the configuration', () => {
+  it('needs no file, no environment and no flags', () => {
+    const configuration = resolveConfiguration({});
+    expect(configuration).toMatchObject<Partial<Configuration>>({
+      dataFolder: resolve('data'),
+      s3: { listen: { host: '127.0.0.1', port: 9000 }, region: 'us-east-1' },
+      credentials: { kind: 'file', path: resolve('data/secrets/credentials'), isDefault: true },
+    });
+    expect(configuration.admin.url).toBe('http://127.0.0.1:9001');
+    expect(configuration.mirrorSet.members.map(memberAddress)).toEqual([
+      { host: '127.0.0.1', port: 9010 },
+      { host: '127.0.0.1', port: 9011 },
+    ]);
+  });
+
+  it('takes flags over the environment over the file', async () => {
+    const file = join(temporary(), 'tally.yaml');
+    await writeFile(file, 's3: {listen: "1.1.1.1:1", region: file}\nadmin: {listen: "1.1.1.1:2"}\n');
+    const configuration = await loadConfiguration({
+      file,
+      flags: layerOfFlags({ s3Listen: '3.3.3.3:3' }),
+      environment: { TALLY_S3_LISTEN: '2.2.2.2:2', TALLY_ADMIN_LISTEN: '2.2.2.2:4' },
+      usesRunFile: false,
+    });
+    expect(configuration.s3).toEqual({ listen: { host: '3.3.3.3', port: 3 }, region: 'file' });
+    expect(configuration.admin.listen).toEqual({ host: '2.2.2.2', port: 4 });
+  });
+
+  it('a secret of a higher layer hides the one below, in whichever form', () => {
+    const { mirrorSet, admin } = mergeLayers(
+      { mirrorSet: { id: 'main', secret: 'low' }, admin: { tokenFile: '/low' } },
+      { mirrorSet: { secretFile: '/high' }, admin: { token: 'high' } },
+    );
+    expect(mirrorSet).toEqual({ id: 'main', secretFile: '/high' });
+    expect(admin).toEqual({ token: 'high' });
+  });
+
+  it('keys of the environment hide a credentials file', () => {
+    const environment = readEnvironment({ TALLY_ACCESS_KEY: 'KEY', TALLY_SECRET_KEY: 'a-secret-key' });
+    const { credentials } = resolveConfiguration(mergeLayers({ credentials: { file: '/low' } }, environment));
+    expect(credentials).toEqual({ kind: 'keys', accessKey: 'KEY', secretKey: 'a-secret-key' });
+  });
+
+  it.each([
+    [{ TALLY_ACCESS_KEY: 'KEY' }, 'both access key and secret key'],
+    [{ TALLY_ACCESS_KEY: 'KEY', TALLY_SECRET_KEY: 'short' }, 'credentials.secretKey must'],
+    [{ TALLY_SET_SECRET: 'a', TALLY_SET_SECRET_FILE: 'b' }, 'not both'],
+    [{ TALLY_S3_LISTEN: '9000' }, 's3.listen: "9000" is no address'],
+    [{ TALLY_MEMBERS: 'osd-0' }, 'TALLY_MEMBERS: name=url'],
+    [{ TALLY_MEMBERS: 'a=http://h:1,a=http://h:2' }, 'same name'],
+    [{ TALLY_MEMBERS: 'a=http://h:1,b=http://h:1' }, 'same url'],
+    [{ TALLY_MEMBERS: 'a=ftp://h:1' }, 'mirrorSet.members, a: not the URL of an OSD'],
+    [{ TALLY_LOG_LEVEL: 'loud' }, 'TALLY_LOG_LEVEL must be one of'],
+  ])('refuses the environment %j', async (environment, message) => {
+    const load = loadConfiguration({ file: null, flags: {}, environment, usesRunFile: false });
+    await expect(load).rejects.toThrow(message);
+  });
+
+  it.each([
+    [{ s3Port: 'x' }, '--s3-port needs a port'],
+    [{ osdPorts: '9010,70000' }, '--osd-ports needs a port'],
+    [{ logLevel: 'loud' }, '--log-level must be'],
+  ])('refuses the flags %j', (flags, message) => {
+    expect(() => layerOfFlags(flags)).toThrow(message);
+  });
+
+  it('is what a running "tally up" wrote, for commands that name no file', async () => {
+    await writeFile(join(temporary(), 'run.yaml'), 's3: {listen: "127.0.0.1:7000"}\n');
+    const request = { file: null, flags: { data: temporary() }, environment: {} };
+    const used = await loadConfiguration({ ...request, usesRunFile: true });
+    expect(used.s3.listen.port).toBe(7000);
+    const ignored = await loadConfiguration({ ...request, usesRunFile: false });
+    expect(ignored.s3.listen.port).toBe(9000);
+  });
+});
+
+describe('the place of an OSD', () => {
+  it('follows from its name', () => {
+    expect(placeOfOsd(resolveConfiguration({ data: '/d', osd: { name: 'osd-1' } }))).toEqual({
+      name: 'osd-1',
+      storeFolder: '/d/osd-1',
+      listen: { host: '127.0.0.1', port: 9011 },
+    });
+  });
+
+  it('needs a name, and a member of that name unless it is told where to listen', () => {
+    expect(() => placeOfOsd(resolveConfiguration({}))).toThrow('one of osd-0, osd-1');
+    expect(() => placeOfOsd(resolveConfiguration({ osd: { name: 'x' } }))).toThrow('x is no member');
+    const listening = resolveConfiguration({ osd: { name: 'x', listen: ':9', store: '/s' } });
+    expect(placeOfOsd(listening)).toEqual({
+      name: 'x',
+      storeFolder: '/s',
+      listen: { host: '0.0.0.0', port: 9 },
+    });
+  });
+});

@@ -1,0 +1,149 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { toMirrorId } from '../../../src/protocol/authority-state.js';
+import { type Epoch, toEpoch } from '../../../src/protocol/tag.js';
+import { type DiskObjectStore, openStore } from '../../../src/store/disk-object-store.js';
+import { formatStore } from '../../../src/store/format-store.js';
+import type { ReconcileParticipant, ReconcileProgress } from '../../../src/wire/osd-connection.js';
+import { type RunningOsd, silentLogger, startOsd } from './osd-harness.js';
+import { commit, contentOf, EPOCH, objectNamed, patternBytes, SET_ID, tagAt } from './osd-writer.js';
+
+interface DiskOsd {
+  readonly store: DiskObjectStore;
+  readonly running: RunningOsd;
+}
+
+const folders: string[] = [];
+const osds: DiskOsd[] = [];
+
+async function startDisk(): Promise<DiskOsd> {
+  const folder = await mkdtemp(join(tmpdir(), 'tally-reconcile-'));
+  folders.push(folder);
+  await formatStore(join(folder, 'store'), { setId: SET_ID });
+  const store = await openStore(join(folder, 'store'), { logger: silentLogger() });
+  const osd = { store, running: await startOsd(store) };
+  osds.push(osd);
+  return osd;
+}
+
+afterEach(async () => {
+  for (const { running, store } of osds.splice(0)) {
+    await running.close();
+    await store.close();
+    expect(running.violations).toEqual([]);
+  }
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true });
+});
+
+async function reconcile(
+  epoch: Epoch,
+  from: DiskOsd,
+  to: DiskOsd,
+  need: 'rows' | 'full-copy',
+): Promise<ReconcileProgress> {
+  for (const { running } of [from, to]) await running.connection.fence(epoch);
+  const participant = (
+    osd: DiskOsd,
+    name: string,
+    role: ReconcileParticipant['role'],
+  ): ReconcileParticipant => ({
+    mirror: toMirrorId(name),
+    url: osd.running.url,
+    storeId: osd.store.report().storeId,
+    role,
+  });
+  const driver = from.running.connection;
+  let progress = await driver.startReconcile({
+    setId: SET_ID,
+    epoch,
+    driver: toMirrorId('from'),
+    participants: [
+      participant(from, 'from', { kind: 'trusted' }),
+      participant(to, 'to', {
+        kind: 'stale',
+        need: need === 'rows' ? { kind: need } : { kind: need, reason: 'test' },
+      }),
+    ],
+    complete: true,
+  });
+  while (progress.phase !== 'done' && progress.phase !== 'failed') {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    progress = await driver.reconcileProgress(epoch);
+  }
+  return progress;
+}
+
+/** Every object that is there. Tombstones go when each store finds the time. */
+async function contents(osd: DiskOsd, epoch: Epoch): Promise<object[]> {
+  const { connection } = osd.running;
+  const found: object[] = [];
+  for (const { objectId, sizeBytes } of await connection.summaries(null, 1000)) {
+    if (sizeBytes === null) continue;
+    const [state] = await connection.states([objectId]);
+    const bytes = await contentOf(connection, epoch, objectId);
+    found.push({ objectId, state, bytes: bytes?.toString('base64') });
+  }
+  return found;
+}
+
+describe('reconciliation of real stores', () => {
+  it('I7: rows, and then a full copy to a new disk, make stores byte-identical with empty tag tables', async () => {
+    const [first, second] = [await startDisk(), await startDisk()];
+    for (const { running } of [first, second]) {
+      await running.connection.fence(EPOCH);
+      await running.connection.activate(EPOCH);
+    }
+    const sizes = [0, 1, 100, 20_000, 400_000];
+    let counter = 0;
+    for (let index = 0; index < 60; index += 1) {
+      const objectId = objectNamed(`n${index}`);
+      const bytes = patternBytes(sizes[index % sizes.length] ?? 0, index);
+      counter += 1;
+      const base = tagAt(1, counter);
+      for (const osd of index % 3 === 0 ? [first] : [first, second]) {
+        await write(osd, { objectId, tag: base, bytes });
+      }
+      if (index % 4 !== 1) continue;
+      counter += 1;
+      const extend = { kind: 'extend', objectId, tag: tagAt(1, counter), previousTag: base } as const;
+      await commit(first.running.connection, { ...extend, offset: bytes.length, bytes: Buffer.from('more') });
+    }
+    await commit(first.running.connection, {
+      kind: 'remove',
+      objectId: objectNamed('n7'),
+      tag: tagAt(1, counter + 1),
+    });
+
+    const byRows = await reconcile(toEpoch(2), first, second, 'rows');
+    expect(byRows).toMatchObject({ phase: 'done', failure: null });
+    expect(byRows.bytesCopied).toBe(byRows.bytesUnmatched);
+    expect(await contents(second, toEpoch(2))).toEqual(await contents(first, toEpoch(2)));
+    for (const { store } of [first, second])
+      expect(store.report().tagTable).toEqual({ rowCount: 0, rowBytes: 0 });
+
+    const third = await startDisk();
+    const fullCopy = await reconcile(toEpoch(3), second, third, 'full-copy');
+    expect(fullCopy).toMatchObject({ phase: 'done', failure: null });
+    expect(await contents(third, toEpoch(3))).toEqual(await contents(second, toEpoch(3)));
+    expect(third.store.report()).toMatchObject({ selfDoubt: null, tagTable: { rowCount: 0 } });
+  });
+});
+
+async function write(
+  { running }: DiskOsd,
+  {
+    objectId,
+    tag,
+    bytes,
+  }: { objectId: ReturnType<typeof objectNamed>; tag: ReturnType<typeof tagAt>; bytes: Buffer },
+): Promise<void> {
+  if (bytes.length <= 256 * 1024) {
+    await commit(running.connection, { kind: 'replace', objectId, tag, bytes });
+    return;
+  }
+  const stage = running.connection.openStage();
+  await stage.write(bytes);
+  await commit(running.connection, { kind: 'replace', objectId, tag, staged: await stage.finish() });
+}

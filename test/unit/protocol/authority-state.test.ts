@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest';
+import {
+  activate,
+  beginRecovery,
+  excludeMirrors,
+  newAuthorityState,
+  recordCleanStop,
+  requireFullCopy,
+  toMirrorId,
+} from '../../../src/protocol/authority-state.js';
+import { InvariantViolation } from '../../../src/protocol/invariant.js';
+import { toEpoch } from '../../../src/protocol/tag.js';
+import { activeState, M0, M1, M2, SET, storeIdOf } from './protocol-builders.js';
+
+const PARTICIPANTS = [M0, M1].map((mirror, index) => ({
+  mirror,
+  storeId: storeIdOf(index),
+  incarnation: `${mirror} run 2`,
+  commitSequence: 20 + index,
+}));
+
+describe('a new mirror set', () => {
+  it('has nobody in sync, and no store in any role (F16)', () => {
+    const state = newAuthorityState(SET, [M0, M1]);
+    expect(state).toMatchObject({ epoch: 0, phase: 'recovering', inSync: [], cleanStop: null });
+    expect(state.members).toEqual(
+      [M0, M1].map((mirror) => ({ mirror, storeId: null, fullCopyReason: null })),
+    );
+  });
+
+  it('has at least one mirror, and each once', () => {
+    expect(() => newAuthorityState(SET, [])).toThrow(InvariantViolation);
+    expect(() => newAuthorityState(SET, [M0, M0])).toThrow(InvariantViolation);
+  });
+
+  it.each(['', '-a', 'a b', 'a/b', 'a'.repeat(64)])('has no mirror called %j', (text) => {
+    expect(() => toMirrorId(text)).toThrow(RangeError);
+  });
+});
+
+describe('an attempt at a recovery (DESIGN.md section 5.1)', () => {
+  it('F28: is a new epoch each time, and keeps the last in-sync set', () => {
+    const first = beginRecovery(activeState(2));
+    const second = beginRecovery(first);
+    expect([first.epoch, second.epoch]).toEqual([2, 3]);
+    expect(second).toMatchObject({ phase: 'recovering', inSync: [M0, M1] });
+  });
+
+  it('keeps what a clean stop recorded, until somebody is activated (F18)', () => {
+    const stopped = recordCleanStop(activeState(2), { [M0]: 4 });
+    expect(beginRecovery(stopped).cleanStop).toEqual({ [M0]: 4 });
+  });
+
+  it('I3, F28: only the latest attempt activates, and never an empty set', () => {
+    const state = beginRecovery(activeState(2));
+    expect(() => activate(state, toEpoch(1), PARTICIPANTS)).toThrow(InvariantViolation);
+    expect(() => activate(state, toEpoch(2), [])).toThrow(InvariantViolation);
+    expect(() => activate(activeState(2), toEpoch(1), PARTICIPANTS)).toThrow(InvariantViolation);
+  });
+
+  it('grants "in sync" to the stores and runs that took part, and to nobody else (F16, F18)', () => {
+    const before = requireFullCopy(beginRecovery(activeState(3)), M1, 'rolled back');
+    const newStore = storeIdOf(9);
+    const [first, second] = PARTICIPANTS;
+    if (first === undefined || second === undefined) throw new Error('there are two');
+    const state = activate(before, toEpoch(2), [first, { ...second, storeId: newStore }]);
+    expect(state).toMatchObject({ epoch: 2, phase: 'active', inSync: [M0, M1], cleanStop: null });
+    expect(state.incarnations).toEqual({ [M0]: 'M0 run 2', [M1]: 'M1 run 2' });
+    expect(state.members).toEqual([
+      { mirror: M0, storeId: storeIdOf(0), fullCopyReason: null },
+      { mirror: M1, storeId: newStore, fullCopyReason: null },
+      { mirror: M2, storeId: storeIdOf(2), fullCopyReason: null },
+    ]);
+  });
+
+  it('F17: records where each store stood, and keeps what it knows of those who are away', () => {
+    const before = beginRecovery(activeState(3, { sequences: { [M0]: 3, [M1]: 3, [M2]: 7 } }));
+    const [first, second] = PARTICIPANTS;
+    if (first === undefined || second === undefined) throw new Error('there are two');
+    const { commitSequence: _unknown, ...unsaid } = second;
+    const state = activate(before, toEpoch(2), [first, unsaid]);
+    expect(state.sequences).toEqual({ [M0]: 20, [M2]: 7 });
+  });
+});
+
+describe('an exclusion (DESIGN.md section 3.5)', () => {
+  it('F12: is a new epoch without those mirrors, and the runs of the others stay as they were', () => {
+    const state = excludeMirrors(beginRecovery(activeState(3)), [M1]);
+    expect(state).toMatchObject({ epoch: 2, phase: 'active', inSync: [M0, M2] });
+    expect(state.incarnations).toEqual({ [M0]: 'M0 run 1', [M2]: 'M2 run 1' });
+  });
+
+  it('F18: what a clean stop recorded is void when the writer goes on', () => {
+    const stopped = recordCleanStop(activeState(2), { [M0]: 4, [M1]: 4 });
+    expect(excludeMirrors(beginRecovery(stopped), [M1]).cleanStop).toBeNull();
+  });
+
+  it('I3: leaves somebody in, and somebody out, in an epoch that was begun for it', () => {
+    const excluding = beginRecovery(activeState(2));
+    expect(() => excludeMirrors(excluding, [M0, M1])).toThrow(InvariantViolation);
+    expect(() => excludeMirrors(excluding, [M2])).toThrow(InvariantViolation);
+    expect(() => excludeMirrors(activeState(2), [M1])).toThrow(InvariantViolation);
+    expect(() => excludeMirrors({ ...excluding, incarnations: {} }, [M1])).toThrow(InvariantViolation);
+  });
+});
+
+describe('the record of a mirror that needs a full copy (F27)', () => {
+  it('keeps the first reason, and stays until an activation that the mirror took part in', () => {
+    const state = requireFullCopy(requireFullCopy(activeState(2), M1, 'first'), M1, 'second');
+    expect(state.members.map(({ fullCopyReason }) => fullCopyReason)).toEqual([null, 'first']);
+    const without = activate(beginRecovery(state), toEpoch(2), PARTICIPANTS.slice(0, 1));
+    expect(without.members.map(({ fullCopyReason }) => fullCopyReason)).toEqual([null, 'first']);
+    const withBoth = activate(beginRecovery(state), toEpoch(2), PARTICIPANTS);
+    expect(withBoth.members.map(({ fullCopyReason }) => fullCopyReason)).toEqual([null, null]);
+  });
+});
+
+describe('a clean stop', () => {
+  it('ends an active epoch', () => {
+    expect(recordCleanStop(activeState(2), { [M0]: 4, [M1]: 5 }).cleanStop).toEqual({ [M0]: 4, [M1]: 5 });
+    expect(() => recordCleanStop(beginRecovery(activeState(2)), {})).toThrow(InvariantViolation);
+  });
+});

@@ -1,0 +1,94 @@
+/** The file port with a hook around every call: to fail it, to copy the store as a crash would leave it, and to know what was synced. */
+import { cpSync, existsSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { type DatabaseBatch, openDatabase, type OpenDatabase } from '../../../src/store/database.js';
+import { type FilePort, nodeFiles, type WritableFile } from '../../../src/store/file-port.js';
+
+export type DiskCall =
+  'createFile' | 'write' | 'datasync' | 'syncFolder' | 'removeFile' | 'makeFolder' | 'commit';
+
+/** Called before a call is made and after it; may throw in its place. */
+export type Hook = (call: DiskCall, when: 'before' | 'after', path: string) => void;
+
+export function failure(code: string): Error {
+  return Object.assign(new Error(`${code}: made for a test`), { code });
+}
+
+export class WatchedDisk {
+  hook: Hook = () => {};
+  /** Files whose content, and those whose folder entry, a power cut may take. */
+  readonly #unsyncedContent = new Set<string>();
+  readonly #unsyncedEntries = new Set<string>();
+
+  async #around<T>(call: DiskCall, path: string, perform: () => Promise<T>): Promise<T> {
+    this.hook(call, 'before', path);
+    const result = await perform();
+    this.hook(call, 'after', path);
+    return result;
+  }
+
+  readonly files: FilePort = {
+    ...nodeFiles,
+    createFile: (path) =>
+      this.#around('createFile', path, async () => {
+        this.#unsyncedEntries.add(path);
+        return this.#watchFile(path, await nodeFiles.createFile(path));
+      }),
+    makeFolder: (path) => this.#around('makeFolder', path, () => nodeFiles.makeFolder(path)),
+    removeFile: (path) => this.#around('removeFile', path, () => nodeFiles.removeFile(path)),
+    syncFolder: (path) =>
+      this.#around('syncFolder', path, async () => {
+        const synced = [...this.#unsyncedEntries].filter((entry) => dirname(entry) === path);
+        await nodeFiles.syncFolder(path);
+        for (const entry of synced) this.#unsyncedEntries.delete(entry);
+      }),
+  };
+
+  #watchFile(path: string, file: WritableFile): WritableFile {
+    return {
+      write: (pieces, position) =>
+        this.#around('write', path, async () => {
+          this.#unsyncedContent.add(path);
+          await file.write(pieces, position);
+        }),
+      datasync: () =>
+        this.#around('datasync', path, async () => {
+          await file.datasync();
+          this.#unsyncedContent.delete(path);
+        }),
+      close: () => file.close(),
+    };
+  }
+
+  /** Every batch is a call of its own: LevelDB is quiet whenever a hook runs. */
+  readonly openDatabase: OpenDatabase = async (folder, options) => {
+    const database = await openDatabase(folder, options);
+    const makeBatch: () => DatabaseBatch = database.batch.bind(database);
+    const watched = (): DatabaseBatch => {
+      const batch = makeBatch();
+      const write: DatabaseBatch['write'] = batch.write.bind(batch);
+      batch.write = (writeOptions?: object) =>
+        this.#around('commit', folder, () => write(writeOptions ?? {}));
+      return batch;
+    };
+    return Object.assign(database, { batch: watched });
+  };
+
+  /**
+   * What a crash right now leaves, in a folder of its own: after a kill everything that was written, after a power cut
+   * only what was synced. Precondition: called from a hook, so LevelDB is not writing.
+   */
+  clone(folder: string, target: string, crash: 'kill' | 'power-cut'): void {
+    cpSync(folder, target, { recursive: true });
+    if (crash === 'kill') return;
+    const inClone = (path: string): string => join(target, relative(folder, path));
+    for (const path of this.#unsyncedEntries) rmSync(inClone(path), { force: true });
+    for (const path of this.#unsyncedContent) if (existsSync(inClone(path))) truncateSync(inClone(path), 40);
+  }
+}
+
+export function countBlobFiles(folder: string): number {
+  return readdirSync(join(folder, 'blobs'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.blob'),
+  ).length;
+}
