@@ -73,7 +73,7 @@ export const DEFAULT_DATA_FOLDER = 'data';
 const DEFAULT_S3_LISTEN = '127.0.0.1:9000';
 const DEFAULT_ADMIN_LISTEN = '127.0.0.1:9001';
 const DEFAULT_OSD_PORTS: readonly number[] = [9010, 9011];
-export const DAY_SECONDS = 24 * 60 * 60;
+const DAY_SECONDS = 24 * 60 * 60;
 const DEFAULT_REGION = 'us-east-1';
 
 export function loopbackMembers(ports: readonly number[]): { name: string; url: string }[] {

@@ -2,7 +2,7 @@
  * What S3 keeps about an object and a bucket: JSON text in the `attributes` of the mirrored store.
  *
  *   object  {"v":1,"etag":"<text without quotes>","modifiedMs":0,"writes":1,"headers":{...},"metadata":{...},"checksum":{...},
- *           "parts":{...},"uploadId":"..."}
+ *           "parts":{...},"uploadId":"...",
  *           "version":{...},"tags":[["k","v"]],"retention":{"mode":"GOVERNANCE","untilMs":0},"legalHold":"ON","deleteMarker":true}
  *   bucket  {"v":1,"createdMs":0,"ownerId":"...","ownerName":"...","region":"...","configuration":{...}}
  *
@@ -46,7 +46,7 @@ export const STORED_HEADERS = {
 export type StoredHeader = keyof typeof STORED_HEADERS;
 export const STORED_HEADER_NAMES = Object.keys(STORED_HEADERS) as readonly StoredHeader[];
 
-/** Which version of its key a state of an object is; the rules are in versions.ts. */
+/** Which version of its key a state of an object is; the rules are in versions/versioned-objects.ts. */
 export interface ObjectVersion {
   /** Sorts before the ids of all earlier versions of the key. */
   readonly id: string;

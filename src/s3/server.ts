@@ -63,7 +63,16 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
   const ids = new RequestIds();
   const handler = new S3Handler({
     dispatch: {
-      services: { storage, buckets, uploads, versions, accounts: credentials.accounts, region, limits, clock },
+      services: {
+        storage,
+        buckets,
+        uploads,
+        versions,
+        accounts: credentials.accounts,
+        region,
+        limits,
+        clock,
+      },
       authentication: { credentials, signingKeys: new SigningKeys(), region, limits, clock },
       detector: new OperationDetector(),
     },

@@ -31,7 +31,7 @@ export interface Acl {
 
 export const GRANTS_MAX = 100;
 
-export const CANNED_ACLS = [
+const CANNED_ACLS = [
   'private',
   'public-read',
   'public-read-write',
@@ -92,7 +92,7 @@ export function privateAcl(ownerId: string): Acl {
 /** The account that asks; null: an anonymous one. */
 export type AclCaller = { readonly ownerId: string } | null;
 
-export function isGrantedTo({ grantee }: Grant, caller: AclCaller): boolean {
+function isGrantedTo({ grantee }: Grant, caller: AclCaller): boolean {
   if (grantee.kind === 'account') return grantee.id === caller?.ownerId;
   switch (grantee.group) {
     case 'all-users':

@@ -85,7 +85,7 @@ async function mayList(context: ServiceContext, bucket: Bucket, key: string): Pr
   return isAllowed(context, { ...listing, values: [['s3:prefix', [key]]] });
 }
 
-export async function isAllowed(context: ServiceContext, wish: AccessWish): Promise<boolean> {
+async function isAllowed(context: ServiceContext, wish: AccessWish): Promise<boolean> {
   const { question, object: found } = await ask(context, wish);
   const decision = decide(question);
   if (decision !== 'look' || wish.key === null || wish.rule.acl === null) return decision === 'allow';

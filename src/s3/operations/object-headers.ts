@@ -68,7 +68,10 @@ export function checksumHeaders(checksum: ChecksumValue | null, whole = checksum
 /** What tagging and object lock add to a GET or HEAD. */
 export function annotationHeaders(attributes: ObjectAttributes): HeaderList {
   const { tags } = attributes;
-  return [...(tags.length > 0 ? ['x-amz-tagging-count', String(tags.length)] : []), ...lockHeaders(attributes)];
+  return [
+    ...(tags.length > 0 ? ['x-amz-tagging-count', String(tags.length)] : []),
+    ...lockHeaders(attributes),
+  ];
 }
 
 /** What identifies a state of an object. */

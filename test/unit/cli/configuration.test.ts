@@ -3,7 +3,6 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseConfiguration } from '../../../src/cli/configuration-file.js';
 import {
-  type Configuration,
   loadConfiguration,
   memberAddress,
   mergeLayers,
@@ -12,6 +11,8 @@ import {
 import { readEnvironment } from '../../../src/cli/environment.js';
 import { layerOfFlags } from '../../../src/cli/flags.js';
 import { placeOfOsd } from '../../../src/cli/osd-place.js';
+import { s3Credentials } from '../../../src/cli/s3-credentials.js';
+import { readFurtherKeys } from '../../../src/cli/secrets.js';
 import { useTemporaryFolder } from './temporary-folder.js';
 
 const temporary = useTemporaryFolder();
@@ -72,9 +73,10 @@ describe('a configuration file', () => {
 describe('the configuration', () => {
   it('needs no file, no environment and no flags', () => {
     const configuration = resolveConfiguration({});
-    expect(configuration).toMatchObject<Partial<Configuration>>({
+    expect(configuration).toMatchObject({
       dataFolder: resolve('data'),
-      s3: { listen: { host: '127.0.0.1', port: 9000 }, region: 'us-east-1' },
+      s3: { listen: { host: '127.0.0.1', port: 9000 }, region: 'us-east-1', domains: [] },
+      furtherKeys: [],
       credentials: { kind: 'file', path: resolve('data/secrets/credentials'), isDefault: true },
     });
     expect(configuration.admin.url).toBe('http://127.0.0.1:9001');
@@ -93,7 +95,7 @@ describe('the configuration', () => {
       environment: { TALLY_S3_LISTEN: '2.2.2.2:2', TALLY_ADMIN_LISTEN: '2.2.2.2:4' },
       usesRunFile: false,
     });
-    expect(configuration.s3).toEqual({ listen: { host: '3.3.3.3', port: 3 }, region: 'file' });
+    expect(configuration.s3).toMatchObject({ listen: { host: '3.3.3.3', port: 3 }, region: 'file' });
     expect(configuration.admin.listen).toEqual({ host: '2.2.2.2', port: 4 });
   });
 
@@ -104,6 +106,41 @@ describe('the configuration', () => {
     );
     expect(mirrorSet).toEqual({ id: 'main', secretFile: '/high' });
     expect(admin).toEqual({ token: 'high' });
+  });
+
+  it('has further keys, each with an account and limits', async () => {
+    const folder = temporary();
+    await writeFile(join(folder, 'secret'), 'from-a-file\n');
+    const layer = parseConfiguration(
+      'credentials: {keys: [{accessKeyId: ONE, file: secret, access: read-only}, {accessKeyId: TWO, secret: as-text-it-is, ownerId: two, displayName: Two, email: a@b, buckets: [some]}]}',
+      join(folder, 'tally.yaml'),
+    );
+    const further = await readFurtherKeys(resolveConfiguration(layer));
+    const credentials = s3Credentials('set', { accessKey: 'FIRST', secretKey: 'first-secret' }, further);
+    const [first, one, two] = credentials;
+    expect(one).toEqual({
+      ...first,
+      accessKeyId: 'ONE',
+      secretAccessKey: 'from-a-file',
+      limits: { isReadOnly: true, buckets: null },
+    });
+    expect(two).toEqual({
+      accessKeyId: 'TWO',
+      secretAccessKey: 'as-text-it-is',
+      ownerId: 'two',
+      displayName: 'Two',
+      email: 'a@b',
+      limits: { isReadOnly: false, buckets: ['some'] },
+    });
+  });
+
+  it.each([
+    ['neither secret nor file', '{accessKeyId: ONE}'],
+    ['both secret and file', '{accessKeyId: ONE, secret: as-text-it-is, file: f}'],
+    ['one twice', '{accessKeyId: ONE, secret: as-text-it-is}, {accessKeyId: ONE, secret: as-text-it-is}'],
+  ])('refuses further keys with %s', (_claim, keys) => {
+    const layer = parseConfiguration(`credentials: {keys: [${keys}]}`, '/etc/tally.yaml');
+    expect(() => resolveConfiguration(layer)).toThrow(/credentials\.keys/);
   });
 
   it('keys of the environment hide a credentials file', () => {
