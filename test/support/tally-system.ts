@@ -14,7 +14,7 @@ import { findFreePorts } from './free-ports.js';
 import { ManagedProcess } from './managed-process.js';
 import { compareMirrors, type MirrorComparison } from './mirror-comparison.js';
 import { viewOsd } from './osd-view.js';
-import { until } from './patience.js';
+import { type Patience, until } from './patience.js';
 import { cliEntry } from './repository.js';
 import { type S3Access, S3Client } from './s3-client.js';
 
@@ -171,14 +171,23 @@ export class TallySystem {
     return osd === this.osds[0] ? this.osds[1] : this.osds[0];
   }
 
-  /** Waits until every configured mirror is in sync and requests are served. */
+  /**
+   * Waits until every configured mirror is in sync and requests are served. The OSDs themselves are asked too: for a moment
+   * the gateway does not know of one that was just restarted.
+   */
   async untilInSync(withinMs = SYNC_WITHIN_MS): Promise<AdminStatus> {
-    return this.#untilStatus(
-      'all mirrors are in sync',
-      ({ phase, inSync, mirrors, operation }) =>
-        phase === 'active' && inSync.length === mirrors.length && operation === null,
-      withinMs,
-    );
+    const look = async () => {
+      const status = await this.admin.status();
+      const identities = await Promise.all(this.osds.map(({ connection }) => connection.identity()));
+      return { status, activeEpochs: identities.map(({ activeEpoch }) => activeEpoch) };
+    };
+    const isInSync = ({ status, activeEpochs }: Awaited<ReturnType<typeof look>>) =>
+      status.phase === 'active' &&
+      status.operation === null &&
+      status.inSync.length === this.osds.length &&
+      activeEpochs.every((epoch) => epoch === status.epoch);
+    const { status } = await until('all mirrors are in sync', look, isInSync, this.#patience(withinMs));
+    return status;
   }
 
   /** Waits until requests are served, by however many mirrors. */
@@ -200,11 +209,15 @@ export class TallySystem {
     holds: (status: AdminStatus) => boolean,
     withinMs: number,
   ): Promise<AdminStatus> {
+    return until(claim, () => this.admin.status(), holds, this.#patience(withinMs));
+  }
+
+  #patience(withinMs: number): Patience {
     const giveUp = () => {
       const ended = this.#unexpectedlyEnded();
       return ended === undefined ? null : new Error(`${ended.name} ended by itself\n${ended.logTail()}`);
     };
-    return until(claim, () => this.admin.status(), holds, { withinMs, giveUp });
+    return { withinMs, giveUp };
   }
 
   /** A process that was not killed by us, and is gone. */
