@@ -13,6 +13,7 @@ import {
   requireFullCopy,
 } from '../protocol/authority-state.js';
 import { type MirrorReport, planRecovery, type RecoveryPlan } from '../protocol/recovery-plan.js';
+import { readableInRecovery } from '../protocol/read-gate.js';
 import type { Epoch } from '../protocol/tag.js';
 import type { OsdIdentity, ReconcileOrder, ReconcileProgress } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
@@ -137,8 +138,8 @@ export async function attemptRecovery(context: AttemptContext): Promise<AttemptR
   const reports = await fenceAll(context, epoch);
   const plan = planRecovery(set.state, reports);
   if (plan.kind === 'wait') return plan;
-  const [onlySource, ...otherSources] = plan.trusted;
-  if (onlySource !== undefined && otherSources.length === 0) set.openReads(onlySource);
+  const readable = readableInRecovery(set.state, plan.trusted);
+  if (readable !== null) set.openReads(readable);
   try {
     await putFullCopiesOnRecord(set, plan);
     if (reports.length > 1) await reconcile(context, makeOrder(context, epoch, plan, reports));

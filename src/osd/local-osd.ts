@@ -4,7 +4,7 @@
  *
  * What it adds to the store: the epoch of reads, the checksum of transactions, the care for stages, the reconciler.
  */
-import { isRecoveringAt, type FenceVerdict } from '../protocol/fence.js';
+import { type FenceVerdict, isReadableAt, isRecoveringAt } from '../protocol/fence.js';
 import type { InvariantViolation } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
@@ -215,8 +215,12 @@ export class LocalOsd implements OsdConnection {
   }
 
   #refuseStaleEpoch(epoch: Epoch): void {
-    const { fencedEpoch } = this.#store.report().fence;
-    if (epoch < fencedEpoch) throw refusal('stale-epoch', `the store is fenced at ${fencedEpoch}`);
+    const { fence } = this.#store.report();
+    if (epoch < fence.fencedEpoch)
+      throw refusal('stale-epoch', `the store is fenced at ${fence.fencedEpoch}`);
+    // A restarted OSD, perhaps on another disk, serves nobody before the authority has noticed (F29).
+    if (isReadableAt(fence, epoch) || isRecoveringAt(fence, epoch)) return;
+    throw refusal('not-active', `the store is not active at ${epoch}`);
   }
 
   async head(epoch: Epoch, id: ObjectId): Promise<PresentObject | null> {
