@@ -240,6 +240,7 @@ describe('recovery by rows, three mirrors', () => {
       phase: 'done',
       bytesCopied: 10,
     });
+    await expectEqual(0, 1);
     expect(await fleet.rows(1)).toMatchObject([
       { kind: 'replace', offset: 0, length: 10, tag: tagAt(1, 10) },
     ]);
@@ -247,7 +248,7 @@ describe('recovery by rows, three mirrors', () => {
       phase: 'done',
       bytesCopied: 10,
     });
-    await expectEqual(0, 1, 2);
+    await expectEqual(1, 2);
   });
 });
 
