@@ -71,7 +71,7 @@ export async function startFloor(besides: string | null): Promise<BenchTarget> {
     },
     processes: [{ name: 'floor', processId: child.pid ?? 0 }],
     dispose: async () => {
-      child.disconnect();
+      if (child.connected) child.disconnect();
       await ended;
       rmSync(folder, { recursive: true, force: true });
     },
