@@ -35,7 +35,8 @@ export class WatchedDisk {
         return this.#watchFile(path, await nodeFiles.createFile(path));
       }),
     makeFolder: (path) => this.#around('makeFolder', path, () => nodeFiles.makeFolder(path)),
-    removeFile: (path) => this.#around('removeFile', path, () => nodeFiles.removeFile(path)),
+    // At once, not on another thread: a file that vanishes while another call's hook copies the folder makes the copying fail.
+    removeFile: (path) => this.#around('removeFile', path, async () => rmSync(path, { force: true })),
     syncFolder: (path) =>
       this.#around('syncFolder', path, async () => {
         const synced = [...this.#unsyncedEntries].filter((entry) => dirname(entry) === path);
