@@ -43,7 +43,8 @@ export async function listParts(context: ObjectContext): Promise<S3Response> {
     textElement('Key', key),
     textElement('UploadId', name.uploadId),
     textElement('PartNumberMarker', marker),
-    textElement('NextPartNumberMarker', page.parts.at(-1)?.number ?? 0),
+    // Only while there is more: SDKs' paginators go on for as long as it is there.
+    page.isTruncated ? textElement('NextPartNumberMarker', page.parts.at(-1)?.number ?? 0) : '',
     textElement('MaxParts', limit),
     textElement('IsTruncated', page.isTruncated),
     uploadChecksumElements(upload.checksum),

@@ -26,6 +26,8 @@ interface ChecksumKind {
   /** Lower case; the name of a request header, a trailer and a response header. */
   readonly header: string;
   readonly digestBytes: number;
+  /** Of no bytes at all. */
+  readonly emptyBase64: string;
   readonly open: () => Checksum | Promise<Checksum>;
 }
 
@@ -77,11 +79,36 @@ async function openCrc64(): Promise<Checksum> {
 }
 
 export const CHECKSUMS: Record<ChecksumAlgorithm, ChecksumKind> = {
-  CRC32: { header: 'x-amz-checksum-crc32', digestBytes: 4, open: () => openCrc(crc32) },
-  CRC32C: { header: 'x-amz-checksum-crc32c', digestBytes: 4, open: () => openCrc(crc32c) },
-  CRC64NVME: { header: 'x-amz-checksum-crc64nvme', digestBytes: 8, open: openCrc64 },
-  SHA1: { header: 'x-amz-checksum-sha1', digestBytes: 20, open: () => openHash('sha1') },
-  SHA256: { header: 'x-amz-checksum-sha256', digestBytes: 32, open: () => openHash('sha256') },
+  CRC32: {
+    header: 'x-amz-checksum-crc32',
+    digestBytes: 4,
+    emptyBase64: 'AAAAAA==',
+    open: () => openCrc(crc32),
+  },
+  CRC32C: {
+    header: 'x-amz-checksum-crc32c',
+    digestBytes: 4,
+    emptyBase64: 'AAAAAA==',
+    open: () => openCrc(crc32c),
+  },
+  CRC64NVME: {
+    header: 'x-amz-checksum-crc64nvme',
+    digestBytes: 8,
+    emptyBase64: 'AAAAAAAAAAA=',
+    open: openCrc64,
+  },
+  SHA1: {
+    header: 'x-amz-checksum-sha1',
+    digestBytes: 20,
+    emptyBase64: '2jmj7l5rSw0yVb/vlWAYkK/YBwk=',
+    open: () => openHash('sha1'),
+  },
+  SHA256: {
+    header: 'x-amz-checksum-sha256',
+    digestBytes: 32,
+    emptyBase64: '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=',
+    open: () => openHash('sha256'),
+  },
 };
 
 const BY_HEADER: ReadonlyMap<string, ChecksumAlgorithm> = new Map(

@@ -1,5 +1,6 @@
 /** Presigned URLs (S3 API reference "Authenticating Requests: Using Query Parameters") and virtual-host style addresses. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CHECKSUM_ALGORITHMS, CHECKSUMS } from '../../../src/s3/payload/checksums.js';
 import { KEY, OTHER_KEY, sha256, TestServer, type Answer } from './harness.js';
 import { presign, type PresignWish } from './presign.js';
 
@@ -126,6 +127,32 @@ describe('a presigned URL', () => {
     expect(stored.status).toBe(200);
     expect((await use({ method: 'HEAD', path: '/bucket/meta' })).headers['x-amz-meta-colour']).toBe('red');
   });
+
+  it.each(CHECKSUM_ALGORITHMS)(
+    'passes over the %s of no body, and holds the body to any other',
+    async (name) => {
+      const { header, emptyBase64, open } = CHECKSUMS[name];
+      const put = (base64: string, body: string): Promise<Answer> =>
+        use(
+          {
+            method: 'PUT',
+            path: `/bucket/${name}`,
+            query: { [header]: base64, 'x-amz-sdk-checksum-algorithm': name },
+          },
+          { body },
+        );
+      const checksum = await open();
+      checksum.update(Buffer.from('content'));
+      const right = checksum.digestBase64();
+      const nothing = await open();
+      expect(nothing.digestBase64()).toBe(emptyBase64);
+      expect((await put(emptyBase64, 'content')).status).toBe(200);
+      expect((await put(emptyBase64, '')).status).toBe(200);
+      expect((await put(right, 'content')).status).toBe(200);
+      expect((await put(right, 'other')).code).toBe('BadDigest');
+      expect((await put(right, '')).code).toBe('BadDigest');
+    },
+  );
 
   it('holds the body to X-Amz-Content-Sha256 when that is a hash', async () => {
     const payloadHash = sha256('right');
