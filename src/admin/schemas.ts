@@ -136,6 +136,7 @@ export const eventsSchema = object({
       atMs: timeMs,
       kind: words<MirrorSetEvent['kind']>({
         excluded: true,
+        'rows-forgone': true,
         returned: true,
         'recovery-started': true,
         'recovery-ended': true,

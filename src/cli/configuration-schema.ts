@@ -74,6 +74,12 @@ export const configurationSchema = section(
         reconcilesByItself: Type.Boolean({
           description: 'Reconcile a mirror as soon as it is back. Default: true',
         }),
+        tagTableRowsMax: Type.Integer({
+          minimum: 1,
+          maximum: 1_000_000_000,
+          description:
+            'Rows of a tag table at which a mirror that is away is put down for a full copy. Default: 5000000',
+        }),
       },
       'The gateway.',
     ),

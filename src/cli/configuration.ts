@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { toMirrorId, type MirrorId } from '../protocol/authority-state.js';
+import { TAG_TABLE_ROWS_MAX_DEFAULT } from '../gateway/tag-table-limit.js';
 import { parseOsdUrl } from '../wire/osd-url.js';
 import { type Address, addressOfUrl, localUrl, parseAddress } from './address.js';
 import { configurationFault, readConfigurationFile } from './configuration-file.js';
@@ -51,7 +52,11 @@ export interface Configuration {
     readonly secret: SecretSource;
     readonly members: readonly MemberSettings[];
   };
-  readonly gateway: { readonly authorityFile: string; readonly reconcilesByItself: boolean };
+  readonly gateway: {
+    readonly authorityFile: string;
+    readonly reconcilesByItself: boolean;
+    readonly tagTableRowsMax: number;
+  };
   readonly s3: {
     readonly listen: Address;
     readonly region: string;
@@ -208,6 +213,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
     gateway: {
       authorityFile: gateway?.authority ?? join(dataFolder, 'authority', 'state.json'),
       reconcilesByItself: gateway?.reconcilesByItself ?? true,
+      tagTableRowsMax: gateway?.tagTableRowsMax ?? TAG_TABLE_ROWS_MAX_DEFAULT,
     },
     s3: {
       listen: checked(() => parseAddress(s3?.listen ?? DEFAULT_S3_LISTEN), 's3.listen'),

@@ -167,6 +167,7 @@ function openGateway(
     authority: new AuthorityFile(gateway.authorityFile),
     timings: defaultTimings,
     reconcilesByItself: gateway.reconcilesByItself,
+    tagTableRowsMax: gateway.tagTableRowsMax,
     logger: context.logger,
     clock: Date.now,
     onFatal: context.onFatal,

@@ -77,6 +77,7 @@ function decodeMember(value: unknown): Member {
     mirror: toMirrorId(asString(member['mirror'], 'mirror')),
     storeId: storeId === null ? null : toStoreId(asString(storeId, 'storeId')),
     fullCopyReason: reason === null ? null : asString(reason, 'fullCopyReason'),
+    ...(member['rowsForgone'] === true ? { rowsForgone: true as const } : {}),
   };
 }
 

@@ -21,6 +21,7 @@ import type {
 import { MirroredObjectStorage } from './mirrored-object-storage.js';
 import type { ObjectStorage } from './object-storage.js';
 import { RecoveryRunner } from './recovery-runner.js';
+import { TagTableLimit } from './tag-table-limit.js';
 import type { GatewayTimings } from './timings.js';
 
 /** Events kept for operators. */
@@ -34,6 +35,8 @@ export interface GatewayOptions {
   readonly timings: GatewayTimings;
   /** Reconcile a mirror as soon as it is back; otherwise it waits for an operator. */
   readonly reconcilesByItself: boolean;
+  /** Rows of a tag table at which a mirror that is away is put down for a full copy (F27). */
+  readonly tagTableRowsMax: number;
   readonly logger: Logger;
   /** Unix ms. */
   readonly clock: () => number;
@@ -60,6 +63,7 @@ export class Gateway implements MirrorSetControl {
   readonly #set: MirrorSet;
   readonly #runner: RecoveryRunner;
   readonly #health: HealthMonitor;
+  readonly #tagTableLimit: TagTableLimit;
   readonly #events: MirrorSetEvent[] = [];
   #isStopped = false;
 
@@ -88,6 +92,19 @@ export class Gateway implements MirrorSetControl {
       clock,
       onFinding: (mirror, finding) => {
         this.#act(mirror, finding.kind);
+      },
+      onLooked: () => {
+        this.#tagTableLimit.review();
+      },
+    });
+    this.#tagTableLimit = new TagTableLimit({
+      set,
+      rowsMax: options.tagTableRowsMax,
+      logger,
+      identityOf: (mirror) => this.#health.healthOf(mirror).identity,
+      onForgone: (mirrors, reason) => {
+        const message = `${mirrors.join(', ')} will need a full copy: ${reason}`;
+        this.#note({ atMs: clock(), kind: 'rows-forgone', message });
       },
     });
     set.onRecoveryNeeded = (cause, reason) => {
@@ -120,6 +137,7 @@ export class Gateway implements MirrorSetControl {
     if (this.#isStopped) return;
     this.#isStopped = true;
     await this.#health.stop();
+    await this.#tagTableLimit.stop();
     await this.#runner.stop();
     await this.#set.stop();
     await Promise.all(this.#set.members.map(({ connection }) => connection.close()));

@@ -27,6 +27,8 @@ export interface HealthMonitorOptions {
   /** Unix ms; for display. */
   readonly clock: () => number;
   readonly onFinding: (mirror: MirrorId, finding: Exclude<HealthFinding, { kind: 'fine' }>) => void;
+  /** Called after each round. */
+  readonly onLooked: () => void;
 }
 
 interface Watch {
@@ -67,6 +69,7 @@ export class HealthMonitor {
   /** Looks at everyone now. */
   async look(): Promise<void> {
     await Promise.all([...this.#watches].map(([mirror, watch]) => this.#lookAt(mirror, watch)));
+    if (!this.#isStopped) this.#options.onLooked();
   }
 
   #schedule(): void {

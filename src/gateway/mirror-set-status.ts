@@ -68,6 +68,7 @@ export interface MirrorSetEvent {
   readonly atMs: number;
   readonly kind:
     | 'excluded'
+    | 'rows-forgone'
     | 'returned'
     | 'recovery-started'
     | 'recovery-ended'

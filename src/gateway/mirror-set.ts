@@ -16,6 +16,7 @@ import {
   newAuthorityState,
   recordCleanStop,
 } from '../protocol/authority-state.js';
+import { rowsKeptFor } from '../protocol/forgone-rows.js';
 import { TagGenerator } from '../protocol/generator.js';
 import { invariant, unreachable } from '../protocol/invariant.js';
 import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
@@ -104,6 +105,11 @@ export class MirrorSet {
   /** The mirrors that have every acknowledged write, as the authority has it on disk. */
   get inSync(): readonly MirrorId[] {
     return this.#state.inSync;
+  }
+
+  /** The lowest tag in flight; null while nobody may write. Every write below it is settled. */
+  get floor(): Tag | null {
+    return this.gate.isOpen ? (this.#activation?.generator.floor() ?? null) : null;
   }
 
   get isInTransition(): boolean {
@@ -205,7 +211,7 @@ export class MirrorSet {
   /** Looks at a write again after an answer, or after the in-sync set changed. */
   #review(write: InFlightWrite): void {
     if (write.isSettled) return;
-    const configured = this.members.map((member) => member.mirror);
+    const configured = rowsKeptFor(this.#state);
     const progress = { answers: write.answers, inSync: this.inSync, configured };
     const outcome = decideOutcome(progress);
     switch (outcome.kind) {

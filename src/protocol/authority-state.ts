@@ -27,6 +27,11 @@ export interface Member {
   readonly storeId: StoreId | null;
   /** Why this mirror needs a full copy before it may be in sync again; null: rows are enough. */
   readonly fullCopyReason: string | null;
+  /**
+   * Its rows are kept no more (F27, forgone-rows.ts), so its full copy begins at the beginning, and begins only once this was
+   * taken back: from then on writes that it lacks have rows again.
+   */
+  readonly rowsForgone?: true;
 }
 
 export interface AuthorityState {
@@ -119,7 +124,7 @@ export function activate(state: AuthorityState, epoch: Epoch, equal: readonly Pa
     const participant = byMirror.get(member.mirror);
     return participant === undefined
       ? member
-      : { ...member, storeId: participant.storeId, fullCopyReason: null };
+      : { mirror: member.mirror, storeId: participant.storeId, fullCopyReason: null };
   });
   const incarnations: Record<MirrorId, string> = {};
   const sequences: Record<MirrorId, number> = { ...state.sequences };

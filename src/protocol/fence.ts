@@ -67,6 +67,14 @@ export function isRecoveringAt(state: FenceState, epoch: Epoch): boolean {
 }
 
 /**
+ * True when rows may be dropped in this epoch: by its recovery, which has matched them, or by its writer once nobody needs
+ * them any more (F27). A late order of another epoch bounces (F14).
+ */
+export function mayDropRows(state: FenceState, epoch: Epoch): boolean {
+  return isRecoveringAt(state, epoch) || (epoch !== EPOCH_NONE && state.activeEpoch === epoch);
+}
+
+/**
  * True when a client's read of this epoch may be answered. A store that was restarted is not active: it may be blank or
  * rolled back, and until the authority has looked at it, what it has is no answer to anyone (F16, F17, F29).
  */

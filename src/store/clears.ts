@@ -1,11 +1,12 @@
 /**
- * The deletion of tag table rows: by ready tokens while the store is active, by reconciliation under the fence.
+ * The deletion of tag table rows: by ready tokens while the store is active, by reconciliation under the fence, by the
+ * writer when nobody needs them any more (F27).
  *
  * Commit order: all claims are judged before anything changes; then each row goes in its object's turn, in the same batch as the
  * witnesses that came with it (F17). That batch needs no sync of its own: a row that comes back is only a needless
  * comparison. A claim about a commit that this store never made proves that it lost state (F10): it says so durably.
  */
-import { isRecoveringAt } from '../protocol/fence.js';
+import { mayDropRows } from '../protocol/fence.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import { EPOCH_NONE, type Epoch, type Tag } from '../protocol/tag.js';
 import {
@@ -56,8 +57,7 @@ export async function performRowDrop(core: StoreCore, drop: RowDrop): Promise<Cl
   const { setId, epoch, witnesses } = drop;
   const rows = drop.rows.map((row) => ({ ...row, storeId: core.identity.storeId, commitSequence: 0 }));
   const claims = [{ setId, epoch, rows, witnesses }];
-  // The rules of a clear, but it is the fence of the recovery that lets it in.
-  const isAllowed = (): boolean => isRecoveringAt(core.fence, epoch);
+  const isAllowed = (): boolean => mayDropRows(core.fence, epoch);
   const refused = await judge(core, claims, isAllowed() ? epoch : EPOCH_NONE);
   return refused ?? deleteRows(core, claims, isAllowed);
 }

@@ -221,7 +221,10 @@ export interface ObjectStore {
   summaries(after: ObjectId | null, limit: number): Promise<ObjectSummary[]>;
   /** Only at the epoch of the running recovery. */
   push(push: Push): Promise<PushReply>;
-  /** Drops rows that reconciliation has matched or repaired on all configured mirrors. Only at the epoch of the running recovery. */
+  /**
+   * Drops rows that reconciliation has matched or repaired on all configured mirrors, at the epoch of the running
+   * recovery; or, at the active epoch, rows that nobody needs any more (F27).
+   */
   dropRows(drop: RowDrop): Promise<ClearReply>;
   /** The durable cursor of a full copy that this store receives. */
   fullCopyCursor(): Promise<ObjectId | null>;

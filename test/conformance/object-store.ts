@@ -318,13 +318,24 @@ export function describeObjectStore(name: string, makeStore: () => Promise<Store
         expect(await driver.store.oldestRowMs()).toBeNull();
       });
 
+      it('F27: the writer drops rows that nobody needs, at the active epoch', async () => {
+        await driver.put(idOf('a'), Buffer.from('a'));
+        const [row] = await driver.allRows();
+        const { objectId, tag } = row!;
+        const drop = { setId: SET_ID, epoch: toEpoch(1), rows: [{ objectId, tag }], witnesses: [] };
+        expect(await driver.store.dropRows(drop)).toEqual({ kind: 'cleared', rowCount: 1 });
+        expect(await driver.allRows()).toEqual([]);
+        expect(await driver.content(idOf('a'))).toEqual(Buffer.from('a'));
+      });
+
       it('reconciliation drops rows at its own epoch only', async () => {
         await driver.put(idOf('a'), Buffer.from('a'));
         const [row] = await driver.allRows();
         const { objectId, tag } = row!;
         const witnesses = [{ storeId: PEER, commitSequence: 5 }];
         const drop = { setId: SET_ID, epoch: toEpoch(1), rows: [{ objectId, tag }], witnesses };
-        expect(await driver.store.dropRows(drop)).toMatchObject({ kind: 'refused', code: 'not-active' });
+        const later = { ...drop, epoch: toEpoch(2) };
+        expect(await driver.store.dropRows(later)).toMatchObject({ kind: 'refused', code: 'not-active' });
         await driver.recover(2);
         expect(await driver.store.dropRows(drop)).toMatchObject({ kind: 'refused', code: 'stale-epoch' });
         const own = { ...drop, epoch: toEpoch(2) };

@@ -304,7 +304,7 @@ export class MemoryObjectStore implements port.ObjectStore {
   }
 
   async dropRows(drop: port.RowDrop): Promise<port.ClearReply> {
-    const activeEpoch = fences.isRecoveringAt(this.#fence, drop.epoch) ? drop.epoch : EPOCH_NONE;
+    const activeEpoch = fences.mayDropRows(this.#fence, drop.epoch) ? drop.epoch : EPOCH_NONE;
     const refused = await this.#judge(drop, this.#ownToken(), drop.witnesses, activeEpoch);
     if (refused !== null) return refused;
     let rowCount = 0;

@@ -12,7 +12,7 @@ import {
   decidePush,
   type FenceState,
   type FenceVerdict,
-  isRecoveringAt,
+  mayDropRows,
   reopenFence,
 } from '../../src/protocol/fence.js';
 import { compareUtf8, type ObjectId, parseObjectId } from '../../src/protocol/object-id.js';
@@ -389,7 +389,7 @@ export class MemoryOsdStore implements ObjectStore {
 
   async dropRows(drop: RowDrop): Promise<ClearReply> {
     if (drop.setId !== this.setId) return { kind: 'refused', code: 'wrong-set' };
-    if (!isRecoveringAt(this.#fence, drop.epoch)) return { kind: 'refused', code: 'stale-epoch' };
+    if (!mayDropRows(this.#fence, drop.epoch)) return { kind: 'refused', code: 'stale-epoch' };
     let rowCount = 0;
     for (const { objectId, tag } of drop.rows) {
       if (this.rowsByKey.delete(`${objectId}\u0000${tag}`)) rowCount += 1;

@@ -74,6 +74,15 @@ export class SimulatedAuthority {
     return state;
   }
 
+  /** F27: mirrors that are away get no rows any more; null: the writer of `epoch` is not the writer any more. */
+  forgoRows(epoch: Epoch): AuthorityState | null {
+    const { state } = this;
+    if (state.epoch !== epoch || state.phase !== 'active') return null;
+    const away = state.members.map(({ mirror }) => mirror).filter((mirror) => !state.inSync.includes(mirror));
+    this.persist(this.#rules.forgoRows(state, away, 'the tag table is full'), 'exclusion');
+    return this.state;
+  }
+
   stopCleanly(sequences: Readonly<Record<MirrorId, number>>): void {
     this.persist(recordCleanStop(this.state, sequences));
   }

@@ -215,6 +215,12 @@ const STEPS: readonly Step[] = [
     run: ({ world }) => world.sendClears(),
   },
   {
+    name: 'forgo rows',
+    weight: 2,
+    isPossible: ({ world }) => world.mayForgoRows,
+    run: ({ world }) => world.forgoRows(),
+  },
+  {
     name: 'recover',
     weight: 8,
     isPossible: ({ world }) => world.writer === null && !world.hasRecovery,

@@ -17,8 +17,10 @@ import {
   decidePush,
   isReadableAt,
   isRecoveringAt,
+  mayDropRows,
   reopenFence,
 } from '../../src/protocol/fence.js';
+import { forgoRows, isSettled } from '../../src/protocol/forgone-rows.js';
 import { TagGenerator } from '../../src/protocol/generator.js';
 import { decideRead, decideReadStart, readableInRecovery } from '../../src/protocol/read-gate.js';
 import { planObject, rowsAfterPush, sameSummary } from '../../src/protocol/reconcile-plan.js';
@@ -44,6 +46,10 @@ export interface Rules {
   readonly reopenFence: typeof reopenFence;
   readonly isRecoveringAt: typeof isRecoveringAt;
   readonly isReadableAt: typeof isReadableAt;
+  readonly mayDropRows: typeof mayDropRows;
+  /** F27. */
+  readonly forgoRows: typeof forgoRows;
+  readonly isSettled: typeof isSettled;
   readonly decidePush: typeof decidePush;
   readonly decideOutcome: typeof decideOutcome;
   readonly readyTokens: typeof readyTokens;
@@ -87,6 +93,8 @@ export interface Rules {
   readonly fencesSources: boolean;
   /** F17: what one mirror witnessed, all that take part in a recovery know afterwards. */
   readonly passesWitnessesOn: boolean;
+  /** F27: the need of a full copy is on the authority's disk before a row is dropped. */
+  readonly recordsBeforeForgoing: boolean;
 }
 
 const realRules: Rules = {
@@ -101,6 +109,9 @@ const realRules: Rules = {
   reopenFence,
   isRecoveringAt,
   isReadableAt,
+  mayDropRows,
+  forgoRows,
+  isSettled,
   decidePush,
   decideOutcome,
   readyTokens,
@@ -130,6 +141,7 @@ const realRules: Rules = {
   copiesRowsInFull: true,
   fencesSources: true,
   passesWitnessesOn: true,
+  recordsBeforeForgoing: true,
 };
 
 /** The real rules, but for those that are given. */

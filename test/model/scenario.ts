@@ -59,6 +59,11 @@ export class Scenario {
     this.settle();
   }
 
+  /** The tag tables are full. */
+  forgoRows(): void {
+    this.world.forgoRows();
+  }
+
   // --- messages
 
   #indexes(matches: (message: Message) => boolean): number[] {

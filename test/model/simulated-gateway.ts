@@ -3,11 +3,12 @@
  * protocol makes of the answers.
  */
 import type { AuthorityState, MirrorId } from '../../src/protocol/authority-state.js';
+import { rowsKeptFor } from '../../src/protocol/forgone-rows.js';
 import type { TagGenerator } from '../../src/protocol/generator.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { Epoch, Tag } from '../../src/protocol/tag.js';
 import type { MirrorAnswer, WriteProgress } from '../../src/protocol/write-outcome.js';
-import type { ObjectState, WriteKind, WriteTransaction } from '../../src/protocol/write.js';
+import type { ObjectState, TagRow, WriteKind, WriteTransaction } from '../../src/protocol/write.js';
 import type { SimulatedAuthority } from './authority.js';
 import type { History, IssuedWrite } from './history.js';
 import type { ClearItem, MirrorResponse } from './messages.js';
@@ -52,7 +53,8 @@ const ATTEMPTS_MAX = 2;
 export class SimulatedGateway {
   readonly name: string;
   readonly #ports: GatewayPorts;
-  readonly #configured: readonly MirrorId[];
+  /** Those that a write must be on before its rows are cleared. */
+  #keptFor: readonly MirrorId[];
   readonly #generator: TagGenerator;
   readonly #pending = new Map<Tag, PendingWrite>();
   readonly #known: Map<ObjectId, ObjectState | null>;
@@ -75,7 +77,7 @@ export class SimulatedGateway {
   ) {
     this.name = name;
     this.#ports = ports;
-    this.#configured = start.state.members.map(({ mirror }) => mirror);
+    this.#keptFor = rowsKeptFor(start.state);
     this.#inSync = start.state.inSync;
     this.#grantedEpoch = start.state.epoch;
     this.#generator = start.generator;
@@ -221,7 +223,7 @@ export class SimulatedGateway {
   }
 
   #progressOf(pending: PendingWrite): WriteProgress {
-    return { answers: pending.answers, inSync: this.#inSync, configured: this.#configured };
+    return { answers: pending.answers, inSync: this.#inSync, configured: this.#keptFor };
   }
 
   #decide(pending: PendingWrite): void {
@@ -351,6 +353,26 @@ export class SimulatedGateway {
     const ready = this.#ledger.get(mirror) ?? [];
     this.#ledger.delete(mirror);
     return ready;
+  }
+
+  /** The tag tables are full, and somebody is away (F27). `tables`: what the mirrors have now. */
+  forgoRows(tables: ReadonlyMap<MirrorId, readonly TagRow[]>): void {
+    if (this.#status !== 'open') return;
+    const { rules, authority, network } = this.#ports;
+    if (rules.recordsBeforeForgoing) {
+      const state = authority.forgoRows(this.#grantedEpoch);
+      if (state === null) {
+        this.depose();
+        return;
+      }
+      this.#keptFor = rowsKeptFor(state);
+    }
+    const floor = this.#generator.floor();
+    for (const mirror of this.#inSync) {
+      const rows = (tables.get(mirror) ?? []).filter(({ tag }) => rules.isSettled(tag, floor));
+      const drop = { kind: 'drop-rows', epoch: this.#grantedEpoch, rows, witnesses: [] } as const;
+      network.call(this.name, mirror, drop, () => undefined);
+    }
   }
 
   /** What the timer does: tokens that no write took along. Without any, the floor alone. */

@@ -378,8 +378,7 @@ export class SimulatedMirror {
   }
 
   #dropRows(request: Extract<MirrorRequest, { kind: 'drop-rows' }>): MirrorResponse {
-    if (!this.#rules.isRecoveringAt(this.#fence, request.epoch))
-      return { kind: 'refused', code: 'not-fenced' };
+    if (!this.#rules.mayDropRows(this.#fence, request.epoch)) return { kind: 'refused', code: 'not-fenced' };
     this.#forgetRows(request.rows.map(rowKey), request.witnesses);
     this.#commit({}, { sync: true });
     this.#dropTombstones();

@@ -325,6 +325,20 @@ export class World {
     this.step('the timer sends tokens back', () => this.writer?.sendClears());
   }
 
+  /** The writer finds that the tag tables are full. */
+  forgoRows(): void {
+    this.step('rows are forgone', () => {
+      const tables = [...this.mirrors].map(([id, { disk }]) => [id, [...disk.image.rows.values()]] as const);
+      this.writer?.forgoRows(new Map(tables));
+    });
+  }
+
+  /** Somebody is away, and the writer may say that no rows are kept for him. */
+  get mayForgoRows(): boolean {
+    const { inSync } = this.authority.durableState;
+    return this.writer?.isOpen === true && inSync.length < this.mirrors.size;
+  }
+
   // --- network
 
   deliver(index: number, options: { readonly keep?: boolean } = {}): void {

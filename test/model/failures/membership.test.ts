@@ -317,3 +317,61 @@ failureCase('F17: what an absent mirror was seen at is known to those who were n
   off: { passesWitnessesOn: false },
   ends: 'lost',
 });
+
+failureCase('F27: a mirror that was away when the tag table was full is copied in full', {
+  trace: (set) => {
+    set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.cutOff(M1);
+    set.write('replace', 'a', 'two');
+    set.write('replace', 'b', 'two');
+    set.forgoRows();
+    set.settle();
+    set.crashHost();
+    set.rest();
+  },
+  rule: 'the need of a full copy is on record before a row is dropped',
+  off: { recordsBeforeForgoing: false },
+  ends: 'I4',
+});
+
+failureCase('F27: once it is on record, later writes keep no rows either, and nothing is lost', {
+  trace: (set) => {
+    set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.cutOff(M1);
+    set.write('replace', 'a', 'two');
+    set.forgoRows();
+    set.settle();
+    set.write('replace', 'a', 'three');
+    set.clearAll();
+    set.world.step('the table stays empty', () => {
+      if (set.world.mirror(M0).disk.image.rows.size > 0) set.world.violate('rows-left', 'at M0');
+    });
+    set.reconnect(M1);
+    set.rest();
+  },
+  rule: 'the record outlives the return until the copy is whole',
+  off: { forgoRows: (state) => state },
+  ends: 'I4',
+});
+
+failureCase('F27: rows of a write in flight stay, whoever is away', {
+  mirrors: 3,
+  trace: (set) => {
+    set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.cutOff(M2);
+    set.write('replace', 'b', 'two');
+    const tag = set.issue('replace', 'a', 'three');
+    set.arrive(M0, tag);
+    set.forgoRows();
+    set.arrive(M0);
+    set.loseAll();
+    set.crashHost();
+    set.rest();
+  },
+  rule: 'only rows of settled writes are dropped',
+  off: { isSettled: () => true },
+  ends: 'I4',
+});

@@ -44,6 +44,7 @@ export class GatewayRig {
   readonly osds: FaultyOsd[];
   readonly authority = new MemoryAuthority();
   readonly fatal: unknown[] = [];
+  tagTableRowsMax = 1_000_000;
   gateway!: Gateway;
 
   constructor(mirrorCount = 2) {
@@ -70,6 +71,7 @@ export class GatewayRig {
       authority: this.authority,
       timings: { ...timings, ...overrides },
       reconcilesByItself: true,
+      tagTableRowsMax: this.tagTableRowsMax,
       logger,
       clock: () => Date.now(),
       onFatal: (error) => this.fatal.push(error),

@@ -272,3 +272,54 @@ describe('three mirrors', () => {
     rig.expectIdenticalMirrors();
   });
 });
+
+describe('F27: a tag table that is full', () => {
+  it('drops no row before the authority has it on disk that the absent mirror needs a full copy', async () => {
+    rig = new GatewayRig();
+    rig.tagTableRowsMax = 20;
+    await rig.startAndWait();
+    await rig.put('before', 'x');
+    await rig.untilTablesAreEmpty();
+    rig.osd(1).mode = 'down';
+    await rig.put('first', 'x');
+    const rowsWhenSaved: number[] = [];
+    rig.authority.onSave = ({ members }) => {
+      if (members.some(({ rowsForgone }) => rowsForgone === true)) {
+        rowsWhenSaved.push(rig.osd(0).store.report().tagTable.rowCount);
+      }
+    };
+    for (let index = 0; index < 30; index += 1) await rig.put(`key-${index}`, `content ${index}`);
+    await expect.poll(() => rig.osd(0).store.report().tagTable.rowCount, { interval: 5 }).toBe(0);
+    expect(rowsWhenSaved[0]).toBeGreaterThanOrEqual(20);
+    const away = rig.gateway.status().mirrors.find(({ mirror }) => mirror === 'osd-1');
+    expect(away?.fullCopyReason).toMatch(/limit of 20 rows/);
+    expect(rig.gateway.events().some(({ kind }) => kind === 'rows-forgone')).toBe(true);
+  });
+
+  it('stays empty while the mirror is away, also over a restart of the gateway, and the full copy makes it whole', async () => {
+    rig = new GatewayRig();
+    rig.tagTableRowsMax = 5;
+    await rig.startAndWait();
+    await rig.put('gone', 'x');
+    await rig.untilTablesAreEmpty();
+    rig.osd(1).mode = 'down';
+    await rig.storage.remove({ id: idOf('gone') });
+    for (let index = 0; index < 10; index += 1) await rig.put(`key-${index}`, 'first');
+    await expect.poll(() => rig.osd(0).store.report().tagTable.rowCount, { interval: 5 }).toBe(0);
+    await rig.gateway.stop();
+    await rig.start();
+    await rig.untilInSync(0);
+    for (let index = 0; index < 10; index += 1) await rig.put(`key-${index}`, 'second');
+    await expect.poll(() => rig.osd(0).store.report().tagTable.rowCount, { interval: 5 }).toBe(0);
+    rig.osd(1).restart();
+    await rig.untilInSync(0, 1);
+    rig.expectIdenticalMirrors();
+    await rig.untilTablesAreEmpty();
+    expect(rig.authority.saved.at(-1)?.members.every((member) => member.rowsForgone === undefined)).toBe(
+      true,
+    );
+    rig.osd(1).mode = 'down';
+    await rig.put('key-0', 'third');
+    expect(rig.osd(0).store.report().tagTable.rowCount).toBe(1);
+  });
+});

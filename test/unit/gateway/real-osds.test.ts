@@ -63,6 +63,7 @@ async function startSystem(): Promise<StorageUnderTest> {
     authority: new AuthorityFile(join(folder, 'authority.json')),
     timings: defaultTimings,
     reconcilesByItself: true,
+    tagTableRowsMax: 1_000_000,
     logger: pino({ level: 'silent' }),
     clock: Date.now,
     onFatal: (error) => fatal.push(error),

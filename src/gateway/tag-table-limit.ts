@@ -1,0 +1,113 @@
+/**
+ * Keeps the tag tables bounded while a mirror is away (F27).
+ *
+ * Order: the authority has it on disk that the absent mirrors need a full copy; only then rows are dropped, page by
+ * page, at the active epoch. From the record on, new writes leave no rows for those mirrors either. Whatever interrupts the
+ * dropping (another epoch, a restart) leaves rows that are needless, and the next look goes on.
+ */
+import type { MirrorId } from '../protocol/authority-state.js';
+import { areAllRowsForgone, forgoRows, isSettled } from '../protocol/forgone-rows.js';
+import type { Witness } from '../protocol/token.js';
+import { type OsdIdentity, ROWS_PAGE_MAX, type RowCursor } from '../wire/osd-connection.js';
+import type { Logger } from './logger.js';
+import type { MirrorSet, MirrorSetMember } from './mirror-set.js';
+
+/** Rows of one mirror's tag table while another one is away. A row takes some 200 bytes of disk. */
+export const TAG_TABLE_ROWS_MAX_DEFAULT = 5_000_000;
+
+export interface TagTableLimitOptions {
+  readonly set: MirrorSet;
+  readonly rowsMax: number;
+  readonly logger: Logger;
+  /** What a mirror said last of itself. */
+  readonly identityOf: (mirror: MirrorId) => OsdIdentity | null;
+  readonly onForgone: (mirrors: readonly MirrorId[], reason: string) => void;
+}
+
+export class TagTableLimit {
+  readonly #options: TagTableLimitOptions;
+  #running: Promise<void> | null = null;
+  #isStopped = false;
+
+  constructor(options: TagTableLimitOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at the tables as they were seen last; what follows goes on in the background, one at a time. */
+  review(): void {
+    if (this.#running !== null || this.#isStopped || !this.#options.set.gate.isOpen) return;
+    if (this.#longestTable() === 0) return;
+    this.#running = this.#enforce()
+      .catch((error: unknown) => {
+        // The next look tries again; until then the rows stay.
+        this.#options.logger.warn({ err: error }, 'the tag tables could not be cut back');
+      })
+      .finally(() => {
+        this.#running = null;
+      });
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#running;
+  }
+
+  #longestTable(): number {
+    const { set, identityOf } = this.#options;
+    return Math.max(0, ...set.inSync.map((mirror) => identityOf(mirror)?.rowCount ?? 0));
+  }
+
+  async #enforce(): Promise<void> {
+    const { set, rowsMax } = this.#options;
+    if (!areAllRowsForgone(set.state)) {
+      if (this.#longestTable() < rowsMax || set.inSync.length === set.members.length) return;
+      await set.runTransition(() => this.#putOnRecord());
+    }
+    for (const member of set.members) if (set.inSync.includes(member.mirror)) await this.#dropRowsOf(member);
+  }
+
+  async #putOnRecord(): Promise<void> {
+    const { set, rowsMax, logger, onForgone } = this.#options;
+    const away = set.state.members.filter(
+      ({ mirror, rowsForgone }) => !set.inSync.includes(mirror) && rowsForgone !== true,
+    );
+    // Somebody may have come back while this waited for its turn.
+    if (set.state.phase !== 'active' || away.length === 0) return;
+    const mirrors = away.map(({ mirror }) => mirror);
+    const reason = `it was away for so long that the tag table reached its limit of ${rowsMax} rows`;
+    await set.saveState(forgoRows(set.state, mirrors, reason));
+    logger.warn({ mirrors, rowsMax }, 'the tag table is full: mirrors that are away need a full copy');
+    onForgone(mirrors, reason);
+  }
+
+  async #dropRowsOf({ mirror, connection }: MirrorSetMember): Promise<void> {
+    const { set } = this.#options;
+    let after: RowCursor | null = null;
+    for (;;) {
+      const { floor, epoch } = set;
+      if (floor === null || this.#isStopped || !areAllRowsForgone(set.state)) return;
+      const witnesses = await this.#witnessesFor(mirror);
+      const page = await connection.rows(after, ROWS_PAGE_MAX);
+      const settled = page.filter(({ tag }) => isSettled(tag, floor));
+      if (settled.length > 0) {
+        const cursors = settled.map(({ objectId, tag }) => ({ objectId, tag }));
+        const reply = await connection.dropRows(set.setId, epoch, cursors, witnesses);
+        if (reply.kind === 'refused') return;
+      }
+      after = page.at(-1) ?? null;
+      if (page.length < ROWS_PAGE_MAX) return;
+    }
+  }
+
+  /** Rows go with witnesses of the mirrors that have those writes (F17). */
+  async #witnessesFor(mirror: MirrorId): Promise<Witness[]> {
+    const { set } = this.#options;
+    const others = set.inSync.filter((other) => other !== mirror);
+    return Promise.all(
+      others.map(async (other) => {
+        const { storeId, commitSequence } = await set.connectionOf(other).identity();
+        return { storeId, commitSequence };
+      }),
+    );
+  }
+}

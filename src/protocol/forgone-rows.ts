@@ -1,0 +1,50 @@
+/**
+ * What becomes of the tag table when a mirror stays away for too long (F27).
+ *
+ * A row is kept for every write that some configured mirror may lack, so a mirror that is away costs one row for each write. When
+ * that is too many, the authority puts on record that this mirror needs a full copy; from then on nobody keeps rows for it, and those that
+ * are there may go. The order is everything: the record is on disk before the first row is dropped.
+ */
+import { type AuthorityState, type MirrorId, requireFullCopy } from './authority-state.js';
+import { invariant } from './invariant.js';
+import { type Tag, tagEpoch, tagGenerator } from './tag.js';
+
+/** Puts on record that these mirrors are copied in full when they come back. To be on disk before a row is dropped. */
+export function forgoRows(
+  state: AuthorityState,
+  mirrors: readonly MirrorId[],
+  reason: string,
+): AuthorityState {
+  invariant(state.phase === 'active', 'rows are forgone by the writer of an active epoch', {
+    phase: state.phase,
+  });
+  let forgone = state;
+  for (const mirror of mirrors) {
+    invariant(!state.inSync.includes(mirror), 'I4: rows are kept for every mirror in sync', { mirror });
+    forgone = requireFullCopy(forgone, mirror, reason);
+  }
+  const members = forgone.members.map((member) =>
+    mirrors.includes(member.mirror) ? { ...member, rowsForgone: true as const } : member,
+  );
+  return { ...forgone, members };
+}
+
+/** The mirrors that a write must be on before its rows are cleared: all that are configured, but for those whose rows were forgone. */
+export function rowsKeptFor(state: AuthorityState): MirrorId[] {
+  return state.members.filter(({ rowsForgone }) => rowsForgone !== true).map(({ mirror }) => mirror);
+}
+
+/** True when every mirror that is out of sync has its full copy on record, so that no row says anything to anyone. */
+export function areAllRowsForgone(state: AuthorityState): boolean {
+  const out = state.members.filter(({ mirror }) => !state.inSync.includes(mirror));
+  return state.phase === 'active' && out.length > 0 && out.every(({ rowsForgone }) => rowsForgone === true);
+}
+
+/**
+ * True for the tag of a write that every mirror in sync has: its epoch is over, or the floor of its generator has passed
+ * it. A row of a write in flight stays, whoever is away: it says what a mirror in sync may lack.
+ */
+export function isSettled(tag: Tag, floor: Tag): boolean {
+  if (tagEpoch(tag) < tagEpoch(floor)) return true;
+  return tagGenerator(tag) === tagGenerator(floor) && tag < floor;
+}
