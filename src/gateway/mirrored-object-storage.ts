@@ -86,7 +86,7 @@ export class MirroredObjectStorage implements ObjectStorage {
     return this.#reads.list(request);
   }
 
-  openContent(_sizeBytes: number | null): ContentSink {
+  openContent(_target: ObjectId, _sizeBytes: number | null): ContentSink {
     return new MirroredContentSink(async () => {
       await this.#set.pass();
       return this.#set.inSync.map((mirror) => ({ mirror, connection: this.#set.connectionOf(mirror) }));

@@ -134,8 +134,11 @@ export interface ObjectStorage {
   /** Null: no such object. With `expectedTag`, rejects with kind `changed` when the object is not at that tag any more. */
   read(id: ObjectId, range: ReadRange, expectedTag?: Tag): Promise<ObjectRead | null>;
   list(request: ListRequest): Promise<ListPage>;
-  /** `sizeBytes` is what the caller expects, null when unknown; it only helps to choose buffers. */
-  openContent(sizeBytes: number | null): ContentSink;
+  /**
+   * `target` is the object that the content is meant for: it waits where that object's content will be. `sizeBytes` is what the
+   * caller expects, null when unknown; it only helps to choose buffers.
+   */
+  openContent(target: ObjectId, sizeBytes: number | null): ContentSink;
   /**
    * Content made of stored bytes, none of which is moved; for one `replace`, which rejects with kind `changed`, and
    * changes nothing, when a source has changed since its head was read. At most COMPOSE_SOURCES_MAX sources.

@@ -194,7 +194,7 @@ export class BucketDirectory {
         await this.#storage.remove({ id });
         return;
       }
-      const sink = this.#storage.openContent(null);
+      const sink = this.#storage.openContent(id, null);
       let content: StagedContent;
       try {
         await sink.write(Buffer.from(document.encode(value), 'utf8'));
@@ -217,10 +217,11 @@ export class BucketDirectory {
     return this.#locks.exclusive(name, async () => {
       this.#cached.delete(name);
       if ((await this.#storage.head(bucketId(name))) === null) await this.#removeDocuments(name);
-      const content = await this.#storage.openContent(0).finish();
+      const id = bucketId(name);
+      const content = await this.#storage.openContent(id, 0).finish();
       try {
         await this.#storage.replace({
-          id: bucketId(name),
+          id,
           content,
           attributes: (current) => {
             if (current !== null) {

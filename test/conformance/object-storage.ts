@@ -34,8 +34,13 @@ function patterned(sizeBytes: number, seed = 0): Buffer {
   return bytes;
 }
 
-async function stage(storage: ObjectStorage, bytes: Buffer, pieceBytes = 64 * 1024): Promise<StagedContent> {
-  const sink = storage.openContent(bytes.length);
+async function stage(
+  storage: ObjectStorage,
+  target: ObjectId,
+  bytes: Buffer,
+  pieceBytes = 64 * 1024,
+): Promise<StagedContent> {
+  const sink = storage.openContent(target, bytes.length);
   for (let offset = 0; offset < bytes.length; offset += pieceBytes) {
     await sink.write(bytes.subarray(offset, offset + pieceBytes));
   }
@@ -48,7 +53,7 @@ async function put(
   content: string | Buffer,
   attributes = '{}',
 ): Promise<ObjectHead> {
-  const staged = await stage(storage, Buffer.from(content));
+  const staged = await stage(storage, id, Buffer.from(content));
   return storage.replace({ id, content: staged, attributes });
 }
 
@@ -58,7 +63,7 @@ async function writeAt(
   offset: number,
   content: string,
 ): Promise<ObjectHead> {
-  const staged = await stage(storage, Buffer.from(content));
+  const staged = await stage(storage, id, Buffer.from(content));
   return storage.writeRange({ id, content: staged, decide: () => ({ offset, attributes: `at ${offset}` }) });
 }
 
@@ -286,7 +291,7 @@ export function describeObjectStorage(name: string, makeStorage: () => Promise<S
         const bytes = patterned(LARGE_BYTES);
         const patch = patterned(3 * 1024 * 1024, 99);
         await put(storage, id('large'), bytes);
-        const content = await stage(storage, patch);
+        const content = await stage(storage, id('large'), patch);
         await storage.writeRange({
           id: id('large'),
           content,
@@ -299,7 +304,7 @@ export function describeObjectStorage(name: string, makeStorage: () => Promise<S
 
       it('sees the present state in decide, or null when there is none', async () => {
         const written = await put(storage, id('a'), 'abc', 'before');
-        const content = await stage(storage, Buffer.from('d'));
+        const content = await stage(storage, id('a'), Buffer.from('d'));
         await storage.writeRange({
           id: id('a'),
           content,
@@ -308,7 +313,7 @@ export function describeObjectStorage(name: string, makeStorage: () => Promise<S
             return { offset: current!.sizeBytes, attributes: 'after' };
           },
         });
-        const other = await stage(storage, Buffer.from('d'));
+        const other = await stage(storage, id('absent'), Buffer.from('d'));
         const decide = (current: ObjectHead | null): never => {
           throw new Refusal(current === null ? 'nothing there' : 'something there');
         };
@@ -325,7 +330,7 @@ export function describeObjectStorage(name: string, makeStorage: () => Promise<S
         const refuse = (): never => {
           throw new Refusal('no');
         };
-        const content = await stage(storage, Buffer.from('other'));
+        const content = await stage(storage, id('a'), Buffer.from('other'));
         await expect(storage.replace({ id: id('a'), content, attributes: refuse })).rejects.toBeInstanceOf(
           Refusal,
         );
@@ -341,7 +346,7 @@ export function describeObjectStorage(name: string, makeStorage: () => Promise<S
 
       it('content that a refused mutation did not name can be named by the next one', async () => {
         await put(storage, id('a'), 'first');
-        const content = await stage(storage, Buffer.from('second'));
+        const content = await stage(storage, id('a'), Buffer.from('second'));
         const attributes = (): never => {
           throw new Refusal('not this way');
         };
@@ -358,15 +363,19 @@ export function describeObjectStorage(name: string, makeStorage: () => Promise<S
           seen.push(current);
           return `${seen.length}`;
         };
-        const content = await stage(storage, Buffer.from('one'));
+        const content = await stage(storage, id('a'), Buffer.from('one'));
         const first = await storage.replace({ id: id('a'), content, attributes });
-        await storage.replace({ id: id('a'), content: await stage(storage, Buffer.from('two')), attributes });
+        await storage.replace({
+          id: id('a'),
+          content: await stage(storage, id('a'), Buffer.from('two')),
+          attributes,
+        });
         expect(seen).toEqual([null, first]);
       });
 
       it('is atomic: of concurrent creations one wins', async () => {
         const attempts = Array.from({ length: CONCURRENT_WRITES }, async (_, index) => {
-          const content = await stage(storage, Buffer.from(`writer ${index}`));
+          const content = await stage(storage, id('contested'), Buffer.from(`writer ${index}`));
           try {
             await storage.replace({
               id: id('contested'),
@@ -392,7 +401,7 @@ export function describeObjectStorage(name: string, makeStorage: () => Promise<S
       it('is atomic: concurrent appends at the size they see are all there, none torn', async () => {
         await put(storage, id('log'), '');
         const append = async (index: number): Promise<void> => {
-          const content = await stage(storage, Buffer.from(`<${index}>`));
+          const content = await stage(storage, id('log'), Buffer.from(`<${index}>`));
           await storage.writeRange({
             id: id('log'),
             content,
@@ -450,8 +459,8 @@ export function describeObjectStorage(name: string, makeStorage: () => Promise<S
 
     describe('content that is not wanted', () => {
       it('an aborted sink leaves nothing, before, between and after its pieces', async () => {
-        storage.openContent(null).abort();
-        const sink = storage.openContent(LARGE_BYTES);
+        storage.openContent(id('a'), null).abort();
+        const sink = storage.openContent(id('a'), LARGE_BYTES);
         await sink.write(patterned(200_000));
         sink.abort();
         sink.abort();
@@ -459,7 +468,7 @@ export function describeObjectStorage(name: string, makeStorage: () => Promise<S
       });
 
       it('discarded content is no object', async () => {
-        const content = await stage(storage, patterned(200_000));
+        const content = await stage(storage, id('a'), patterned(200_000));
         expect(content.sizeBytes).toBe(200_000);
         content.discard();
         expect(await listNames()).toEqual([]);

@@ -188,7 +188,7 @@ export class UploadDirectory {
   }
 
   async #storeEmpty(id: ObjectId, attributes: string): Promise<void> {
-    const content = await this.#storage.openContent(0).finish();
+    const content = await this.#storage.openContent(id, 0).finish();
     try {
       await this.#storage.replace({ id, content, attributes });
     } finally {

@@ -13,7 +13,7 @@ import type { ReceivedPayload } from '../payload/receive.js';
 import { NO_BODY, type S3Response } from '../response.js';
 import { commitObject } from './commit-object.js';
 import { commitRange, rangeVersionHeaders, type RangeTarget } from './commit-range.js';
-import type { ObjectContext } from './context.js';
+import { objectId, type ObjectContext } from './context.js';
 import { readMetadata } from './object-headers.js';
 import { newObjectAttributes } from './put-object.js';
 import { contentExpectations, storeContent } from './store-content.js';
@@ -119,14 +119,19 @@ export async function appendObject(context: ObjectContext): Promise<S3Response> 
   const conditions = readConditions(context.request);
   readMetadata(context.request);
   const expectations = contentExpectations(context);
-  const { attributes, sizeBytes } = await storeContent(context, expectations, (content, received) => {
-    if (received.sizeBytes === 0) {
-      throw new S3Error('InvalidRequest', {
-        message: "Request body cannot be empty when 'write offset' is specified.",
-      });
-    }
-    return commitAppend(context, { offset, conditions, content, received });
-  });
+  const { attributes, sizeBytes } = await storeContent(
+    context,
+    objectId(context),
+    expectations,
+    (content, received) => {
+      if (received.sizeBytes === 0) {
+        throw new S3Error('InvalidRequest', {
+          message: "Request body cannot be empty when 'write offset' is specified.",
+        });
+      }
+      return commitAppend(context, { offset, conditions, content, received });
+    },
+  );
   return {
     status: 200,
     headers: [

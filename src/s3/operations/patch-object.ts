@@ -12,7 +12,7 @@ import type { S3Response } from '../response.js';
 import { document, element, textElement, XML_CONTENT_TYPE } from '../xml/render.js';
 import { attributesAfterWrite } from './append-object.js';
 import { commitRange, rangeVersionHeaders } from './commit-range.js';
-import type { ObjectContext } from './context.js';
+import { objectId, type ObjectContext } from './context.js';
 import { contentExpectations, storeContent } from './store-content.js';
 
 function checkLength(extent: Extent, sizeBytes: number | null): void {
@@ -30,17 +30,22 @@ export async function patchObject(context: ObjectContext): Promise<S3Response> {
   const conditions = readConditions(request);
   const expectations = contentExpectations(context);
   checkLength(extent, expectations.sizeBytes);
-  const { attributes, sizeBytes } = await storeContent(context, expectations, (content, received) => {
-    checkLength(extent, received.sizeBytes);
-    return commitRange(context, content, (target) => {
-      if (target === null) throw new S3Error('NoSuchKey', { details: { Key: key } });
-      const before = target.attributes;
-      if (conditions !== null) checkWrite(conditions, key, before);
-      if (extent.offset > target.sizeBytes) throw unsatisfiable(contentRange, target.sizeBytes);
-      const { offset } = extent;
-      return { offset, attributes: attributesAfterWrite(context, before, { offset, received }) };
-    });
-  });
+  const { attributes, sizeBytes } = await storeContent(
+    context,
+    objectId(context),
+    expectations,
+    (content, received) => {
+      checkLength(extent, received.sizeBytes);
+      return commitRange(context, content, (target) => {
+        if (target === null) throw new S3Error('NoSuchKey', { details: { Key: key } });
+        const before = target.attributes;
+        if (conditions !== null) checkWrite(conditions, key, before);
+        if (extent.offset > target.sizeBytes) throw unsatisfiable(contentRange, target.sizeBytes);
+        const { offset } = extent;
+        return { offset, attributes: attributesAfterWrite(context, before, { offset, received }) };
+      });
+    },
+  );
   const { etag, modifiedMs } = attributes;
   const result = document(
     'PatchObjectResult',

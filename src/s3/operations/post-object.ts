@@ -22,7 +22,7 @@ import { parseXml } from '../xml/parse.js';
 import { element, textElement, XML_CONTENT_TYPE, XML_DECLARATION } from '../xml/render.js';
 import { invariant } from '../../protocol/invariant.js';
 import { commitObject, versionHeaders, type CommittedObject } from './commit-object.js';
-import type { ObjectContext, UnsignedContext } from './context.js';
+import { objectId, type ObjectContext, type UnsignedContext } from './context.js';
 import { checksumHeaders, METADATA_PREFIX } from './object-headers.js';
 import { newObjectAttributes } from './put-object.js';
 import { encodeName } from '../uri.js';
@@ -142,7 +142,7 @@ async function stage(
 ): Promise<{ content: StagedContent; received: ReceivedPayload }> {
   const { services, request } = context;
   const expectations = { ...readExpectations(request, UNSIGNED, services.limits), sizeBytes: null };
-  const sink = services.storage.openContent(null);
+  const sink = services.storage.openContent(objectId(context), null);
   let sizeBytes = 0;
   try {
     const received = await receivePayload(

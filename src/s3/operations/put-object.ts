@@ -8,7 +8,7 @@ import { NO_BODY, type S3Response } from '../response.js';
 import { parseTaggingHeader } from '../tagging.js';
 import { readLockHeaders } from '../versions/object-lock.js';
 import { commitObject, versionHeaders } from './commit-object.js';
-import type { ObjectContext } from './context.js';
+import { objectId, type ObjectContext } from './context.js';
 import { expirationHeaders } from './expiration-header.js';
 import { checksumHeaders, readMetadata, readStoredHeaders } from './object-headers.js';
 import { contentExpectations, storeContent } from './store-content.js';
@@ -42,7 +42,7 @@ export async function putObject(context: ObjectContext): Promise<S3Response> {
   const conditions = readConditions(context.request);
   const makeAttributes = newObjectAttributes(context);
   const expectations = contentExpectations(context);
-  const stored = await storeContent(context, expectations, (content, received) =>
+  const stored = await storeContent(context, objectId(context), expectations, (content, received) =>
     commitObject(context, { content, attributes: makeAttributes(received), conditions }),
   );
   const { attributes } = stored;

@@ -4,6 +4,7 @@
  */
 import type { StagedContent } from '../../gateway/object-storage.js';
 import { invariant } from '../../protocol/invariant.js';
+import type { ObjectId } from '../../protocol/object-id.js';
 import { readExpectations, type PayloadExpectations } from '../payload/expectations.js';
 import { receivePayload, type ReceivedPayload } from '../payload/receive.js';
 import type { ObjectContext } from './context.js';
@@ -16,10 +17,11 @@ export function contentExpectations(context: ObjectContext): PayloadExpectations
 
 async function stage(
   context: ObjectContext,
+  target: ObjectId,
   expectations: PayloadExpectations,
 ): Promise<{ content: StagedContent; received: ReceivedPayload }> {
   const { services, request, payload } = context;
-  const sink = services.storage.openContent(expectations.sizeBytes);
+  const sink = services.storage.openContent(target, expectations.sizeBytes);
   try {
     const received = await receivePayload(
       { mode: payload, body: request.body, expectations },
@@ -34,13 +36,14 @@ async function stage(
   }
 }
 
-/** Rejects with what the payload, the store or `commit` refuses. */
+/** Stores the payload for `target`, which `commit` names. Rejects with what the payload, the store or `commit` refuses. */
 export async function storeContent<Result>(
   context: ObjectContext,
+  target: ObjectId,
   expectations: PayloadExpectations,
   commit: Commit<Result>,
 ): Promise<Result> {
-  const { content, received } = await stage(context, expectations);
+  const { content, received } = await stage(context, target, expectations);
   try {
     invariant(content.sizeBytes === received.sizeBytes, 'the store has as many bytes as the client sent');
     return await context.services.buckets.withBucket(context.bucket, () => commit(content, received));

@@ -57,7 +57,8 @@ export async function uploadPart(context: ObjectContext): Promise<S3Response> {
   const partNumber = readPartNumber(context.request);
   const upload = await context.services.uploads.get(uploadName(context));
   const expectations = expectPart(contentExpectations(context), upload.checksum);
-  const { etag, checksum } = await storeContent(context, expectations, (content, received) =>
+  const target = context.services.uploads.partId(uploadName(context).uploadId, partNumber);
+  const { etag, checksum } = await storeContent(context, target, expectations, (content, received) =>
     storePart(context, partNumber, content, {
       etag: contentEtag(received.md5),
       checksum: received.checksum,

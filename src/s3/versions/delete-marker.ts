@@ -18,7 +18,8 @@ export async function writeDeleteMarker(
   place: Place,
   judge: (current: StoredVersion | null) => void,
 ): Promise<ObjectAttributes> {
-  const content = await storage.openContent(0).finish();
+  const id = makeObjectId(place.bucket.name, place.key);
+  const content = await storage.openContent(id, 0).finish();
   try {
     return await versions.succeed(place, judge, async ({ version, check }) => {
       const attributes: ObjectAttributes = {
@@ -35,7 +36,7 @@ export async function writeDeleteMarker(
         isDeleteMarker: true,
       };
       await storage.replace({
-        id: makeObjectId(place.bucket.name, place.key),
+        id,
         content,
         attributes: (stored) => {
           check(stored);

@@ -345,7 +345,7 @@ export class VersionedObjects {
     source: StoredVersion,
     target: { readonly id: ObjectId; readonly attributes: (stored: ObjectHead | null) => string },
   ): Promise<void> {
-    const content = await this.#contentOf(source.head);
+    const content = await this.#contentOf(source.head, target.id);
     try {
       await this.#storage.replace({ ...target, content });
     } finally {
@@ -353,8 +353,8 @@ export class VersionedObjects {
     }
   }
 
-  async #contentOf(head: ObjectHead): Promise<StagedContent> {
-    if (head.sizeBytes === 0) return this.#storage.openContent(0).finish();
+  async #contentOf(head: ObjectHead, target: ObjectId): Promise<StagedContent> {
+    if (head.sizeBytes === 0) return this.#storage.openContent(target, 0).finish();
     return this.#storage.composeContent([{ head, extent: { offset: 0, length: head.sizeBytes } }]);
   }
 }

@@ -102,7 +102,7 @@ export class GatewayRig {
   }
 
   async put(name: string, content: string | Buffer): Promise<ObjectHead> {
-    const sink = this.storage.openContent(null);
+    const sink = this.storage.openContent(idOf(name), null);
     const bytes = Buffer.from(content);
     for (let offset = 0; offset < bytes.length; offset += 65_536) {
       await sink.write(bytes.subarray(offset, offset + 65_536));
@@ -115,7 +115,7 @@ export class GatewayRig {
   }
 
   async append(name: string, content: string): Promise<ObjectHead> {
-    const sink = this.storage.openContent(null);
+    const sink = this.storage.openContent(idOf(name), null);
     await sink.write(Buffer.from(content));
     const staged = await sink.finish();
     return this.storage.writeRange({

@@ -245,7 +245,7 @@ describe('a gateway that starts', () => {
     const zombieStorage = rig.storage;
     await rig.startAndWait();
     await rig.put('key', 'successor');
-    const sink = zombieStorage.openContent(null);
+    const sink = zombieStorage.openContent(idOf('key'), null);
     await sink.write(Buffer.from('zombie'));
     const content = await sink.finish();
     const write = zombieStorage.replace({ id: idOf('key'), content, attributes: '' });
