@@ -29,7 +29,6 @@ export class S3Handler {
   readonly #ids: RequestIds;
   readonly #onInvariantViolation: (violation: InvariantViolation) => void;
   readonly #waitingForContinue = new WeakSet<IncomingMessage>();
-  readonly #badExpectation = new WeakSet<IncomingMessage>();
   readonly #responses = new WeakMap<Duplex, ServerResponse>();
   #isClosing = false;
 
@@ -50,10 +49,6 @@ export class S3Handler {
     this.#waitingForContinue.add(message);
   }
 
-  expectsSomethingElse(message: IncomingMessage): void {
-    this.#badExpectation.add(message);
-  }
-
   /** Never rejects. */
   async serve(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     reply.hijack();
@@ -64,7 +59,6 @@ export class S3Handler {
     const exchange = this.#makeExchange(request, response, body);
     const trail = new RequestTrail();
     try {
-      if (this.#badExpectation.has(message)) throw new S3Error('ExpectationFailed');
       const { method, rawHeaders } = message;
       const parsed = parseRequest(
         {

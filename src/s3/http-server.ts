@@ -14,14 +14,13 @@ import type { S3Limits } from './limits.js';
 
 const CHECK_INTERVAL_MAX_MS = 5_000;
 
-/** node answers Expect by itself unless it is listened to. */
+/** node answers Expect by itself unless it is listened to. Whatever else is expected is passed over, as S3 does and RFC 9110 (10.1.1) allows. */
 function listenForExpectations(server: Server, handler: S3Handler): void {
   server.on('checkContinue', (message: IncomingMessage, response: ServerResponse) => {
     handler.expectsContinue(message);
     server.emit('request', message, response);
   });
   server.on('checkExpectation', (message: IncomingMessage, response: ServerResponse) => {
-    handler.expectsSomethingElse(message);
     server.emit('request', message, response);
   });
 }

@@ -22,6 +22,14 @@ export function checkBucketName(name: string): void {
   if (!isBucketName(name)) throw new S3Error('InvalidBucketName', { details: { BucketName: name } });
 }
 
+/** A new bucket's name must be a host's name too, else it can't be addressed in virtual-host style: no label has a hyphen at an end. */
+export function checkNewBucketName(name: string): void {
+  checkBucketName(name);
+  if (name.includes('-.') || name.includes('.-')) {
+    throw new S3Error('InvalidBucketName', { details: { BucketName: name } });
+  }
+}
+
 /** UserGuide "Naming Amazon S3 objects": up to 1,024 bytes of UTF-8. NUL is our separator in object ids. */
 export function checkKey(key: string): void {
   if (key.includes('\u0000')) {

@@ -15,7 +15,7 @@ import { S3Error } from '../errors.js';
 import { parseBasicIsoDate, parseHttpDate, toBasicIsoDate, toIsoDate } from '../http-date.js';
 import type { S3Limits } from '../limits.js';
 import type { S3Request } from '../request.js';
-import { parseAuthorization, type ParsedAuthorization } from './authorization-header.js';
+import { isSigV2, parseAuthorization, type ParsedAuthorization } from './authorization-header.js';
 import { ChunkSigner } from './chunk-signer.js';
 import {
   ANONYMOUS,
@@ -72,16 +72,18 @@ interface Claim extends ParsedAuthorization {
   readonly signingKey: Buffer;
 }
 
+/** Of x-amz-date SigV4 wants one form; Date may have either. */
+function statedTime(amzDate: string | undefined, date: string | undefined): number | null {
+  if (amzDate !== undefined) return parseBasicIsoDate(amzDate);
+  return date === undefined ? null : (parseBasicIsoDate(date) ?? parseHttpDate(date));
+}
+
 function requestTime(request: S3Request, nowMs: number): { timeMs: number; timestamp: string } {
   const amzDate = request.headers.get('x-amz-date');
   const date = request.headers.get('date');
-  const timeMs =
-    amzDate !== undefined
-      ? parseBasicIsoDate(amzDate)
-      : date !== undefined
-        ? (parseBasicIsoDate(date) ?? parseHttpDate(date))
-        : null;
-  if (timeMs === null) {
+  const isOld = isSigV2(request.headers.get('authorization') ?? '');
+  const timeMs = isOld ? statedTime(undefined, amzDate ?? date) : statedTime(amzDate, date);
+  if (timeMs === null || timeMs < 0) {
     throw new S3Error('AccessDenied', {
       message: 'AWS authentication requires a valid Date or x-amz-date header',
     });
@@ -265,6 +267,8 @@ export async function authenticate(
   if (request.presigned !== null) return authenticatePresigned(request, request.presigned, options);
   const header = request.headers.get('authorization');
   if (header === undefined) return authenticateNobody(request);
+  // Whoever signs in the old way learns first that the clock is wrong, if it is.
+  if (isSigV2(header)) requestTime(request, options.clock());
   const parsed = parseAuthorization(header, options.region);
   const credential = findCredential(options.credentials, parsed.accessKeyId);
   const { timestamp } = requestTime(request, options.clock());

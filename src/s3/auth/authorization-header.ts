@@ -26,10 +26,15 @@ function malformed(problem: string, details: Readonly<Record<string, string>> = 
   });
 }
 
+/** SigV2 had `AWS <access key>:<signature>`. */
+export function isSigV2(header: string): boolean {
+  return header === 'AWS' || header.startsWith('AWS ');
+}
+
 /** Refuses every scheme but SigV4, and says so. */
 function checkScheme(header: string, scheme: string): void {
   if (scheme === ALGORITHM) return;
-  if (scheme === 'AWS' || scheme.startsWith('AWS4-')) {
+  if (isSigV2(scheme) || scheme.startsWith('AWS4-')) {
     throw new S3Error('InvalidRequest', {
       message: `The authorization mechanism you have provided is not supported. Please use ${ALGORITHM}.`,
     });

@@ -6,7 +6,7 @@ import { DEFAULT_BUCKET_CONFIGURATION, type BucketConfiguration } from '../bucke
 import type { Bucket } from '../buckets.js';
 import { S3Error } from '../errors.js';
 import { toIsoDate } from '../http-date.js';
-import { checkBucketName } from '../keys.js';
+import { checkNewBucketName } from '../keys.js';
 import { readDocument } from '../payload/document.js';
 import { NO_BODY, type S3Response } from '../response.js';
 import { checkChildren, childText } from '../xml/parse.js';
@@ -74,7 +74,7 @@ async function createUnlessOwned({ services }: NewBucketContext, bucket: Bucket)
 
 export async function createBucket(context: NewBucketContext): Promise<S3Response> {
   const { services, identity, bucketName } = context;
-  checkBucketName(bucketName);
+  checkNewBucketName(bucketName);
   const access = readBucketAccess(context);
   const lock = readBucketLock(context);
   await checkConfiguration(context);

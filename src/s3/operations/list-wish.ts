@@ -23,6 +23,12 @@ export function readListWish(query: ReadonlyMap<string, string>): ListWish {
       details: { ArgumentName: 'encoding-type', ArgumentValue: encoding.slice(0, 64) },
     });
   }
+  if (query.get('allow-unordered') === 'true' && (query.get('delimiter') ?? '') !== '') {
+    throw new S3Error('InvalidArgument', {
+      message: 'A listing in any order has no delimiter',
+      details: { ArgumentName: 'allow-unordered', ArgumentValue: 'true' },
+    });
+  }
   return {
     prefix: query.get('prefix') ?? '',
     delimiter: query.get('delimiter') ?? '',

@@ -93,6 +93,8 @@ const COPY_HEADERS = [
 ];
 const DELETE_CONDITIONS = ['x-amz-if-match-last-modified-time', 'x-amz-if-match-size'];
 const LIST_QUERY = ['prefix', 'delimiter', 'max-keys', 'encoding-type'];
+/** Ceph's gateway has it: any order will do. Ours is one. */
+const ANY_ORDER = 'allow-unordered';
 
 const WRITES = honours([], WRITE_HEADERS, true);
 const READS = honours([...RESPONSE_OVERRIDES, 'partNumber', 'versionId'], ['x-amz-checksum-mode']);
@@ -408,13 +410,13 @@ export const OPERATIONS: Record<OperationName, Operation> = {
     kind: 'bucket',
     match: match('GET', 'bucket'),
     // A form upload's success_action_redirect has the last three, and may well lead to the bucket.
-    honours: honours([...LIST_QUERY, 'marker', 'bucket', 'key', 'etag']),
+    honours: honours([...LIST_QUERY, ANY_ORDER, 'marker', 'bucket', 'key', 'etag']),
     act: listObjects,
   },
   ListObjectsV2: {
     kind: 'bucket',
     match: match('GET', 'bucket', ['list-type']),
-    honours: honours([...LIST_QUERY, 'continuation-token', 'start-after', 'fetch-owner']),
+    honours: honours([...LIST_QUERY, ANY_ORDER, 'continuation-token', 'start-after', 'fetch-owner']),
     act: listObjectsV2,
   },
   ListParts: {

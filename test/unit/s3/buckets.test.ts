@@ -59,6 +59,8 @@ describe('buckets (S3 API reference)', () => {
     'a-b-',
     '.abc',
     'a..b',
+    'a-.b',
+    'a.-b',
     '192.168.5.4',
     'xn--abc',
     'sthree-a',

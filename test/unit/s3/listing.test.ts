@@ -108,6 +108,7 @@ describe('ListObjectsV2 (S3 API reference)', () => {
     'max-keys=99999999999',
     'encoding-type=base64',
     'prefix=a&prefix=b',
+    'allow-unordered=true&delimiter=/',
   ])('%s is InvalidArgument', async (query) => {
     const answer = await server.send({ target: `/list?list-type=2&${query}` });
     expect([answer.status, answer.code]).toEqual([400, 'InvalidArgument']);
@@ -134,6 +135,11 @@ describe('ListObjectsV2 (S3 API reference)', () => {
     const xml = await list('list-type=2&fetch-owner=true&max-keys=1');
     expect(elements(xml, 'ID')).toEqual([KEY.ownerId]);
     expect(elements(xml, 'DisplayName')).toEqual([KEY.displayName]);
+  });
+
+  it('whoever takes any order (allow-unordered, of Ceph) gets ours', async () => {
+    expect(keys(await list('list-type=2&allow-unordered=true'))).toEqual(KEYS);
+    expect(keys(await list('allow-unordered=true'))).toEqual(KEYS);
   });
 
   it('an empty bucket lists nothing', async () => {

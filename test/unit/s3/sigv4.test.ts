@@ -358,6 +358,18 @@ describe('a request that differs from what was signed is refused', () => {
       'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.',
     );
   });
+
+  it.each([
+    ['Bad Date', 'AccessDenied'],
+    ['', 'AccessDenied'],
+    ['Tue, 07 Jul 1950 21:53:04 GMT', 'AccessDenied'],
+    ['Wed, 07 Jul 2010 21:53:04 GMT', 'RequestTimeTooSkewed'],
+    ['Wed, 07 Jul 9999 21:53:04 GMT', 'RequestTimeTooSkewed'],
+    ['Fri, 24 May 2013 00:00:00 GMT', 'InvalidRequest'],
+  ])('SigV2 of the date %j is refused with %s', async (date, code) => {
+    const headers = { Authorization: 'AWS AK:c2lnbmF0dXJl', 'x-amz-date': date };
+    expect((await refusal(GET_OBJECT, headers)).code).toBe(code);
+  });
 });
 
 describe('canonical forms (S3 encodes once and normalizes nothing)', () => {
