@@ -89,7 +89,8 @@ export class MirroredReads {
     return {
       head: toHead(id, read.state),
       extent: read.extent,
-      body: this.#releasableBody(id, read, servedBy),
+      bytes: read.bytes,
+      body: read.bytes === null ? this.#releasableBody(id, read, servedBy) : read.body,
     };
   }
 
@@ -263,7 +264,7 @@ export class MirroredReads {
 }
 
 function letGo(read: RemoteRead | null): void {
-  void read?.body[Symbol.asyncIterator]().return?.();
+  if (read?.bytes === null) void read.body[Symbol.asyncIterator]().return?.();
 }
 
 function changed(id: ObjectId): ObjectStorageError {

@@ -36,6 +36,8 @@ export interface ObjectRead {
   readonly head: ObjectHead;
   /** The bytes that `body` carries, or null when the range is not satisfiable (then `body` is empty). */
   readonly extent: Extent | null;
+  /** All of it when it is small and at hand: then `body` need not be touched, and there is nothing to let go of. */
+  readonly bytes: Buffer | null;
   /**
    * Verified bytes in order. Consume it to the end, or call `return()` (a `for await` does; before the first piece too) to let go of it. It throws
    * `ObjectStorageError` when the rest can't be had; bytes that were already delivered are right.

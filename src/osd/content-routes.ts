@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import {
   FRAME_HEADER_BYTES_MAX,
+  JSON_REQUEST_BYTES_MAX,
   MEDIA_BYTES,
   MEDIA_FRAME,
   MEDIA_JSON,
@@ -15,8 +16,10 @@ import { BATCH_CONTENT_BYTES_MAX, INLINE_CONTENT_BYTES_MAX } from '../wire/osd-c
 import { decodePush } from '../wire/push-frame.js';
 import { asObjectId } from '../wire/record-reader.js';
 import { rangeOfText } from '../wire/request-paths.js';
+import { decodeReads, encodeReadsReply } from '../wire/reads-frame.js';
 import { decodeTransactions, encodeTransactionsReply } from '../wire/transaction-frame.js';
 import type { StoreRead } from '../store/object-store.js';
+import { readTogether } from './batched-reads.js';
 import type { ErrorResponder } from './error-responses.js';
 import type { LocalOsd } from './local-osd.js';
 import { bodyOf, epochOf, queryOf, sendJson } from './osd-routes.js';
@@ -69,7 +72,11 @@ export interface ReadRouteOptions {
   readonly isDraining: () => boolean;
 }
 
-export function addReadRoute(app: FastifyInstance, osd: LocalOsd, options: ReadRouteOptions): void {
+export function addReadRoutes(app: FastifyInstance, osd: LocalOsd, options: ReadRouteOptions): void {
+  app.post(OSD_PATHS.reads, { bodyLimit: JSON_REQUEST_BYTES_MAX }, async (request, reply) => {
+    const replies = await readTogether(osd, decodeReads(bodyOf(request)), options.responder);
+    return reply.type(MEDIA_FRAME).send(encodeReadsReply(replies));
+  });
   app.get(OSD_PATHS.object, async (request, reply) => {
     const query = queryOf(request);
     const id = asObjectId(query['id'], 'id');
@@ -77,7 +84,7 @@ export function addReadRoute(app: FastifyInstance, osd: LocalOsd, options: ReadR
     if (read === null) throw refusal('no-such-object', 'there is no such object');
     const header = { state: read.state, extent: read.extent };
     if (read.bytes !== null || read.extent === null || read.extent.length === 0) {
-      await letGo(read);
+      if (read.bytes === null) await letGo(read);
       return reply.type(MEDIA_FRAME).send(encodeFrame(header, read.bytes === null ? [] : [read.bytes]));
     }
     await streamRead(reply, encodeFrame(header, []), read, options);

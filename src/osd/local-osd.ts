@@ -238,7 +238,8 @@ export class LocalOsd implements OsdConnection {
   async read(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
     const read = await this.openRead(epoch, id, range);
     if (read === null) return null;
-    return { state: read.state, extent: read.extent, body: refusingBody(read.body) };
+    const { state, extent, bytes } = read;
+    return { state, extent, bytes, body: refusingBody(read.body) };
   }
 
   async list(epoch: Epoch, request: RemoteListRequest): Promise<RemoteListPage> {

@@ -21,7 +21,7 @@ import {
 } from '../wire/contract.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
 import { makeAuthenticator } from './authentication.js';
-import { addReadRoute, addWriteRoutes } from './content-routes.js';
+import { addReadRoutes, addWriteRoutes } from './content-routes.js';
 import { ErrorResponder, respondToClientError } from './error-responses.js';
 import { DEFAULT_OSD_LIMITS, type OsdLimits } from './limits.js';
 import { LocalOsd } from './local-osd.js';
@@ -77,7 +77,7 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   addListingRoutes(app, osd);
   addRepairRoutes(app, osd);
   addWriteRoutes(app, osd);
-  addReadRoute(app, osd, { responder, isDraining: () => isDraining });
+  addReadRoutes(app, osd, { responder, isDraining: () => isDraining });
 
   app.addHook('preClose', async () => {
     isDraining = true;

@@ -15,6 +15,7 @@ export const OSD_PATHS = {
   stage: '/v1/stages/{stageId}',
   object: '/v1/object',
   objectState: '/v1/object/state',
+  reads: '/v1/reads',
   objects: '/v1/objects',
   tagTable: '/v1/tag-table',
   summaries: '/v1/summaries',

@@ -56,6 +56,29 @@ export function splitFrame(frame: Buffer): SplitFrame {
   };
 }
 
+/** Hands out the bytes behind a frame's header in order. Both throw MalformedMessage. */
+export class ContentCursor {
+  readonly #content: Buffer;
+  #position = 0;
+
+  constructor(content: Buffer) {
+    this.#content = content;
+  }
+
+  take(lengthBytes: number): Buffer {
+    const end = this.#position + lengthBytes;
+    if (end > this.#content.length) throw new MalformedMessage('the frame ends inside its contents');
+    const piece = this.#content.subarray(this.#position, end);
+    this.#position = end;
+    return piece;
+  }
+
+  finish(): void {
+    if (this.#position !== this.#content.length)
+      throw new MalformedMessage('the frame has bytes behind its contents');
+  }
+}
+
 /** Parses JSON of any shape. Throws MalformedMessage. */
 export function parseJson(text: string): unknown {
   try {

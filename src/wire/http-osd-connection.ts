@@ -22,8 +22,9 @@ import {
   MEDIA_JSON,
   OSD_PATHS,
 } from './contract.js';
+import { BytesBody } from './bytes-body.js';
 import type { Decoder } from './decoder.js';
-import { OSD_ERROR_STATUS } from './error-codes.js';
+import { OSD_ERROR_STATUS, type OsdErrorCode } from './error-codes.js';
 import { exchange, type HttpAnswer, type HttpRequest } from './http-exchange.js';
 import { AnswerBody, openAnswer, takeAll, takeFrameHeader } from './http-read.js';
 import { HttpStage, type StagedRemotely } from './http-stage.js';
@@ -65,6 +66,14 @@ import {
   type TransactionBatchReply,
 } from './osd-connection.js';
 import { parseOsdUrl } from './osd-url.js';
+import { ReadQueue } from './read-queue.js';
+import {
+  BATCHED_READ_BYTES_MAX,
+  type BatchedReply,
+  decodeReadsReply,
+  encodeReads,
+  type ReadBatch,
+} from './reads-frame.js';
 import { encodePush } from './push-frame.js';
 import {
   listPath,
@@ -95,6 +104,7 @@ export class HttpOsdConnection implements OsdConnection {
   readonly url: string;
   readonly #small: Pool;
   readonly #streams: Pool;
+  readonly #reads = new ReadQueue((batch) => this.#readTogether(batch));
   readonly #timeouts: OsdTimeouts;
   readonly #authorization: string;
 
@@ -149,7 +159,26 @@ export class HttpOsdConnection implements OsdConnection {
     await this.#send('DELETE', stagePath(stageId), null, null);
   }
 
-  async head(epoch: Epoch, id: ObjectId): Promise<PresentObject | null> {
+  head(epoch: Epoch, id: ObjectId): Promise<PresentObject | null> {
+    return this.#reads.run({
+      ...{ epoch, id, range: { kind: 'none' } },
+      understand: (reply) => (reply.kind === 'here' ? reply.state : absentOrRefused(reply)),
+      alone: () => this.#headAlone(epoch, id),
+    });
+  }
+
+  read(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
+    const alone = (): Promise<RemoteRead | null> => this.#readAlone(epoch, id, range);
+    if (isLarge(range)) return alone();
+    return this.#reads.run({ epoch, id, range, understand: readOfReply, alone });
+  }
+
+  async #readTogether(batch: ReadBatch): Promise<readonly BatchedReply[]> {
+    const body = await this.#send('POST', OSD_PATHS.reads, MEDIA_JSON, encodeReads(batch));
+    return understand(() => decodeReadsReply(body, batch.reads.length));
+  }
+
+  async #headAlone(epoch: Epoch, id: ObjectId): Promise<PresentObject | null> {
     const request = this.#smallRequest('GET', objectStatePath(id), null, null);
     request.headers.push(HEADER_EPOCH, String(epoch));
     const answer = await exchange(this.#small, request, ANSWER_BYTES_MAX);
@@ -157,7 +186,7 @@ export class HttpOsdConnection implements OsdConnection {
     return nullIfAbsent(refusalOf(answer));
   }
 
-  async read(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
+  async #readAlone(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
     const request = this.#smallRequest('GET', objectPath(id, range), null, null);
     request.headers.push(HEADER_EPOCH, String(epoch));
     const answer = await openAnswer(this.#streams, request);
@@ -168,7 +197,7 @@ export class HttpOsdConnection implements OsdConnection {
     try {
       const { state, extent } = readHeader.decode(await takeFrameHeader(answer));
       const body = new AnswerBody(answer, extent?.length ?? 0, failedRead);
-      return { state, extent, body };
+      return { state, extent, bytes: null, body };
     } catch (error) {
       answer.release(Number.POSITIVE_INFINITY);
       throw unintelligible(error);
@@ -313,6 +342,28 @@ function nullIfAbsent(refusal: Error): null {
   )
     return null;
   throw refusal;
+}
+
+function absentOrRefused(reply: Extract<BatchedReply, { kind: 'absent' | 'refused' }>): null {
+  if (reply.kind === 'absent') return null;
+  const { code, message } = reply;
+  throw new OsdRefusal(code, isErrorCode(code) ? OSD_ERROR_STATUS[code] : 500, message);
+}
+
+function isErrorCode(code: string): code is OsdErrorCode {
+  return Object.hasOwn(OSD_ERROR_STATUS, code);
+}
+
+function readOfReply(reply: Exclude<BatchedReply, { kind: 'alone' }>): RemoteRead | null {
+  if (reply.kind !== 'here') return absentOrRefused(reply);
+  const { state, extent, bytes } = reply;
+  return { state, extent, bytes, body: new BytesBody(bytes) };
+}
+
+/** For certain, whatever the size of the object. */
+function isLarge(range: RemoteRange): boolean {
+  if (range.kind === 'suffix') return range.lengthBytes > BATCHED_READ_BYTES_MAX;
+  return range.kind === 'between' && (range.last ?? 0) - range.first >= BATCHED_READ_BYTES_MAX;
 }
 
 function failedRead(code: string | undefined): Error {

@@ -136,6 +136,8 @@ export type PresentObject = Extract<ObjectState, { kind: 'present' }>;
 export interface RemoteRead {
   readonly state: PresentObject;
   readonly extent: Extent | null;
+  /** All of it when it is small and at hand: then `body` need not be touched, and there is nothing to let go of. */
+  readonly bytes: Buffer | null;
   /** Throws OsdUnreachable or OsdRefusal (code `damaged`) when the rest can't be had. Let go of it with `return()`. */
   readonly body: AsyncIterable<Buffer>;
 }

@@ -42,7 +42,8 @@ export function objectPath(id: ObjectId, range: RemoteRange): string {
   return query(OSD_PATHS.object, { id, range: rangeText(range) });
 }
 
-function rangeText(range: RemoteRange): string | null {
+/** Null: everything. */
+export function rangeText(range: RemoteRange): string | null {
   switch (range.kind) {
     case 'whole':
       return null;

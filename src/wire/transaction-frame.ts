@@ -21,7 +21,7 @@ import { invariant } from '../protocol/invariant.js';
 import type { Epoch } from '../protocol/tag.js';
 import { toToken } from '../protocol/token.js';
 import type { WriteKind, WriteMode, WriteTransaction } from '../protocol/write.js';
-import { encodeFrame, parseJson, splitFrame } from './frame.js';
+import { ContentCursor, encodeFrame, parseJson, splitFrame } from './frame.js';
 import { MalformedMessage } from './malformed-message.js';
 import {
   BATCH_CLEARS_MAX,
@@ -136,29 +136,6 @@ export function encodeTransactions(batch: TransactionBatch): Buffer {
   const { setId, epoch, floor, clears } = batch;
   const writes = batch.writes.map((item) => encodeItem(batch, item, contents));
   return encodeFrame({ setId, epoch, floor, writes, clears }, contents);
-}
-
-/** Hands out the bytes behind a frame's header in order. */
-class ContentCursor {
-  readonly #content: Buffer;
-  #position = 0;
-
-  constructor(content: Buffer) {
-    this.#content = content;
-  }
-
-  take(lengthBytes: number): Buffer {
-    const end = this.#position + lengthBytes;
-    if (end > this.#content.length) throw new MalformedMessage('the frame ends inside its contents');
-    const piece = this.#content.subarray(this.#position, end);
-    this.#position = end;
-    return piece;
-  }
-
-  finish(): void {
-    if (this.#position !== this.#content.length)
-      throw new MalformedMessage('the frame has bytes behind its contents');
-  }
 }
 
 interface BatchScope {

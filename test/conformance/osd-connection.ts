@@ -3,7 +3,7 @@ import { crc32c } from '@node-rs/crc32';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { toEpoch } from '../../src/protocol/tag.js';
 import { makeToken, parseToken, toStoreId } from '../../src/protocol/token.js';
-import type { OsdConnection, RemotePush, RemoteStage } from '../../src/wire/osd-connection.js';
+import type { OsdConnection, RemotePush, RemoteRead, RemoteStage } from '../../src/wire/osd-connection.js';
 import { transactionChecksum } from '../../src/wire/transaction-checksum.js';
 import {
   commit,
@@ -28,6 +28,12 @@ export interface OsdUnderTest {
 const ID = objectNamed('key \u00e4/\u{1f600}?&%2F=+#');
 const HELLO = Buffer.from('hello, mirrors');
 const NEXT = toEpoch(2);
+
+async function collect(read: RemoteRead | null): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of read?.body ?? []) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
 
 async function stageOf(osd: OsdConnection, ...pieces: Buffer[]): ReturnType<RemoteStage['finish']> {
   const stage = osd.openStage();
@@ -347,9 +353,7 @@ function describeReads(get: () => OsdConnection): void {
     async function part(range: Parameters<OsdConnection['read']>[2]): Promise<[object | null, Buffer]> {
       const read = await osd.read(EPOCH, ID, range);
       if (read === null) throw new Error('the object is there');
-      const pieces: Buffer[] = [];
-      for await (const piece of read.body) pieces.push(piece);
-      return [read.extent, Buffer.concat(pieces)];
+      return [read.extent, await collect(read)];
     }
 
     it('every kind of range carries exactly its bytes', async () => {
@@ -372,6 +376,44 @@ function describeReads(get: () => OsdConnection): void {
     it('what is not there is null', async () => {
       expect(await osd.read(EPOCH, objectNamed('absent'), { kind: 'whole' })).toBeNull();
       expect(await osd.head(EPOCH, objectNamed('absent'))).toBeNull();
+    });
+
+    it('many reads at once are each answered: small, large, in part, and not there', async () => {
+      const small = Array.from({ length: 60 }, (_, index) => ({
+        id: objectNamed(`small-${index}`),
+        bytes: patternBytes(index * 2000, index),
+      }));
+      for (const [index, { id, bytes: content }] of small.entries()) {
+        await commit(osd, { kind: 'replace', objectId: id, tag: tagAt(1, index + 2), bytes: content });
+      }
+      const whole = small.map(async ({ id, bytes: content }) => {
+        const [read, state] = await Promise.all([
+          osd.read(EPOCH, id, { kind: 'whole' }),
+          osd.head(EPOCH, id),
+        ]);
+        expect(state).toEqual(read?.state);
+        expect(read?.extent).toEqual({ offset: 0, length: content.length });
+        const body = await collect(read);
+        expect(body.equals(content)).toBe(true);
+        if (read?.bytes !== null) expect(read?.bytes.equals(content)).toBe(true);
+      });
+      const others = [
+        osd.read(EPOCH, objectNamed('absent'), { kind: 'whole' }),
+        osd.head(EPOCH, objectNamed('absent')),
+      ];
+      const [, all] = await part({ kind: 'whole' });
+      expect(all.equals(bytes)).toBe(true);
+      expect((await part({ kind: 'suffix', lengthBytes: 3 }))[1]).toEqual(bytes.subarray(-3));
+      expect(await Promise.all(others)).toEqual([null, null]);
+      await Promise.all(whole);
+    });
+
+    it('F14: of many reads at once each is refused when the epoch is an older one', async () => {
+      await osd.fence(NEXT);
+      const reads = Array.from({ length: 10 }, () => osd.read(EPOCH, ID, { kind: 'whole' }));
+      for (const outcome of await Promise.allSettled(reads)) {
+        expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'stale-epoch', status: 409 } });
+      }
     });
 
     it('a body that is let go of, before or after its first piece, holds nobody up', async () => {

@@ -118,7 +118,7 @@ export class MemoryObjectStorage implements ObjectStorage {
       extent === null
         ? Buffer.alloc(0)
         : stored.content.subarray(extent.offset, extent.offset + extent.length);
-    return { head: stored.head, extent, body: this.#pieces(bytes) };
+    return { head: stored.head, extent, bytes: null, body: this.#pieces(bytes) };
   }
 
   async list(request: ListRequest): Promise<ListPage> {

@@ -101,6 +101,12 @@ async function collect(pieces: AsyncIterable<Buffer>, lengthBytes: number): Prom
   };
 }
 
+async function bodyOf({ bytes, body }: ObjectRead, lengthBytes: number): Promise<ResponseBody> {
+  if (bytes !== null) return { kind: 'bytes', bytes };
+  if (lengthBytes <= RESPONSE_BUFFER_BYTES_MAX) return collect(body, lengthBytes);
+  return { kind: 'stream', lengthBytes, pieces: body };
+}
+
 /** The headers of an answer that carries `read`. Throws what S3 says instead of such an answer. */
 async function headersOfRead(
   context: ObjectContext,
@@ -122,17 +128,14 @@ async function answerRead(context: ObjectContext, read: ObjectRead, range: ReadR
   try {
     headers = await headersOfRead(context, read, range);
   } catch (error) {
-    await body[Symbol.asyncIterator]().return?.();
+    if (read.bytes === null) await body[Symbol.asyncIterator]().return?.();
     throw error;
   }
   const lengthBytes = extent?.length ?? 0;
   return {
     status: range.kind === 'whole' ? 200 : 206,
     headers,
-    body:
-      lengthBytes <= RESPONSE_BUFFER_BYTES_MAX
-        ? await collect(body, lengthBytes)
-        : { kind: 'stream', lengthBytes, pieces: body },
+    body: await bodyOf(read, lengthBytes),
   };
 }
 

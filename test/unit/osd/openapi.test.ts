@@ -12,6 +12,7 @@ import { MemoryOsdStore } from '../../fakes/memory-osd-store.js';
 import { type RunningOsd, startOsd } from './osd-harness.js';
 import { commit, EPOCH, itemOf, objectNamed, SECRET, SET_ID, tagAt } from './osd-writer.js';
 import { encodeTransactions } from '../../../src/wire/transaction-frame.js';
+import { encodeReads } from '../../../src/wire/reads-frame.js';
 import { splitFrame } from '../../../src/wire/frame.js';
 
 interface Operation {
@@ -73,6 +74,13 @@ async function get(path: string): Promise<unknown> {
     : response.json();
 }
 
+async function post(path: string, body: Buffer): Promise<Buffer> {
+  const headers = { authorization: `Bearer ${SECRET}`, 'content-type': 'application/json' };
+  const response = await fetch(running.url + path, { method: 'POST', headers, body: new Uint8Array(body) });
+  expect(response.status).toBe(200);
+  return Buffer.from(await response.arrayBuffer());
+}
+
 describe('openapi/osd.yaml', () => {
   it('has every route of the server, and no other', () => {
     const documented = Object.entries(document.paths).flatMap(([path, operations]) =>
@@ -107,6 +115,17 @@ describe('openapi/osd.yaml', () => {
     check('ReadHeader', await get(`/v1/object?id=${id}`));
     check('ReadHeader', await get(`/v1/object?id=${id}&range=9-`));
     check('Refusal', await get('/v1/object?id=x'));
+    const reads = [
+      { id: ID, range: { kind: 'whole' } },
+      { id: ID, range: { kind: 'between', first: 9, last: null } },
+      { id: ID, range: { kind: 'none' } },
+      { id: objectNamed('absent'), range: { kind: 'suffix', lengthBytes: 1 } },
+    ] as const;
+    const batch = encodeReads({ epoch: EPOCH, reads });
+    check('ReadBatch', JSON.parse(batch.toString('utf8')));
+    check('ReadBatchReply', splitFrame(await post(OSD_PATHS.reads, batch)).header);
+    const stale = encodeReads({ epoch: toEpoch(EPOCH - 1), reads });
+    check('ReadBatchReply', splitFrame(await post(OSD_PATHS.reads, stale)).header);
     check('ListPage', await get('/v1/objects?container=bucket&prefix=&after=&delimiter=&limit=5'));
     const { rows } = (await get('/v1/tag-table?limit=5')) as { rows: unknown[] };
     expect(rows.length).toBe(2);

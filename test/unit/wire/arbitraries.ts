@@ -6,6 +6,7 @@ import { makeTag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
 import { toStoreId, toToken } from '../../../src/protocol/token.js';
 import type { ObjectState, TagRow } from '../../../src/protocol/write.js';
 import type {
+  PresentObject,
   PushContent,
   RemotePush,
   TransactionBatch,
@@ -13,6 +14,7 @@ import type {
   TransactionContent,
   TransactionItem,
 } from '../../../src/wire/osd-connection.js';
+import type { BatchedRange, BatchedReply, ReadBatch } from '../../../src/wire/reads-frame.js';
 
 const text = fc.string({ unit: 'binary', maxLength: 20 });
 const idText = fc
@@ -112,14 +114,39 @@ export const batchReplies: fc.Arbitrary<TransactionBatchReply> = fc.record({
   ),
 });
 
+const presentObjects: fc.Arbitrary<PresentObject> = fc.record({
+  kind: fc.constant('present' as const),
+  sizeBytes: counts,
+  lastTag: tags,
+  lastChecksum: checksums,
+  attributes: text,
+});
+
+const ranges: fc.Arbitrary<BatchedRange> = fc.oneof(
+  fc.constantFrom({ kind: 'whole' } as const, { kind: 'none' } as const),
+  fc.record({ kind: fc.constant('between' as const), first: counts, last: fc.option(counts) }),
+  fc.record({ kind: fc.constant('suffix' as const), lengthBytes: counts }),
+);
+
+export const readBatches: fc.Arbitrary<ReadBatch> = fc.record({
+  epoch: epochs,
+  reads: fc.array(fc.record({ id: objectIds, range: ranges }), { maxLength: 5 }),
+});
+
+const readReplies: fc.Arbitrary<BatchedReply> = fc.oneof(
+  fc.tuple(presentObjects, counts, fc.option(buffers)).map(([state, offset, bytes]) => ({
+    kind: 'here' as const,
+    state,
+    extent: bytes === null ? null : { offset, length: bytes.length },
+    bytes: bytes ?? Buffer.alloc(0),
+  })),
+  fc.constantFrom({ kind: 'absent' } as const, { kind: 'alone' } as const),
+  fc.record({ kind: fc.constant('refused' as const), code: text, message: text }),
+);
+export const readBatchReplies = fc.array(readReplies, { maxLength: 5 });
+
 const states: fc.Arbitrary<ObjectState> = fc.oneof(
-  fc.record({
-    kind: fc.constant('present' as const),
-    sizeBytes: counts,
-    lastTag: tags,
-    lastChecksum: checksums,
-    attributes: text,
-  }),
+  presentObjects,
   fc.record({ kind: fc.constant('tombstone' as const), lastTag: tags, lastChecksum: checksums }),
 );
 

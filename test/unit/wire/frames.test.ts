@@ -10,12 +10,20 @@ import type {
 } from '../../../src/wire/osd-connection.js';
 import { decodePush, encodePush } from '../../../src/wire/push-frame.js';
 import {
+  type BatchedReply,
+  decodeReads,
+  decodeReadsReply,
+  encodeReads,
+  encodeReadsReply,
+  type ReadBatch,
+} from '../../../src/wire/reads-frame.js';
+import {
   decodeTransactions,
   decodeTransactionsReply,
   encodeTransactions,
   encodeTransactionsReply,
 } from '../../../src/wire/transaction-frame.js';
-import { batches, batchReplies, pushes } from './arbitraries.js';
+import { batches, batchReplies, pushes, readBatches, readBatchReplies } from './arbitraries.js';
 
 const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
 
@@ -93,6 +101,31 @@ describeCodec<TransactionBatchReply>({
   decode: (body) => decodeTransactionsReply(body, writeCountOf(body)),
 });
 
+describeCodec<ReadBatch>({
+  name: 'the request of several reads',
+  values: readBatches,
+  encode: encodeReads,
+  decode: decodeReads,
+});
+
+describeCodec<readonly BatchedReply[]>({
+  name: 'the answer to several reads',
+  values: readBatchReplies,
+  encode: encodeReadsReply,
+  decode: (frame) => decodeReadsReply(frame, readCountOf(frame)),
+});
+
+/** As `writeCountOf`. */
+function readCountOf(frame: Buffer): number {
+  try {
+    const { header } = splitFrame(frame);
+    const reads = typeof header === 'object' && header !== null && 'reads' in header ? header.reads : [];
+    return Array.isArray(reads) ? reads.length : 0;
+  } catch {
+    return 0;
+  }
+}
+
 /** How many writes an answer is for, which its receiver knows without it. */
 function writeCountOf(body: Buffer): number {
   try {
@@ -121,12 +154,13 @@ describe('frames', () => {
     expect(() => splitFrame(frame)).toThrow(MalformedMessage);
   });
 
-  it('an answer without one reply for each write is refused', () => {
+  it('an answer without one reply for each write or read is refused', () => {
     const reply = encodeTransactionsReply({
       storeId: fc.sample(batchReplies, 1)[0]!.storeId,
       writes: [],
       clears: null,
     });
     expect(() => decodeTransactionsReply(reply, 1)).toThrow(MalformedMessage);
+    expect(() => decodeReadsReply(encodeReadsReply([]), 1)).toThrow(MalformedMessage);
   });
 });
