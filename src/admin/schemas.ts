@@ -1,7 +1,8 @@
 /** What the admin API answers: JSON Schema for the server and its clients at once. Times are Unix ms, sizes bytes. */
 import Type, { type Static, type TProperties, type TSchema } from 'typebox';
-import type { MirrorSetEvent, ReconcileTrigger } from '../gateway/mirror-set-status.js';
+import type { MirrorCondition, MirrorSetEvent, ReconcileTrigger } from '../gateway/mirror-set-status.js';
 import type { ReconcileProgress } from '../wire/osd-connection.js';
+import type { StoreFault } from '../protocol/store-fault.js';
 import type { WriteKind, WriteMode } from '../protocol/write.js';
 import { TAG_TABLE_PAGE_MAX } from './admin-limits.js';
 
@@ -81,6 +82,12 @@ const identitySchema = object({
   commitSequence: count,
   fencedEpoch: count,
   activeEpoch: count,
+  fault: orNull(
+    object({
+      kind: words<StoreFault['kind']>({ 'no-space': true, 'disk-failed': true }),
+      detail: Type.String(),
+    }),
+  ),
   selfDoubt: orNull(Type.String()),
   blank: Type.Boolean(),
   witnesses: list(object({ storeId: Type.String(), commitSequence: count })),
@@ -95,7 +102,13 @@ const identitySchema = object({
 const mirrorSchema = object({
   mirror: mirrorName,
   url: Type.String(),
-  condition: words<'in-sync' | 'behind' | 'away'>({ 'in-sync': true, behind: true, away: true }),
+  condition: words<MirrorCondition>({
+    'in-sync': true,
+    behind: true,
+    'no-space': true,
+    failed: true,
+    away: true,
+  }),
   fullCopyReason: orNull(Type.String()),
   lastSeenMs: orNull(timeMs),
   identity: orNull(identitySchema),

@@ -1,6 +1,7 @@
 /** What `tally status` shows to people. */
 import pico from 'picocolors';
 import type { AdminMirror, AdminStatus } from '../admin/schemas.js';
+import type { StoreFault } from '../protocol/store-fault.js';
 import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
 
 type Paint = (text: string) => string;
@@ -15,6 +16,8 @@ const COLUMN_GAP = '  ';
 const conditionPaint: Readonly<Record<AdminMirror['condition'], Paint>> = {
   'in-sync': pico.green,
   behind: pico.yellow,
+  'no-space': pico.red,
+  failed: pico.red,
   away: pico.red,
 };
 
@@ -80,6 +83,13 @@ export function summarize(status: AdminStatus): string {
   return `Not in sync: ${missing.join(', ')} may lack ${plural(unmatchedWrites, 'write')}, ${formatBytes(unmatchedBytes)}${age}.${fullCopy}`;
 }
 
+/** What is wrong, and what to do about it. */
+const FAULT_ADVICE: Readonly<Record<StoreFault['kind'], string>> = {
+  'no-space': 'has no space left: free some on its disk, and it takes writes again by itself',
+  'disk-failed':
+    'takes no writes, because its disk failed: look at the disk, then stop its OSD and start it again',
+};
+
 export function renderStatus(status: AdminStatus): string {
   const { setId, epoch, phase, mirrors, nowMs, operation, writesInFlight } = status;
   const titles = ['MIRROR', 'STATE', 'OBJECTS', 'ROWS', 'BYTES', 'OLDEST', 'URL', ''];
@@ -97,6 +107,10 @@ export function renderStatus(status: AdminStatus): string {
   ];
   for (const { mirror, fullCopyReason } of mirrors) {
     if (fullCopyReason !== null) lines.push(`${mirror} needs a full copy: ${fullCopyReason}.`);
+  }
+  for (const { mirror, identity } of mirrors) {
+    const fault = identity?.fault ?? null;
+    if (fault !== null) lines.push(`${mirror} ${FAULT_ADVICE[fault.kind]} (${fault.detail}).`);
   }
   if (operation !== null) lines.push(`Reconciliation ${operation.id} is running: ${operation.reason}.`);
   return lines.join('\n');

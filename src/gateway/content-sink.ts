@@ -12,6 +12,7 @@ import { invariant } from '../protocol/invariant.js';
 import {
   INLINE_CONTENT_BYTES_MAX,
   type OsdConnection,
+  OsdRefusal,
   type RemoteStage,
   type TransactionContent,
 } from '../wire/osd-connection.js';
@@ -38,6 +39,7 @@ export class ReadyContent implements StagedContent {
   readonly checksum: number;
   readonly #bytes: Buffer | null;
   readonly #stages: readonly FinishedStage[];
+  readonly #outOfSpace: ReadonlySet<MirrorId>;
   /** What it is made of, when it is made of stored objects; null otherwise. */
   readonly sources: readonly ComposeSource[] | null;
   #isUsed = false;
@@ -47,12 +49,15 @@ export class ReadyContent implements StagedContent {
     readonly checksum: number;
     readonly bytes: Buffer | null;
     readonly stages: readonly FinishedStage[];
+    /** Mirrors whose disk was full. */
+    readonly outOfSpace?: ReadonlySet<MirrorId>;
     readonly sources?: readonly ComposeSource[];
   }) {
     this.sizeBytes = fields.sizeBytes;
     this.checksum = fields.checksum;
     this.#bytes = fields.bytes;
     this.#stages = fields.stages;
+    this.#outOfSpace = fields.outOfSpace ?? new Set();
     this.sources = fields.sources ?? null;
   }
 
@@ -63,6 +68,11 @@ export class ReadyContent implements StagedContent {
     if (this.#bytes !== null) return { kind: 'bytes', bytes: this.#bytes };
     const stage = this.#stages.find((candidate) => candidate.mirror === mirror);
     return stage === undefined ? null : { kind: 'stage', stageId: stage.stageId };
+  }
+
+  /** The code of what kept it from a mirror, where that is known. */
+  whyMissing(mirror: MirrorId): string | null {
+    return this.#outOfSpace.has(mirror) ? 'no-space' : null;
   }
 
   discard(): void {
@@ -85,6 +95,8 @@ export class MirroredContentSink implements ContentSink {
   readonly #logger: Logger;
   #pieces: Buffer[] = [];
   #stages: OpenStage[] | null = null;
+  readonly #outOfSpace = new Set<MirrorId>();
+  #targetCount = 0;
   #sizeBytes = 0;
   #checksum = 0;
   #isOver = false;
@@ -119,7 +131,13 @@ export class MirroredContentSink implements ContentSink {
     const finished = await Promise.all(this.#stages.map((open) => this.#finishStage(open)));
     const stages = finished.filter((stage) => stage !== null);
     if (stages.length === 0) throw this.#lost();
-    return new ReadyContent({ sizeBytes: this.#sizeBytes, checksum: this.#checksum, bytes: null, stages });
+    return new ReadyContent({
+      sizeBytes: this.#sizeBytes,
+      checksum: this.#checksum,
+      bytes: null,
+      stages,
+      outOfSpace: this.#outOfSpace,
+    });
   }
 
   abort(): void {
@@ -132,6 +150,7 @@ export class MirroredContentSink implements ContentSink {
   async #goStreaming(): Promise<void> {
     const targets = await this.#targets();
     if (this.#isOver) return;
+    this.#targetCount = targets.length;
     this.#stages = targets.map((target) => ({ ...target, stage: target.connection.openStage() }));
     const pieces = this.#pieces;
     this.#pieces = [];
@@ -175,10 +194,14 @@ export class MirroredContentSink implements ContentSink {
   #drop(open: OpenStage, error: unknown): void {
     this.#logger.warn({ mirror: open.mirror, err: error }, 'a mirror lost an upload; it goes on without it');
     this.#stages = (this.#stages ?? []).filter((candidate) => candidate !== open);
+    if (error instanceof OsdRefusal && error.code === 'no-space') this.#outOfSpace.add(open.mirror);
     open.stage.abort();
   }
 
   #lost(): ObjectStorageError {
+    if (this.#targetCount > 0 && this.#outOfSpace.size === this.#targetCount) {
+      return new ObjectStorageError('no-space', 'no mirror has room for it');
+    }
     return new ObjectStorageError('unavailable', 'no mirror could take the content');
   }
 }

@@ -5,7 +5,7 @@ import type { MirrorId } from '../protocol/authority-state.js';
 import type { GeneratorId } from '../protocol/tag.js';
 import { unreachable } from '../protocol/invariant.js';
 import type { TagRow } from '../protocol/write.js';
-import type { OsdConnection, RowCursor } from '../wire/osd-connection.js';
+import type { OsdConnection, OsdIdentity, RowCursor } from '../wire/osd-connection.js';
 import type { AuthorityStorage } from './authority-storage.js';
 import { HealthMonitor } from './health-monitor.js';
 import type { Logger } from './logger.js';
@@ -148,10 +148,13 @@ export class Gateway implements MirrorSetControl {
     if (!this.#isStopped) this.#runner.start(trigger, reason);
   }
 
-  #act(mirror: MirrorId, finding: 'lost' | 'restarted' | 'returned'): void {
+  #act(mirror: MirrorId, finding: 'lost' | 'failed' | 'restarted' | 'returned'): void {
     switch (finding) {
       case 'lost':
         void this.#set.exclude([mirror], `${mirror} does not answer`);
+        return;
+      case 'failed':
+        void this.#set.exclude([mirror], `the disk of ${mirror} failed`);
         return;
       case 'restarted':
         this.#startRecovery('mirror-restarted', `${mirror} was restarted`);
@@ -230,9 +233,21 @@ export class Gateway implements MirrorSetControl {
     const { identity, lastSeenMs, isReachable } = this.#health.healthOf(mirror);
     const member = this.#set.state.members.find((candidate) => candidate.mirror === mirror);
     const isInSync = this.#set.inSync.includes(mirror) && this.#set.gate.isOpen;
-    const condition: MirrorCondition = isInSync ? 'in-sync' : isReachable ? 'behind' : 'away';
+    const condition = isInSync ? 'in-sync' : isReachable ? conditionOf(identity) : 'away';
     const fullCopyReason = member?.fullCopyReason ?? identity?.selfDoubt ?? null;
     const { url } = this.#set.connectionOf(mirror);
     return { mirror, url, condition, fullCopyReason, lastSeenMs, identity };
+  }
+}
+
+/** The condition of a mirror that answers and is not in sync. */
+function conditionOf(identity: OsdIdentity | null): MirrorCondition {
+  switch (identity?.fault?.kind) {
+    case 'no-space':
+      return 'no-space';
+    case 'disk-failed':
+      return 'failed';
+    case undefined:
+      return 'behind';
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Looks at every OSD again and again, and says what follows: a lost mirror is left out, a restarted one gets a new epoch
- * (F29), one that is back is reconciled.
+ * (F29), one that is back is reconciled, one whose disk failed is left out before a client finds out.
  */
 import type { MirrorId } from '../protocol/authority-state.js';
 import { unreachable } from '../protocol/invariant.js';
@@ -18,6 +18,8 @@ export interface MirrorHealth {
 export type HealthFinding =
   | { readonly kind: 'fine' }
   | { readonly kind: 'lost' }
+  /** In sync with a disk that takes no writes, while somebody else can go on. */
+  | { readonly kind: 'failed' }
   | { readonly kind: 'restarted' }
   | { readonly kind: 'returned' };
 
@@ -104,6 +106,7 @@ export class HealthMonitor {
       case 'fine':
         return;
       case 'lost':
+      case 'failed':
       case 'restarted':
       case 'returned':
         this.#options.onFinding(mirror, finding);
@@ -120,9 +123,28 @@ export class HealthMonitor {
       const silentMs = performance.now() - (watch.unreachableSinceMs ?? performance.now());
       return isInSync && silentMs >= timings.mirrorLostMs ? { kind: 'lost' } : { kind: 'fine' };
     }
-    if (!isInSync) return { kind: 'returned' };
+    // One that can take no writes is not taken back: the attempt would only hold up the others.
+    if (!isInSync) return this.#mayBeWritten(identity) ? { kind: 'returned' } : { kind: 'fine' };
     const isTheSameRun = set.state.incarnations[mirror] === identity.incarnation;
     const isSound = identity.selfDoubt === null && identity.activeEpoch === set.epoch;
-    return isTheSameRun && isSound ? { kind: 'fine' } : { kind: 'restarted' };
+    if (!isTheSameRun || !isSound) return { kind: 'restarted' };
+    const hasFailed = identity.fault?.kind === 'disk-failed';
+    return hasFailed && this.#hasSoundPeer(mirror) ? { kind: 'failed' } : { kind: 'fine' };
+  }
+
+  /** A full disk too, when objects were removed meanwhile: then the reconciliation itself makes room. */
+  #mayBeWritten({ fault, blobBytes }: OsdIdentity): boolean {
+    if (fault?.kind !== 'no-space') return fault === null;
+    return this.#options.set.inSync.some((other) => {
+      const source = this.healthOf(other).identity;
+      return source !== null && source.blobBytes < blobBytes;
+    });
+  }
+
+  #hasSoundPeer(mirror: MirrorId): boolean {
+    return this.#options.set.inSync.some((other) => {
+      const { identity, isReachable } = this.healthOf(other);
+      return other !== mirror && isReachable && identity?.fault?.kind !== 'disk-failed';
+    });
   }
 }

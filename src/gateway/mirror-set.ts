@@ -200,7 +200,7 @@ export class MirrorSet {
     const content = draft.contentFor(link.mirror);
     const answer: Promise<MirrorAnswer> =
       content === null
-        ? Promise.resolve({ kind: 'refused', code: 'content-not-there' })
+        ? Promise.resolve({ kind: 'refused', code: draft.whyMissing?.(link.mirror) ?? 'content-not-there' })
         : link.submit({ transaction, content, contentChecksum: draft.contentChecksum });
     void answer.then((received) => {
       write.record(link.mirror, received);

@@ -116,6 +116,7 @@ export class MirroredObjectStorage implements ObjectStorage {
         attributes: checkAttributes(typeof attributes === 'string' ? attributes : attributes(current)),
         contentChecksum: content.checksum,
         contentFor: (mirror) => content.contentFor(mirror),
+        whyMissing: (mirror) => content.whyMissing(mirror),
       },
     });
     const sourceIds = content.sources?.map(({ objectId }) => objectId) ?? [];
@@ -142,6 +143,7 @@ export class MirroredObjectStorage implements ObjectStorage {
           attributes: checkAttributes(attributes),
           contentChecksum: content.checksum,
           contentFor: (mirror) => content.contentFor(mirror),
+          whyMissing: (mirror) => content.whyMissing(mirror),
         },
       };
     };

@@ -33,7 +33,7 @@ export interface AttemptContext {
 export type AttemptResult =
   | { readonly kind: 'activated'; readonly inSync: readonly MirrorId[] }
   | { readonly kind: 'wait'; readonly reason: string }
-  /** `suspects`: the stale mirrors that took part; the next attempt does better without them. */
+  /** `suspects`: the next attempt does better without them. */
   | { readonly kind: 'failed'; readonly reason: string; readonly suspects: readonly MirrorId[] };
 
 type ProceedPlan = Extract<RecoveryPlan, { kind: 'proceed' }>;
@@ -130,6 +130,21 @@ async function activateAll(
   );
 }
 
+/** Those without whom the next attempt may do better: all that are stale, and of the trusted those that can take no writes. */
+async function findSuspects({ set }: AttemptContext, { trusted, stale }: ProceedPlan): Promise<MirrorId[]> {
+  const faulty = await Promise.all(
+    trusted.map(async (mirror) => {
+      const identity = await set
+        .connectionOf(mirror)
+        .identity()
+        .catch(() => null);
+      return identity !== null && identity.fault !== null ? [mirror] : [];
+    }),
+  );
+  const isAnyoneLeft = faulty.flat().length < trusted.length;
+  return [...stale.map(({ mirror }) => mirror), ...(isAnyoneLeft ? faulty.flat() : [])];
+}
+
 /** Runs one attempt. Precondition: no write is in flight and the gate is closed. Never rejects for what a mirror does. */
 export async function attemptRecovery(context: AttemptContext): Promise<AttemptResult> {
   const { set } = context;
@@ -146,7 +161,7 @@ export async function attemptRecovery(context: AttemptContext): Promise<AttemptR
     await activateAll(context, epoch, reports);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return { kind: 'failed', reason, suspects: plan.stale.map(({ mirror }) => mirror) };
+    return { kind: 'failed', reason, suspects: await findSuspects(context, plan) };
   }
   set.open();
   return { kind: 'activated', inSync: set.inSync };

@@ -16,4 +16,6 @@ export interface WriteDraft {
   readonly contentChecksum: number;
   /** The content as it travels to that mirror; null when that mirror was never given it. */
   readonly contentFor: (mirror: MirrorId) => TransactionContent | null;
+  /** The code of what kept the content from that mirror; absent or null: it was not in sync when the upload began. */
+  readonly whyMissing?: (mirror: MirrorId) => string | null;
 }

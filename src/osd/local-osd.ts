@@ -67,7 +67,6 @@ export class LocalOsd implements OsdConnection {
   readonly #stages: StageRegistry;
   readonly #reconciler: Reconciler;
   readonly #oldestRow: OldestRow;
-  #hasFailed = false;
 
   constructor(options: LocalOsdOptions) {
     const { store, logger, clock, limits } = options;
@@ -80,7 +79,8 @@ export class LocalOsd implements OsdConnection {
 
   /** Why this OSD can't do its work, or null when it can. */
   faultOfReadiness(): string | null {
-    return this.#hasFailed ? 'the disk failed' : null;
+    const { fault } = this.#store.report();
+    return fault?.kind === 'disk-failed' ? `the disk failed: ${fault.detail}` : null;
   }
 
   get stageCount(): number {
@@ -101,6 +101,7 @@ export class LocalOsd implements OsdConnection {
       commitSequence: report.commitSequence,
       fencedEpoch: report.fence.fencedEpoch,
       activeEpoch: report.fence.activeEpoch,
+      fault: report.fault,
       selfDoubt: report.selfDoubt,
       blank: report.blank,
       witnesses: report.witnesses,
@@ -181,7 +182,6 @@ export class LocalOsd implements OsdConnection {
   #failureOf(error: unknown): Failure {
     if (!(error instanceof StoreError)) throw error;
     if (error.code === 'overloaded' || error.code === 'no-space') return error.code;
-    this.#hasFailed ||= error.code === 'io-error';
     this.#options.logger.error({ err: error }, 'the store failed under a write');
     return 'io-error';
   }

@@ -12,6 +12,7 @@
 import { decideActivate, decideAdvance, decideFence, type FenceVerdict } from '../protocol/fence.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
+import type { StoreFault } from '../protocol/store-fault.js';
 import type { Epoch } from '../protocol/tag.js';
 import type { ObjectState, TagRow } from '../protocol/write.js';
 import { performClear, performRowDrop } from './clears.js';
@@ -81,6 +82,7 @@ export class DiskObjectStore implements ObjectStore {
       formatVersion: FORMAT_VERSION,
       commitSequence: commit.committedSequence,
       fence,
+      fault: this.#fault(),
       selfDoubt,
       blank: !committedHead.hasContent,
       witnesses: this.#core.witnesses(),
@@ -89,6 +91,13 @@ export class DiskObjectStore implements ObjectStore {
       tombstoneCount: committedHead.tombstoneCount,
       blobBytes: committedHead.blobBytes,
     };
+  }
+
+  #fault(): StoreFault | null {
+    const { commit, parts } = this.#core;
+    if (commit.failure !== null) return { kind: 'disk-failed', detail: rootMessage(commit.failure) };
+    const { shortage } = parts.freeSpace;
+    return shortage === null ? null : { kind: 'no-space', detail: shortage };
   }
 
   async fence(epoch: Epoch): Promise<FenceVerdict> {
@@ -227,4 +236,13 @@ export class DiskObjectStore implements ObjectStore {
     await parts.freeSpace.settle();
     await parts.database.close();
   }
+}
+
+const CAUSES_MAX = 8;
+
+/** What the operating system said, at the bottom of it all. */
+function rootMessage(error: Error): string {
+  let root = error;
+  for (let depth = 0; depth < CAUSES_MAX && root.cause instanceof Error; depth += 1) root = root.cause;
+  return root === error ? error.message : `${error.message}: ${root.message}`;
 }

@@ -15,6 +15,7 @@ import type { Extent } from '../protocol/extent.js';
 import type { FenceState, FenceVerdict, PushClaim, PushRefusalCode } from '../protocol/fence.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
+import type { StoreFault } from '../protocol/store-fault.js';
 import type { Epoch, Tag } from '../protocol/tag.js';
 import type { ClearRefusalCode, StoreId, Token, Witness } from '../protocol/token.js';
 import type { ObjectState, TagRow, WriteRefusalCode, WriteTransaction } from '../protocol/write.js';
@@ -27,6 +28,8 @@ export interface StoreReport {
   /** Rises by one with every synced batch. */
   readonly commitSequence: number;
   readonly fence: FenceState;
+  /** What keeps it from taking writes just now, or null. */
+  readonly fault: StoreFault | null;
   /** Durable reason why this store is incomplete, or null. See `MirrorReport.selfDoubt`. */
   readonly selfDoubt: string | null;
   readonly blank: boolean;

@@ -126,6 +126,7 @@ const identitySchema = strictObject({
   commitSequence: countSchema,
   fencedEpoch: epochSchema,
   activeEpoch: epochSchema,
+  fault: orNull(strictObject({ kind: literals('no-space', 'disk-failed'), detail: Type.String() })),
   selfDoubt: orNull(Type.String()),
   blank: Type.Boolean(),
   witnesses: Type.Array(witnessSchema),

@@ -13,6 +13,7 @@ import type { MirrorId } from '../protocol/authority-state.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
 import type { CopyNeed } from '../protocol/recovery-plan.js';
+import type { StoreFault } from '../protocol/store-fault.js';
 import type { Epoch, Tag } from '../protocol/tag.js';
 import type { ClearRefusalCode, StoreId, Token, Witness } from '../protocol/token.js';
 import type { PushRefusalCode } from '../protocol/fence.js';
@@ -31,6 +32,8 @@ export interface OsdIdentity {
   readonly fencedEpoch: Epoch;
   /** EPOCH_NONE (0) when no writes are let in. */
   readonly activeEpoch: Epoch;
+  /** What keeps it from taking writes just now, or null. */
+  readonly fault: StoreFault | null;
   readonly selfDoubt: string | null;
   readonly blank: boolean;
   readonly witnesses: readonly Witness[];

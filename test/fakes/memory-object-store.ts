@@ -103,6 +103,7 @@ export class MemoryObjectStore implements port.ObjectStore {
       formatVersion: 1,
       commitSequence: this.#commitSequence,
       fence: this.#fence,
+      fault: null,
       selfDoubt: this.#selfDoubt,
       blank: !this.#hasContent,
       witnesses: [...this.#witnesses].map(([storeId, commitSequence]) => ({ storeId, commitSequence })),

@@ -17,6 +17,7 @@ import {
 } from '../../src/protocol/fence.js';
 import { compareUtf8, type ObjectId, parseObjectId } from '../../src/protocol/object-id.js';
 import type { ObjectSummary } from '../../src/protocol/reconcile-plan.js';
+import type { StoreFault } from '../../src/protocol/store-fault.js';
 import { type Epoch, EPOCH_NONE, type GeneratorId, type Tag, tagGenerator } from '../../src/protocol/tag.js';
 import {
   decideClear,
@@ -87,6 +88,8 @@ export class MemoryOsdStore implements ObjectStore {
   /** Objects whose bytes fail their checksum. */
   readonly damaged = new Set<ObjectId>();
   hasDiskFailed = false;
+  /** What it says of itself; with `no-space` it takes no content. */
+  fault: StoreFault | null = null;
   /** Called with every push before it is decided. */
   onPush: ((push: Push) => void) | null = null;
   readonly #floors = new Map<GeneratorId, Tag>();
@@ -148,6 +151,7 @@ export class MemoryOsdStore implements ObjectStore {
       formatVersion: 1,
       commitSequence: this.#sequence,
       fence: this.#fence,
+      fault: this.fault ?? (this.hasDiskFailed ? { kind: 'disk-failed', detail: 'the disk failed' } : null),
       selfDoubt: this.#selfDoubt,
       blank: this.#sequence === 0,
       witnesses: [...this.witnesses].map(([storeId, commitSequence]) => ({ storeId, commitSequence })),
@@ -164,6 +168,7 @@ export class MemoryOsdStore implements ObjectStore {
   }
 
   async fence(epoch: Epoch): Promise<FenceVerdict> {
+    this.#failWithDisk();
     return this.#move(decideFence(this.#fence, epoch));
   }
 
@@ -184,6 +189,7 @@ export class MemoryOsdStore implements ObjectStore {
     return {
       write: async (piece) => {
         this.#failWithDisk();
+        if (this.fault?.kind === 'no-space') throw new StoreError('no-space', 'the disk is full');
         pieces.push(Buffer.from(piece));
       },
       finish: async () => {
@@ -220,6 +226,9 @@ export class MemoryOsdStore implements ObjectStore {
   async write(request: WriteRequest): Promise<WriteReply> {
     this.#failWithDisk();
     const { transaction: write, content } = request;
+    if (this.fault?.kind === 'no-space' && write.kind !== 'remove') {
+      return { kind: 'refused', code: 'no-space', lastTag: null };
+    }
     const object = this.objects.get(write.objectId) ?? null;
     const lastTag = object?.state.lastTag ?? null;
     const rowKey = `${write.objectId}\u0000${write.tag}`;

@@ -25,6 +25,7 @@ const identity: OsdIdentity = {
   commitSequence: 7,
   fencedEpoch: toEpoch(3),
   activeEpoch: toEpoch(3),
+  fault: null,
   selfDoubt: null,
   blank: false,
   witnesses: [{ storeId: toStoreId('1'.repeat(32)), commitSequence: 2 }],

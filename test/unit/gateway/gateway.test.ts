@@ -323,3 +323,91 @@ describe('F27: a tag table that is full', () => {
     expect(rig.osd(0).store.report().tagTable.rowCount).toBe(1);
   });
 });
+
+describe('a disk that is full', () => {
+  const full = { kind: 'no-space', detail: '0 bytes are free' } as const;
+  const conditionOf = (index: number): string | undefined => rig.gateway.status().mirrors[index]?.condition;
+
+  it.each([
+    ['small', 100],
+    ['large', 900_000],
+  ])('excludes its mirror, and a %s write goes on without it', async (_size, lengthBytes) => {
+    rig = await new GatewayRig().startAndWait();
+    rig.osd(1).store.fault = full;
+    await rig.put('key', 'x'.repeat(lengthBytes));
+    expect(rig.gateway.status().inSync).toEqual(['osd-0']);
+    await expect.poll(() => conditionOf(1), { interval: 5 }).toBe('no-space');
+    expect(rig.gateway.events().find(({ kind }) => kind === 'excluded')?.message).toMatch(/no space left/);
+    expect(await rig.get('key')).toBe('x'.repeat(lengthBytes));
+  });
+
+  it('holds nobody up while it stays full, and is taken back by itself when there is room', async () => {
+    rig = await new GatewayRig().startAndWait();
+    rig.osd(1).store.fault = full;
+    await rig.put('key', 'content');
+    const before = rig.gateway.operations().length;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(rig.gateway.operations()).toHaveLength(before);
+    rig.osd(1).store.fault = null;
+    await rig.untilInSync(0, 1);
+    rig.expectIdenticalMirrors();
+  });
+
+  it.each([
+    ['small', 100],
+    ['large', 900_000],
+  ])(
+    'on all mirrors: a %s write is refused, nothing is lost, removals and reads go on',
+    async (_size, lengthBytes) => {
+      rig = await new GatewayRig().startAndWait();
+      await rig.put('key', 'before');
+      await rig.put('gone', 'before');
+      for (const osd of rig.osds) osd.store.fault = full;
+      await expect(rig.put('key', 'x'.repeat(lengthBytes))).rejects.toMatchObject({ kind: 'no-space' });
+      expect(rig.gateway.status().inSync).toEqual(['osd-0', 'osd-1']);
+      expect(await rig.get('key')).toBe('before');
+      await rig.storage.remove({ id: idOf('gone') });
+      for (const osd of rig.osds) osd.store.fault = null;
+      await rig.put('key', 'after');
+      expect(await rig.get('key')).toBe('after');
+      rig.expectIdenticalMirrors();
+    },
+  );
+
+  it('does not keep a recovery from ending: who is full and lacks a write is left out', async () => {
+    rig = await new GatewayRig().startAndWait();
+    await rig.put('key', 'before');
+    for (const osd of rig.osds) osd.mode = 'answers-lost';
+    rig.osd(1).onRequest = (method) => {
+      if (method === 'transact') rig.osd(1).mode = 'down';
+    };
+    const writing = rig.put('key', 'x'.repeat(1000));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    rig.osd(1).onRequest = () => undefined;
+    rig.osd(1).store.fault = full;
+    for (const osd of rig.osds) osd.mode = 'up';
+    await writing;
+    await rig.untilInSync(0);
+    rig.osd(1).store.fault = null;
+    await rig.untilInSync(0, 1);
+    rig.expectIdenticalMirrors();
+  });
+});
+
+describe('a disk that failed', () => {
+  it('excludes its mirror before anyone writes, says so, and it comes back once its OSD is started again', async () => {
+    rig = await new GatewayRig().startAndWait();
+    await rig.put('key', 'before');
+    rig.osd(1).store.hasDiskFailed = true;
+    await rig.untilInSync(0);
+    expect(rig.gateway.status().mirrors[1]?.condition).toBe('failed');
+    await rig.put('key', 'after');
+    const before = rig.gateway.operations().length;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(rig.gateway.operations()).toHaveLength(before);
+    rig.osd(1).store.hasDiskFailed = false;
+    rig.osd(1).restart();
+    await rig.untilInSync(0, 1);
+    rig.expectIdenticalMirrors();
+  });
+});
