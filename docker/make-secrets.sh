@@ -13,6 +13,7 @@ random() {
 umask 022
 [ -e secrets/osd-secret ] || random 43 >secrets/osd-secret
 [ -e secrets/admin-token ] || random 43 >secrets/admin-token
+[ -e secrets/metrics-token ] || random 43 >secrets/metrics-token
 [ -e secrets/credentials ] || printf '[default]\naws_access_key_id = TALLY%s\naws_secret_access_key = %s\n' \
   "$(random 15 | tr 'a-z' 'A-Z')" "$(random 40)" >secrets/credentials
 echo "The keys for S3 are in $(pwd)/secrets/credentials"

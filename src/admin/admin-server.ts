@@ -3,10 +3,10 @@
  * when it is made.
  *
  * - Everything but the health of the process needs the bearer token, compared in constant time.
+ * - Whatever changes something goes on record in the audit log, with its outcome.
  * - Every error leaves as JSON { code, message } with a code of `admin-errors.ts`.
  * - `close()` ends the streams and lets other requests finish.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import fastify, {
   LogController,
@@ -20,6 +20,7 @@ import { parseObjectId } from '../protocol/object-id.js';
 import { tagEpoch } from '../protocol/tag.js';
 import type { TagRow } from '../protocol/write.js';
 import { OsdRefusal, OsdUnreachable } from '../wire/osd-connection.js';
+import { METRICS_PATH, requireToken } from './access.js';
 import { ADMIN_ERRORS, AdminError } from './admin-errors.js';
 import {
   type AdminLimits,
@@ -27,8 +28,11 @@ import {
   REQUEST_BODY_BYTES_MAX,
   TAG_TABLE_PAGE_DEFAULT,
 } from './admin-limits.js';
+import type { AuditLog } from './audit-log.js';
+import { makeGatewayMetrics } from './gateway-metrics.js';
 import { OperationStreams } from './operation-stream.js';
 import { formatCursor, parseCursor } from './paging-cursor.js';
+import { S3Figures } from './s3-figures.js';
 import {
   alreadyRunningSchema,
   errorSchema,
@@ -45,6 +49,11 @@ import {
 export interface AdminServerOptions {
   readonly control: MirrorSetControl;
   readonly token: string;
+  /** Reads the metrics, and nothing else; null: they need the token. */
+  readonly metricsToken?: string | null;
+  /** What the S3 server is observed by. */
+  readonly figures?: S3Figures;
+  readonly audit: AuditLog;
   readonly logger: FastifyBaseLogger;
   /** Unix ms. */
   readonly clock: () => number;
@@ -73,25 +82,19 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
   app.addHook('preClose', async () => {
     streams.close();
   });
-  requireToken(app, options.token);
+  requireToken(app, {
+    token: options.token,
+    metricsToken: options.metricsToken ?? null,
+    audit: options.audit,
+    isOpen: (route) => PATHS_WITHOUT_TOKEN.includes(route),
+  });
   answerErrors(app, options);
   addHealthRoutes(app, options);
+  addMetricsRoute(app, options);
   addStatusRoutes(app, options);
   addReconcileRoutes(app, options, streams);
   addTagTableRoute(app, options);
   return app;
-}
-
-function requireToken(app: FastifyInstance, token: string): void {
-  const digestOf = (text: string) => createHash('sha256').update(text).digest();
-  const expected = digestOf(`Bearer ${token}`);
-  app.addHook('onRequest', async (request, reply) => {
-    void reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
-    if (PATHS_WITHOUT_TOKEN.includes(request.routeOptions.url)) return;
-    if (timingSafeEqual(digestOf(request.headers.authorization ?? ''), expected)) return;
-    void reply.header('www-authenticate', 'Bearer realm="tally admin"');
-    throw new AdminError('unauthorized');
-  });
 }
 
 /** The one place that turns errors into answers. */
@@ -135,6 +138,14 @@ function addHealthRoutes(app: FastifyInstance, { control }: AdminServerOptions):
       'not-ready',
       `The mirror set is ${phase}${waitingFor === null ? '' : `: ${waitingFor}`}.`,
     );
+  });
+}
+
+function addMetricsRoute(app: FastifyInstance, options: AdminServerOptions): void {
+  const metrics = makeGatewayMetrics({ ...options, s3: options.figures ?? new S3Figures() });
+  app.get(METRICS_PATH, async (_request, reply) => {
+    const { contentType, text } = await metrics.render();
+    return reply.type(contentType).send(text);
   });
 }
 

@@ -75,7 +75,7 @@ export function configurationFault(layer: ConfigurationLayer): string | null {
 
 function withAbsolutePaths(layer: ConfigurationLayer, folder: string): ConfigurationLayer {
   const at = (path: string) => resolve(folder, path);
-  const { data, mirrorSet, gateway, admin, credentials, osd, log } = layer;
+  const { data, mirrorSet, gateway, admin, credentials, osd, log, metrics } = layer;
   return {
     ...layer,
     ...(data !== undefined && { data: at(data) }),
@@ -97,6 +97,7 @@ function withAbsolutePaths(layer: ConfigurationLayer, folder: string): Configura
     }),
     ...(osd?.store !== undefined && { osd: { ...osd, store: at(osd.store) } }),
     ...(log?.folder !== undefined && { log: { ...log, folder: at(log.folder) } }),
+    ...(metrics?.tokenFile !== undefined && { metrics: { ...metrics, tokenFile: at(metrics.tokenFile) } }),
   };
 }
 

@@ -129,8 +129,20 @@ export const configurationSchema = section(
       {
         level: Type.Enum([...LOG_LEVELS], { description: 'Default: info' }),
         folder: text('Each service writes <folder>/<service>.log. Default: standard error'),
+        access: Type.Boolean({
+          description: 'One line for each S3 request, in <folder>/access.log. Default: false',
+        }),
       },
       'The log: JSON, one object a line.',
+    ),
+    metrics: section(
+      {
+        token: text('Bearer token that opens /metrics and nothing else. Better: tokenFile.'),
+        tokenFile: text(
+          'Default: none; /metrics then needs the admin token, or the secret of the set at an OSD',
+        ),
+      },
+      'For Prometheus, at the admin port of the gateway and at each OSD.',
     ),
   },
   'Configuration of Tally.',

@@ -71,7 +71,9 @@ export interface Configuration {
     readonly listen: Address | null;
     readonly store: string | null;
   };
-  readonly log: { readonly level: LogLevel; readonly folder: string | null };
+  readonly log: { readonly level: LogLevel; readonly folder: string | null; readonly hasAccessLog: boolean };
+  /** Null: metrics have no token of their own. */
+  readonly metricsToken: SecretSource | null;
 }
 
 export const DEFAULT_DATA_FOLDER = 'data';
@@ -90,6 +92,7 @@ const alternatives = {
   mirrorSet: ['secret', 'secretFile'],
   admin: ['token', 'tokenFile'],
   credentials: ['accessKey', 'secretKey', 'file'],
+  metrics: ['token', 'tokenFile'],
 } as const;
 
 function without<Section extends object>(
@@ -117,6 +120,7 @@ function mergeTwo(low: ConfigurationLayer, high: ConfigurationLayer): Configurat
     },
     osd: { ...low.osd, ...high.osd },
     log: { ...low.log, ...high.log },
+    metrics: { ...without(low.metrics, alternatives.metrics, high.metrics), ...high.metrics },
   };
 }
 
@@ -142,6 +146,11 @@ function secretSource(text: string | undefined, file: string | undefined, defaul
   if (text !== undefined && file !== undefined) fail('Give a secret itself or its file, not both.');
   if (text !== undefined) return { kind: 'text', text };
   return { kind: 'file', path: file ?? defaultFile, isDefault: file === undefined };
+}
+
+function metricsToken({ metrics }: ConfigurationLayer): SecretSource | null {
+  if (metrics?.token === undefined && metrics?.tokenFile === undefined) return null;
+  return secretSource(metrics.token, metrics.tokenFile, '');
 }
 
 function credentialsSource(layer: ConfigurationLayer, defaultFile: string): CredentialsSource {
@@ -233,7 +242,12 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
       listen: osdListen === undefined ? null : checked(() => parseAddress(osdListen), 'osd.listen'),
       store: osd?.store ?? null,
     },
-    log: { level: log?.level ?? 'info', folder: log?.folder ?? null },
+    log: {
+      level: log?.level ?? 'info',
+      folder: log?.folder ?? null,
+      hasAccessLog: log?.access ?? false,
+    },
+    metricsToken: metricsToken(layer),
   };
 }
 

@@ -27,6 +27,8 @@ export const ENVIRONMENT_VARIABLES = {
   TALLY_OSD_STORE: "folder of this OSD's store",
   TALLY_LOG_LEVEL: 'trace, debug, info, warn, error or fatal',
   TALLY_LOG_FOLDER: 'folder of the logs; otherwise they go to standard error',
+  TALLY_METRICS_TOKEN: 'bearer token that opens /metrics and nothing else',
+  TALLY_METRICS_TOKEN_FILE: 'file with that token',
 } as const;
 
 type Variable = keyof typeof ENVIRONMENT_VARIABLES;
@@ -98,6 +100,14 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
       listen: read('TALLY_OSD_LISTEN'),
       store: path('TALLY_OSD_STORE'),
     }),
-    log: defined<NonNullable<ConfigurationLayer['log']>>({ level, folder: path('TALLY_LOG_FOLDER') }),
+    log: defined<NonNullable<ConfigurationLayer['log']>>({
+      level,
+      folder: path('TALLY_LOG_FOLDER'),
+      access: undefined,
+    }),
+    metrics: defined<NonNullable<ConfigurationLayer['metrics']>>({
+      token: read('TALLY_METRICS_TOKEN'),
+      tokenFile: path('TALLY_METRICS_TOKEN_FILE'),
+    }),
   });
 }

@@ -3,11 +3,13 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { createAdminServer } from '../admin/admin-server.js';
+import { S3Figures } from '../admin/s3-figures.js';
 import { AuthorityFile } from '../gateway/authority-storage.js';
 import { Gateway } from '../gateway/gateway.js';
 import { defaultTimings } from '../gateway/timings.js';
 import { toGeneratorId } from '../protocol/tag.js';
 import { fixedCredentials } from '../s3/auth/credentials.js';
+import type { RequestObserver } from '../s3/request-observer.js';
 import { createS3Server } from '../s3/server.js';
 import { HttpOsdConnection } from '../wire/http-osd-connection.js';
 import { type Address, formatAddress, localUrl } from './address.js';
@@ -15,13 +17,14 @@ import type { Configuration } from './configuration.js';
 import { readMarker } from './data-folder.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { FolderInUse, FolderSocket, joinHolder } from './folder-socket.js';
-import { makeLogger } from './logging.js';
+import { type AccessLog, makeAccessLog, makeAuditLog, makeLogger } from './logging.js';
 import { OperationalError } from './operational-error.js';
 import { makePrivateFolder } from './private-files.js';
 import { announceReady } from './ready-line.js';
 import { s3Credentials } from './s3-credentials.js';
 import {
   readAdminToken,
+  readMetricsToken,
   readFurtherKeys,
   readS3Keys,
   readSetSecret,
@@ -47,6 +50,7 @@ const SERVICE_NAME = 'gateway';
 interface GatewaySecrets {
   readonly setSecret: string;
   readonly adminToken: string;
+  readonly metricsToken: string | null;
   readonly keys: S3Keys;
   readonly furtherKeys: readonly FurtherS3Key[];
 }
@@ -55,6 +59,7 @@ export async function runGateway(configuration: Configuration): Promise<ExitCode
   const secrets: GatewaySecrets = {
     setSecret: await readSetSecret(configuration),
     adminToken: await readAdminToken(configuration),
+    metricsToken: await readMetricsToken(configuration),
     keys: await readS3Keys(configuration),
     furtherKeys: await readFurtherKeys(configuration),
   };
@@ -88,8 +93,10 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
   const folder = dirname(configuration.gateway.authorityFile);
   const lock = await lockAuthority(folder);
   const gateway = await openGateway(start, context);
-  const s3 = makeS3Server(gateway, start, context);
-  const admin = makeAdminServer(gateway, start, context);
+  const figures = new S3Figures();
+  const accessLog = makeAccessLog(SERVICE_NAME, configuration);
+  const s3 = makeS3Server(gateway, start, context, observeRequests(figures, accessLog));
+  const admin = makeAdminServer(gateway, start, context, figures);
   try {
     await listen(s3, configuration.s3.listen, 'The S3 endpoint');
     await listen(admin, configuration.admin.listen, 'The admin API');
@@ -113,6 +120,7 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
   return {
     stop: async () => {
       await closeWithin(s3, GATEWAY_DRAIN_MS);
+      await accessLog?.close();
       await gateway.stop();
       await closeWithin(admin, ADMIN_DRAIN_MS);
       await lock.close();
@@ -174,7 +182,25 @@ function openGateway(
   });
 }
 
-function makeS3Server(gateway: Gateway, start: GatewayStart, context: ServiceContext): FastifyInstance {
+function observeRequests(figures: S3Figures, accessLog: AccessLog | null): RequestObserver {
+  if (accessLog === null) return figures;
+  return {
+    requestBegan: () => {
+      figures.requestBegan();
+    },
+    requestEnded: (request) => {
+      figures.requestEnded(request);
+      accessLog.requestEnded(request);
+    },
+  };
+}
+
+function makeS3Server(
+  gateway: Gateway,
+  start: GatewayStart,
+  context: ServiceContext,
+  observer: RequestObserver,
+): FastifyInstance {
   const { keys, furtherKeys } = start.secrets;
   const { region, domains, lifecycleDayMs } = start.configuration.s3;
   return createS3Server({
@@ -183,16 +209,25 @@ function makeS3Server(gateway: Gateway, start: GatewayStart, context: ServiceCon
     region,
     domains,
     lifecycleDayMs,
+    observer,
     clock: Date.now,
     logger: context.logger,
     onInvariantViolation: context.onFatal,
   });
 }
 
-function makeAdminServer(gateway: Gateway, start: GatewayStart, context: ServiceContext): FastifyInstance {
+function makeAdminServer(
+  gateway: Gateway,
+  start: GatewayStart,
+  context: ServiceContext,
+  figures: S3Figures,
+): FastifyInstance {
   return createAdminServer({
     control: gateway,
     token: start.secrets.adminToken,
+    metricsToken: start.secrets.metricsToken,
+    figures,
+    audit: makeAuditLog(SERVICE_NAME, start.configuration),
     logger: context.logger,
     clock: Date.now,
     softwareVersion: readSoftwareVersion(),

@@ -1,8 +1,11 @@
 /** One OSD service: opens its store (and never formats one), listens, waits. */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { OsdFigures } from '../osd/osd-figures.js';
+import type { DiskSpace } from '../osd/osd-metrics.js';
 import { createOsdServer } from '../osd/osd-server.js';
 import { openStore } from '../store/disk-object-store.js';
 import { type ObjectStore, StoreError } from '../store/object-store.js';
@@ -15,7 +18,7 @@ import { makeLogger } from './logging.js';
 import { OperationalError } from './operational-error.js';
 import { announceReady } from './ready-line.js';
 import { type OsdPlace, placeOfOsd } from './osd-place.js';
-import { readSetSecret } from './secrets.js';
+import { readMetricsToken, readSetSecret } from './secrets.js';
 import { liveAsService, type RunningService, type ServiceContext } from './service-life.js';
 import { readSoftwareVersion } from './software-version.js';
 import { listenError } from './system-error.js';
@@ -24,11 +27,12 @@ import { OSD_STOP_WITHIN_MS, OSD_TIMEOUTS, PREDECESSOR_POLL_MS, PREDECESSOR_WAIT
 export async function runOsd(configuration: Configuration): Promise<ExitCode> {
   const place = placeOfOsd(configuration);
   const secret = await readSetSecret(configuration);
+  const metricsToken = await readMetricsToken(configuration);
   const logger = makeLogger(place.name, configuration);
   return liveAsService({
     logger,
     stopWithinMs: OSD_STOP_WITHIN_MS,
-    start: (context) => startOsd({ configuration, place, secret }, context),
+    start: (context) => startOsd({ configuration, place, secret, metricsToken }, context),
   });
 }
 
@@ -36,15 +40,20 @@ interface OsdStart {
   readonly configuration: Configuration;
   readonly place: OsdPlace;
   readonly secret: string;
+  readonly metricsToken: string | null;
 }
 
 async function startOsd(start: OsdStart, context: ServiceContext): Promise<RunningService> {
-  const { place, secret, configuration } = start;
+  const { place, secret, metricsToken, configuration } = start;
   const { logger, onFatal, requestStop } = context;
-  const store = await openPatiently(place, context);
+  const figures = new OsdFigures();
+  const store = await openPatiently(place, figures, context);
   const server = createOsdServer({
     store,
     secret,
+    metricsToken,
+    figures,
+    diskSpace: () => diskSpaceOf(place.storeFolder),
     incarnation: randomUUID(),
     softwareVersion: readSoftwareVersion(),
     clock: Date.now,
@@ -80,18 +89,29 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
 /** The process that had the store before may need a moment to let go of it. */
 async function openPatiently(
   { storeFolder, name }: OsdPlace,
+  observer: OsdFigures,
   { logger }: ServiceContext,
 ): Promise<ObjectStore> {
   const startMs = performance.now();
   if (!existsSync(storeFolder)) throw noStore(storeFolder, name);
   for (;;) {
     try {
-      return await openStore(storeFolder, { logger });
+      return await openStore(storeFolder, { logger, observer });
     } catch (error) {
       const isInUse = error instanceof StoreError && error.code === 'in-use';
       if (!isInUse || performance.now() - startMs > PREDECESSOR_WAIT_MS) throw error;
       await sleep(PREDECESSOR_POLL_MS);
     }
+  }
+}
+
+/** Null when the file system does not say. */
+async function diskSpaceOf(folder: string): Promise<DiskSpace | null> {
+  try {
+    const { bavail, blocks, bsize } = await statfs(folder);
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+  } catch {
+    return null;
   }
 }
 

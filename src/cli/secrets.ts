@@ -115,6 +115,12 @@ export function readAdminToken({ admin }: Configuration): Promise<string> {
   return readSecret(admin.token, 'token of the admin API', 'TALLY_ADMIN_TOKEN_FILE or admin.tokenFile');
 }
 
+/** Null: there is none. Throws OperationalError. */
+export async function readMetricsToken({ metricsToken }: Configuration): Promise<string | null> {
+  if (metricsToken === null) return null;
+  return readSecret(metricsToken, 'token of the metrics', 'TALLY_METRICS_TOKEN_FILE or metrics.tokenFile');
+}
+
 export interface FurtherS3Key {
   readonly key: FurtherKey;
   readonly secretKey: string;

@@ -49,6 +49,8 @@ export interface MirrorSetControl {
   status(): MirrorSetStatus;
   /** Newest first. */
   events(): readonly MirrorSetEvent[];
+  /** How many of a kind there were in this run. */
+  eventCount(kind: MirrorSetEvent['kind']): number;
   /** Starts a reconciliation, or says which one runs. */
   reconcile(): { readonly operation: ReconcileOperation; readonly isNew: boolean };
   operation(id: string): ReconcileOperation | null;
@@ -65,6 +67,7 @@ export class Gateway implements MirrorSetControl {
   readonly #health: HealthMonitor;
   readonly #tagTableLimit: TagTableLimit;
   readonly #events: MirrorSetEvent[] = [];
+  readonly #eventCounts = new Map<MirrorSetEvent['kind'], number>();
   #isStopped = false;
 
   private constructor(options: GatewayOptions, set: MirrorSet) {
@@ -173,11 +176,16 @@ export class Gateway implements MirrorSetControl {
 
   #note(event: MirrorSetEvent): void {
     this.#events.unshift(event);
+    this.#eventCounts.set(event.kind, this.eventCount(event.kind) + 1);
     if (this.#events.length > EVENTS_KEPT_MAX) this.#events.pop();
   }
 
   events(): readonly MirrorSetEvent[] {
     return this.#events;
+  }
+
+  eventCount(kind: MirrorSetEvent['kind']): number {
+    return this.#eventCounts.get(kind) ?? 0;
   }
 
   reconcile(): { readonly operation: ReconcileOperation; readonly isNew: boolean } {

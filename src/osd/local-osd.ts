@@ -87,6 +87,11 @@ export class LocalOsd implements OsdConnection {
     return this.#stages.count;
   }
 
+  /** Of the latest reconciliation that this OSD drives or drove. */
+  get latestProgress(): ReconcileProgress | null {
+    return this.#reconciler.latestProgress;
+  }
+
   async identity(): Promise<OsdIdentity> {
     const oldestRowMs = await refuseStoreErrors(() => this.#oldestRow.writtenMs());
     const report = this.#store.report();

@@ -25,6 +25,8 @@ import { addReadRoutes, addWriteRoutes } from './content-routes.js';
 import { ErrorResponder, respondToClientError } from './error-responses.js';
 import { DEFAULT_OSD_LIMITS, type OsdLimits } from './limits.js';
 import { LocalOsd } from './local-osd.js';
+import { OsdFigures } from './osd-figures.js';
+import { type DiskSpace, makeOsdMetrics } from './osd-metrics.js';
 import { addFenceRoutes, addListingRoutes, addRepairRoutes, sendJson } from './osd-routes.js';
 import { refusal } from './refusal.js';
 
@@ -32,6 +34,12 @@ export interface OsdServerOptions {
   readonly store: ObjectStore;
   /** Shared by all of the mirror set: 16 to 256 characters of visible ASCII. */
   readonly secret: string;
+  /** Reads the metrics, and nothing else. Without one they need the secret. */
+  readonly metricsToken?: string | null;
+  /** Given to the store as its observer. */
+  readonly figures?: OsdFigures;
+  /** For metrics. */
+  readonly diskSpace?: () => Promise<DiskSpace | null>;
   /** Names this run of the OSD process: random, new at every start. */
   readonly incarnation: string;
   readonly softwareVersion: string;
@@ -62,7 +70,7 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   });
   let isDraining = false;
 
-  guard(app, options.secret, () => isDraining);
+  guard(app, options, () => isDraining);
   app.setErrorHandler((error, _request, reply) => responder.respond(error, reply));
   app.setNotFoundHandler((_request, reply) =>
     responder.respond(refusal('no-such-route', 'there is no such route'), reply),
@@ -72,6 +80,18 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
     const fault = isDraining ? 'it is closing' : osd.faultOfReadiness();
     if (fault === null) return sendJson(reply, { status: 'ready' });
     return sendJson(reply.code(503), { status: 'not-ready', reason: fault });
+  });
+  const metrics = makeOsdMetrics({
+    ...{ store, softwareVersion, clock },
+    figures: options.figures ?? new OsdFigures(),
+    oldestRowMs: async () => (await osd.identity()).oldestRowMs,
+    progress: () => osd.latestProgress,
+    stageCount: () => osd.stageCount,
+    diskSpace: options.diskSpace ?? (async () => null),
+  });
+  app.get(OSD_PATHS.metrics, async (_request, reply) => {
+    const { contentType, text } = await metrics.render();
+    return reply.type(contentType).send(text);
   });
   addFenceRoutes(app, osd);
   addListingRoutes(app, osd);
@@ -121,12 +141,18 @@ function makeApp(logger: FastifyBaseLogger, limits: OsdLimits, responder: ErrorR
 }
 
 /** Lets in who has the secret, and nobody while the server drains. */
-function guard(app: FastifyInstance, secret: string, isDraining: () => boolean): void {
+function guard(
+  app: FastifyInstance,
+  { secret, metricsToken = null }: OsdServerOptions,
+  isDraining: () => boolean,
+): void {
   const isAuthentic = makeAuthenticator(secret);
+  const mayReadMetrics = metricsToken === null ? isAuthentic : makeAuthenticator(metricsToken);
   app.addHook('onRequest', (request, reply, done) => {
     if (isDraining()) void reply.header('connection', 'close');
     const { url } = request.routeOptions;
     if (url !== undefined && OSD_PATHS_WITHOUT_SECRET.includes(url)) done();
+    else if (url === OSD_PATHS.metrics && mayReadMetrics(request.headers.authorization)) done();
     else if (!isAuthentic(request.headers.authorization)) {
       done(refusal('unauthorized', "the mirror set's secret is needed"));
     } else if (isDraining()) done(refusal('closing', 'the OSD is closing'));

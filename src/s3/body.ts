@@ -23,6 +23,7 @@ export class RequestBody {
   readonly #limits: S3Limits;
   #waitsForContinue: boolean;
   #isEnded: boolean;
+  #receivedBytes = 0;
 
   constructor(
     message: IncomingMessage,
@@ -43,6 +44,11 @@ export class RequestBody {
 
   get isEmpty(): boolean {
     return this.lengthBytes === 0;
+  }
+
+  /** What was taken from the connection so far, not counting what was dropped. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
   }
 
   /** True when nothing of this request is left on the connection. */
@@ -87,6 +93,7 @@ export class RequestBody {
       };
       const onData = (piece: Buffer): void => {
         progressBytes += piece.length;
+        this.#receivedBytes += piece.length;
         if (progressBytes >= BODY_PROGRESS_BYTES_MIN) {
           progressBytes = 0;
           timer.refresh();

@@ -28,6 +28,8 @@ export interface Dispatch {
 export class RequestTrail {
   /** Null: not detected yet. */
   operation: OperationName | null = null;
+  /** Null: not authenticated (yet). */
+  accessKeyId: string | null = null;
   /** For the answer, be it an error. */
   headers: HeaderList = [];
 }
@@ -122,6 +124,7 @@ export async function dispatch(
   if (name !== 'PreflightRequest') trail.headers = await findCorsHeaders(services, request);
   if (operation.kind === 'unsigned') return operation.act({ services, request, authentication });
   const { identity, payload, signature } = await authenticate(request, authentication);
+  trail.accessKeyId = identity.accessKeyId;
   if (operation.kind === 'not-implemented') {
     if (identity.isAnonymous) throw new S3Error('AccessDenied');
     throw new S3Error('NotImplemented', {

@@ -9,8 +9,9 @@ import { errorMessage, errorResponse } from './error-response.js';
 import { ClientGoneError, S3Error } from './errors.js';
 import type { S3Limits } from './limits.js';
 import type { RequestIds } from './request-ids.js';
+import type { EndedRequest, RequestObserver } from './request-observer.js';
 import { parseRequest } from './request.js';
-import { sendResponse, type Exchange } from './response.js';
+import { bodyLength, sendResponse, type Exchange, type S3Response } from './response.js';
 
 interface S3HandlerSetup {
   readonly dispatch: Dispatch;
@@ -18,6 +19,7 @@ interface S3HandlerSetup {
   /** For virtual-host style addresses, lower case. */
   readonly domains: readonly string[];
   readonly ids: RequestIds;
+  readonly observer: RequestObserver | null;
   /** Told of our own bugs, after they are logged and answered. */
   readonly onInvariantViolation: (violation: InvariantViolation) => void;
 }
@@ -27,6 +29,7 @@ export class S3Handler {
   readonly #limits: S3Limits;
   readonly #domains: readonly string[];
   readonly #ids: RequestIds;
+  readonly #observer: RequestObserver | null;
   readonly #onInvariantViolation: (violation: InvariantViolation) => void;
   readonly #waitingForContinue = new WeakSet<IncomingMessage>();
   readonly #responses = new WeakMap<Duplex, ServerResponse>();
@@ -37,6 +40,7 @@ export class S3Handler {
     this.#limits = setup.limits;
     this.#domains = setup.domains;
     this.#ids = setup.ids;
+    this.#observer = setup.observer;
     this.#onInvariantViolation = setup.onInvariantViolation;
   }
 
@@ -58,6 +62,9 @@ export class S3Handler {
     const body = new RequestBody(message, response, this.#limits, this.#waitingForContinue.has(message));
     const exchange = this.#makeExchange(request, response, body);
     const trail = new RequestTrail();
+    const startMs = performance.now();
+    this.#observer?.requestBegan();
+    let end: RequestEnd;
     try {
       const { method, rawHeaders } = message;
       const parsed = parseRequest(
@@ -74,9 +81,21 @@ export class S3Handler {
       const answer = await dispatch(parsed, this.#dispatch, trail);
       await sendResponse({ ...answer, headers: [...answer.headers, ...trail.headers] }, exchange);
       request.log.debug({ operation: trail.operation, status: answer.status }, 'S3 request');
+      end = endOf(answer, null, exchange);
     } catch (thrown) {
-      await this.sendError(thrown, request, exchange, trail);
+      end = await this.sendError(thrown, request, exchange, trail);
     }
+    this.#observer?.requestEnded({
+      ...end,
+      requestId: request.id,
+      operation: trail.operation,
+      method: message.method ?? '',
+      path: pathOf(request),
+      accessKeyId: trail.accessKeyId,
+      remoteAddress: message.socket.remoteAddress ?? null,
+      durationMs: performance.now() - startMs,
+      receivedBytes: body.receivedBytes,
+    });
   }
 
   /** The one place where a failed request is answered and logged. Never rejects. */
@@ -85,15 +104,16 @@ export class S3Handler {
     request: FastifyRequest,
     exchange: Exchange,
     trail: RequestTrail,
-  ): Promise<void> {
+  ): Promise<RequestEnd> {
     const { response } = exchange;
     const { operation } = trail;
+    let end: RequestEnd = BROKEN_OFF;
     try {
       if (thrown instanceof ClientGoneError || response.headersSent || response.destroyed) {
         request.log.info({ operation, err: thrown }, 'S3 request broken off');
         response.destroy();
       } else {
-        const resource = request.originalUrl.split('?', 1)[0] ?? null;
+        const resource = pathOf(request);
         const { error, answer } = errorResponse(thrown, { ...exchange, resource });
         const level = error.status >= 500 && error.status !== 501 ? 'error' : 'debug';
         request.log[level](
@@ -101,6 +121,7 @@ export class S3Handler {
           'S3 request refused',
         );
         await sendResponse({ ...answer, headers: [...answer.headers, ...trail.headers] }, exchange);
+        end = endOf(answer, error.code, exchange);
       }
     } catch (failure) {
       request.log.info({ operation, err: failure }, 'S3 error response broken off');
@@ -110,6 +131,7 @@ export class S3Handler {
       request.log.fatal({ operation, err: thrown }, 'broken invariant');
       this.#onInvariantViolation(thrown);
     }
+    return end;
   }
 
   /** For errors that fastify finds. */
@@ -146,6 +168,21 @@ export class S3Handler {
       limits: this.#limits,
     };
   }
+}
+
+type RequestEnd = Pick<EndedRequest, 'status' | 'errorCode' | 'sentBytes'>;
+
+const BROKEN_OFF: RequestEnd = { status: null, errorCode: 'ClientGone', sentBytes: 0 };
+
+function endOf(answer: S3Response, errorCode: string | null, { isHead }: Exchange): RequestEnd {
+  const sentBytes = isHead ? 0 : (bodyLength(answer.body) ?? 0);
+  return { status: answer.status, errorCode, sentBytes };
+}
+
+function pathOf(request: FastifyRequest): string {
+  const { originalUrl } = request;
+  const end = originalUrl.indexOf('?');
+  return end === -1 ? originalUrl : originalUrl.slice(0, end);
 }
 
 function connectionError(error: NodeJS.ErrnoException): S3Error {

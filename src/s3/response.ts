@@ -48,7 +48,8 @@ async function clearRest(body: RequestBody | null): Promise<boolean> {
   return body.drain();
 }
 
-function bodyLength(body: ResponseBody): number | null {
+/** Null: there is none. */
+export function bodyLength(body: ResponseBody): number | null {
   switch (body.kind) {
     case 'none':
       return null;

@@ -22,6 +22,7 @@ import { UploadDirectory } from './multipart/upload-directory.js';
 import { UploadSweeper } from './multipart/upload-sweeper.js';
 import { OperationDetector } from './operations/detect.js';
 import { RequestIds } from './request-ids.js';
+import type { RequestObserver } from './request-observer.js';
 import { VersionedObjects } from './versions/versioned-objects.js';
 
 export interface S3ServerOptions {
@@ -37,6 +38,7 @@ export interface S3ServerOptions {
   readonly limits?: Partial<S3Limits>;
   /** How long a day of a lifecycle rule is; only tests want another one. */
   readonly lifecycleDayMs?: number;
+  readonly observer?: RequestObserver;
   /** Give one to be able to invalidate it. */
   readonly buckets?: BucketDirectory;
   /** Told of our own bugs, after they are logged; must stop the process. By default the process is made to crash. */
@@ -79,6 +81,7 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
     limits,
     domains: (options.domains ?? []).map((domain) => domain.toLowerCase()),
     ids,
+    observer: options.observer ?? null,
     onInvariantViolation: options.onInvariantViolation ?? crash,
   });
   const app: FastifyInstance = fastify({

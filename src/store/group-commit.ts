@@ -12,6 +12,7 @@ import { invariant } from '../protocol/invariant.js';
 import type { Database, DatabaseBatch } from './database.js';
 import type { StoreLimits } from './limits.js';
 import { StoreError } from './object-store.js';
+import type { StoreObserver } from './store-observer.js';
 
 const OPERATION_OVERHEAD_BYTES = 16;
 
@@ -40,6 +41,10 @@ export class CommitBatch {
     this.#resolve = resolve;
     this.#reject = reject;
     promise.catch(() => undefined); // a batch that nobody waits for may fail too
+  }
+
+  get transactionCount(): number {
+    return this.#transactionCount;
   }
 
   get isSynced(): boolean {
@@ -127,6 +132,7 @@ export interface GroupCommitSetup {
   readonly database: Database;
   readonly limits: StoreLimits;
   readonly lastSequence: number;
+  readonly observer: StoreObserver | null;
   /** Adds to a batch that is about to be closed what every batch brings up to date. */
   readonly complete: (batch: CommitBatch) => void;
 }
@@ -187,9 +193,13 @@ export class GroupCommit {
   }
 
   async #write(batch: CommitBatch): Promise<void> {
+    const { observer } = this.#setup;
     try {
       if (!batch.isClosed) this.#close(batch);
+      const startMs = performance.now();
       await batch.write();
+      const { transactionCount, isSynced } = batch;
+      observer?.batchWritten({ transactionCount, isSynced, durationMs: performance.now() - startMs });
     } catch (cause) {
       this.fail(new StoreError('io-error', `batch ${batch.sequence} could not be committed`, { cause }));
       return;

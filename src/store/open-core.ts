@@ -26,6 +26,7 @@ import { putSelfDoubt } from './self-doubt.js';
 import * as values from './small-values.js';
 import { StoreCore, type StoreStart } from './store-core.js';
 import type { StoreLogger } from './store-logger.js';
+import type { StoreObserver } from './store-observer.js';
 import { readSuperblock, type Superblock, writeSuperblock } from './superblock.js';
 
 export interface OpenOptions {
@@ -34,6 +35,7 @@ export interface OpenOptions {
   /** Unix time in ms, the machine's unless it is given; only ever shown, never compared (F25). */
   readonly clock?: () => number;
   readonly logger: StoreLogger;
+  readonly observer?: StoreObserver;
   readonly limits?: Partial<StoreLimits>;
   /** Ports, for tests. */
   readonly files?: FilePort;
@@ -114,7 +116,7 @@ function assemble(
   start: StoreStart,
   options: OpenOptions & { readonly limits: StoreLimits },
 ): StoreCore {
-  const { limits, clock = Date.now, logger, files = nodeFiles } = options;
+  const { limits, clock = Date.now, logger, files = nodeFiles, observer = null } = options;
   const blobFiles = new BlobFiles(files, join(folder, 'blobs'), limits.writeGatherBytes);
   const locate: BlobLocator = (blobId) => ledger.locate(blobId);
   const openBlobs = new OpenBlobs(blobFiles, locate, limits.openBlobsMax);
@@ -122,7 +124,7 @@ function assemble(
   const ledger: BlobLedger = new BlobLedger(database, reaper, start.head);
   const freeSpace = new FreeSpace(files, folder, limits.freeReserveBytes, clock);
   return new StoreCore(
-    { database, blobFiles, openBlobs, reaper, ledger, freeSpace, limits, clock, logger },
+    { database, blobFiles, openBlobs, reaper, ledger, freeSpace, limits, clock, logger, observer },
     start,
   );
 }

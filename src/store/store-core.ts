@@ -31,6 +31,7 @@ import {
 } from './records.js';
 import * as values from './small-values.js';
 import type { StoreLogger } from './store-logger.js';
+import type { StoreObserver } from './store-observer.js';
 
 /** What the store read when it was opened. */
 export interface StoreStart {
@@ -53,6 +54,7 @@ export interface StoreParts {
   readonly limits: StoreLimits;
   readonly clock: () => number;
   readonly logger: StoreLogger;
+  readonly observer: StoreObserver | null;
 }
 
 export class StoreCore {
@@ -103,6 +105,7 @@ export class StoreCore {
       database: parts.database,
       limits: parts.limits,
       lastSequence: start.head.commitSequence,
+      observer: parts.observer,
       complete: (batch) => this.#complete(batch),
     });
     this.table = new ObjectTable((id) => this.#load(id), parts.limits.objectCacheBytesMax);

@@ -6,6 +6,7 @@
 export const OSD_PATHS = {
   live: '/health/live',
   ready: '/health/ready',
+  metrics: '/metrics',
   identity: '/v1/identity',
   fence: '/v1/fence',
   activation: '/v1/activation',
@@ -28,7 +29,7 @@ export const OSD_PATHS = {
   reconciliation: '/v1/reconciliations/{epoch}',
 } as const;
 
-/** Everything but the health of the process needs the set's secret. */
+/** Everything but the health of the process needs the set's secret, or for metrics their own token. */
 export const OSD_PATHS_WITHOUT_SECRET: readonly string[] = [OSD_PATHS.live, OSD_PATHS.ready];
 
 export const HEADER_AUTHORIZATION = 'authorization';

@@ -23,7 +23,7 @@ export async function writeRunFile(layer: ConfigurationLayer, configuration: Con
     },
     s3: { ...layer.s3, region: s3.region, listen: formatAddress(s3.listen) },
     admin: { ...layer.admin, listen: formatAddress(admin.listen) },
-    log: { level: log.level, ...(log.folder !== null && { folder: log.folder }) },
+    log: { ...layer.log, level: log.level, ...(log.folder !== null && { folder: log.folder }) },
   };
   const path = runFileOf(dataFolder);
   await writePrivateFile(path, HEADER + stringify(content));

@@ -35,6 +35,10 @@ export class Reconciler {
     this.#options = options;
   }
 
+  get latestProgress(): ReconcileProgress | null {
+    return this.#latest?.run.progress ?? null;
+  }
+
   /** Null when the latest reconciliation has another epoch. */
   progressOf(epoch: Epoch): ReconcileProgress | null {
     return this.#latest?.epoch === epoch ? this.#latest.run.progress : null;

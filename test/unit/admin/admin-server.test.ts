@@ -3,7 +3,9 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ADMIN_ERRORS } from '../../../src/admin/admin-errors.js';
 import type { AdminLimits } from '../../../src/admin/admin-limits.js';
+import type { AuditEntry } from '../../../src/admin/audit-log.js';
 import { createAdminServer } from '../../../src/admin/admin-server.js';
+import { S3Figures } from '../../../src/admin/s3-figures.js';
 import { InvariantViolation } from '../../../src/protocol/invariant.js';
 import {
   contractErrorCodes,
@@ -15,16 +17,22 @@ import {
 import { FakeControl, makeOperation, makeRow, NOW_MS } from './fake-control.js';
 
 const TOKEN = 'a-token-for-this-test';
+const METRICS_TOKEN = 'a-token-for-metrics-only';
 const authorization = `Bearer ${TOKEN}`;
 
 let control: FakeControl;
+let figures: S3Figures;
 let app: FastifyInstance;
 let violations: InvariantViolation[];
+let audited: AuditEntry[];
 
 function makeServer(limits: Partial<AdminLimits> = {}): FastifyInstance {
   return createAdminServer({
     control,
     token: TOKEN,
+    metricsToken: METRICS_TOKEN,
+    audit: { record: (entry) => audited.push(entry) },
+    figures,
     logger: pino({ level: 'silent' }),
     clock: () => NOW_MS,
     softwareVersion: '0.1.0',
@@ -35,7 +43,9 @@ function makeServer(limits: Partial<AdminLimits> = {}): FastifyInstance {
 
 beforeEach(() => {
   control = new FakeControl();
+  figures = new S3Figures();
   violations = [];
+  audited = [];
   app = makeServer();
 });
 
@@ -213,6 +223,75 @@ describe('the admin API', () => {
     const payload = 'x'.repeat(20_000);
     const headers = { authorization, 'content-type': 'text/plain' };
     expect((await ask('POST /reconcile', { payload, headers })).statusCode).toBe(413);
+  });
+});
+
+describe('metrics', () => {
+  it('need the admin token or the metrics token, which opens nothing else', async () => {
+    const read = (url: string, token: string) =>
+      app.inject({ url, headers: { authorization: `Bearer ${token}` } }).then(({ statusCode }) => statusCode);
+    expect(await read('/metrics', TOKEN)).toBe(200);
+    expect(await read('/metrics', METRICS_TOKEN)).toBe(200);
+    expect(await read('/metrics', 'wrong')).toBe(401);
+    expect(await read('/status', METRICS_TOKEN)).toBe(401);
+    expect(await read('/nowhere', METRICS_TOKEN)).toBe(401);
+  });
+
+  it('tell of the mirrors, the tag tables, the recovery and the S3 operations', async () => {
+    const ended = { operation: 'PutObject', durationMs: 3, receivedBytes: 5, sentBytes: 0 };
+    figures.requestBegan();
+    figures.requestBegan();
+    figures.requestBegan();
+    figures.requestEnded({ ...ended, status: 200, errorCode: null });
+    figures.requestEnded({ ...ended, status: 404, errorCode: 'NoSuchBucket', durationMs: 60_000 });
+    control.current = { ...control.current, operation: makeOperation() };
+    const { body } = await app.inject({ url: '/metrics', headers: { authorization } });
+    for (const line of [
+      'tally_epoch 3',
+      'tally_mirror_set_state{state="active"} 1',
+      'tally_mirror_state{mirror="osd-1",state="away"} 1',
+      'tally_mirror_state{mirror="osd-1",state="in-sync"} 0',
+      'tally_mirror_needs_full_copy{mirror="osd-1"} 1',
+      'tally_tag_table_rows{mirror="osd-0"} 2',
+      'tally_tag_table_oldest_row_age_seconds{mirror="osd-0"} 5',
+      'tally_unmatched_bytes 2048',
+      'tally_mirror_set_events_total{kind="excluded"} 1',
+      'tally_recovery_running 1',
+      'tally_recovery_bytes_done 1024',
+      'tally_s3_requests_in_flight 1',
+      'tally_s3_requests_total{operation="PutObject"} 2',
+      'tally_s3_errors_total{operation="PutObject",code="NoSuchBucket",status="404"} 1',
+      'tally_s3_received_bytes_total{operation="PutObject"} 10',
+      'tally_s3_request_duration_seconds_bucket{operation="PutObject",le="0.0025"} 0',
+      'tally_s3_request_duration_seconds_bucket{operation="PutObject",le="0.005"} 1',
+      'tally_s3_request_duration_seconds_bucket{operation="PutObject",le="+Inf"} 2',
+      'tally_s3_request_duration_seconds_count{operation="PutObject"} 2',
+      'tally_s3_request_duration_seconds_sum{operation="PutObject"} 60.003',
+    ]) {
+      expect(body.split('\n')).toContain(line);
+    }
+    expect(body).toContain('nodejs_eventloop_lag_p99_seconds ');
+    expect(body).not.toContain('tally_tag_table_rows{mirror="osd-1"}');
+  });
+});
+
+describe('the audit log', () => {
+  it('has every action with its outcome, and every wrong token, without the token', async () => {
+    await ask('POST /reconcile');
+    await ask('POST /reconcile');
+    await ask('GET /status');
+    await ask('GET /status', { headers: {} });
+    await ask('GET /status', { headers: { authorization: 'Bearer guessed-wrong' } });
+    await app.inject({ method: 'DELETE', url: '/nowhere', headers: { authorization } });
+    const outcome = ({ action, target, status }: AuditEntry) => `${action} ${target} ${status}`;
+    expect(audited.map(outcome)).toEqual([
+      'POST /reconcile /reconcile 202',
+      'POST /reconcile /reconcile 409',
+      'GET /status /status 401',
+      'DELETE unknown /nowhere 404',
+    ]);
+    expect(JSON.stringify(audited)).not.toContain('guessed-wrong');
+    expect(audited[0]?.remoteAddress).toBe('127.0.0.1');
   });
 });
 

@@ -130,6 +130,10 @@ export class FakeControl implements MirrorSetControl {
     return this.happened;
   }
 
+  eventCount(kind: MirrorSetEvent['kind']): number {
+    return this.happened.filter((event) => event.kind === kind).length;
+  }
+
   reconcile(): { readonly operation: ReconcileOperation; readonly isNew: boolean } {
     const running = [...this.known.values()].find(({ state }) => state === 'running');
     if (running !== undefined) return { operation: running, isNew: false };

@@ -4,18 +4,29 @@
  */
 
 /** Low to high. An import goes to the same layer, or to one that the table below names. */
-export const layers = ['protocol', 'wire', 'store', 'osd', 'gateway', 's3', 'admin', 'cli'] as const;
+export const layers = [
+  'metrics',
+  'protocol',
+  'wire',
+  'store',
+  'osd',
+  'gateway',
+  's3',
+  'admin',
+  'cli',
+] as const;
 
 export type Layer = (typeof layers)[number];
 
 export const allowedLayers: Readonly<Record<Layer, readonly Layer[]>> = {
+  metrics: [],
   protocol: [],
   wire: ['protocol'],
   store: ['protocol'],
-  osd: ['protocol', 'wire', 'store'],
+  osd: ['metrics', 'protocol', 'wire', 'store'],
   gateway: ['protocol', 'wire'],
   s3: ['protocol', 'gateway'],
-  admin: ['protocol', 'wire', 'gateway'],
+  admin: ['metrics', 'protocol', 'wire', 'gateway'],
   cli: ['protocol', 'wire', 'store', 'osd', 'gateway', 's3', 'admin'],
 };
 
@@ -33,6 +44,7 @@ const packageHomes: ReadonlyMap<string, Home> = new Map<string, Home>([
   ['typebox', { layers: ['wire', 'osd', 's3', 'admin', 'cli'] }],
   ['@node-rs/crc32', { layers: ['wire', 'store', 'gateway', 's3'] }],
   ['hash-wasm', { layers: ['gateway', 's3'] }],
+  ['prom-client', { layers: ['metrics'] }],
   ['pino', { layers: ['cli'] }],
   ['commander', { layers: ['cli'] }],
   ['picocolors', { layers: ['cli'] }],

@@ -1,0 +1,15 @@
+/** What operators did: every request that changes something, and every one that was refused for its token. */
+
+export interface AuditEntry {
+  /** The operation, as in `openapi/admin.yaml`: `POST /reconcile`. */
+  readonly action: string;
+  /** The request target without its query, and the objects that the query names. */
+  readonly target: string;
+  readonly status: number;
+  readonly remoteAddress: string;
+  readonly requestId: string;
+}
+
+export interface AuditLog {
+  record(entry: AuditEntry): void;
+}

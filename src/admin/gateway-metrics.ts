@@ -1,0 +1,178 @@
+/** Every metric of a gateway, by name. `docker/prometheus/alerts.yaml` and the dashboard use them, and a test compares. */
+import type { MirrorSetControl } from '../gateway/gateway.js';
+import type { MirrorSetEvent, MirrorSetStatus, MirrorStatus } from '../gateway/mirror-set-status.js';
+import { Exposition, type Sample, stateSamples } from '../metrics/exposition.js';
+import type { OsdIdentity } from '../wire/osd-connection.js';
+import type { OperationFigures, S3Figures } from './s3-figures.js';
+
+const PHASES: readonly MirrorSetStatus['phase'][] = ['active', 'recovering', 'waiting', 'stopped'];
+const CONDITIONS: readonly MirrorStatus['condition'][] = ['in-sync', 'behind', 'away'];
+const EVENT_KINDS: readonly MirrorSetEvent['kind'][] = [
+  'excluded',
+  'returned',
+  'recovery-started',
+  'recovery-ended',
+  'recovery-failed',
+  'waiting',
+  'stopped',
+];
+
+export interface GatewayMetricsSources {
+  readonly control: MirrorSetControl;
+  readonly s3: S3Figures;
+  readonly softwareVersion: string;
+  /** Unix ms. */
+  readonly clock: () => number;
+}
+
+export function makeGatewayMetrics(sources: GatewayMetricsSources): Exposition {
+  const exposition = new Exposition();
+  addS3(exposition, sources.s3);
+  addMirrorSet(exposition, sources);
+  addMirrors(exposition, sources);
+  addRecovery(exposition, sources.control);
+  return exposition;
+}
+
+function addS3(exposition: Exposition, s3: S3Figures): void {
+  const each = function* <T>(read: (figures: OperationFigures) => T) {
+    for (const [operation, figures] of s3.operations) yield { labels: { operation }, ...read(figures) };
+  };
+  const labels = ['operation'];
+  exposition.counter({ name: 'tally_s3_requests_total', help: 'S3 requests that ended.', labels }, () =>
+    each(({ requestCount }) => ({ value: requestCount })),
+  );
+  exposition.counter(
+    {
+      name: 'tally_s3_errors_total',
+      help: 'S3 requests that ended with an error, by its code. Status "none": the client went away.',
+      labels: ['operation', 'code', 'status'],
+    },
+    function* () {
+      for (const [operation, { errors }] of s3.operations) {
+        for (const { code, status, count } of errors.values()) {
+          yield { labels: { operation, code, status: String(status ?? 'none') }, value: count };
+        }
+      }
+    },
+  );
+  exposition.histogram(
+    {
+      name: 'tally_s3_request_duration_seconds',
+      help: 'From the head of an S3 request to the end of its answer.',
+      labels,
+    },
+    () => each(({ durationSeconds }) => ({ histogram: durationSeconds.snapshot() })),
+  );
+  exposition.counter(
+    { name: 'tally_s3_received_bytes_total', help: 'Bytes of request bodies.', labels },
+    () => each(({ receivedBytes }) => ({ value: receivedBytes })),
+  );
+  exposition.counter({ name: 'tally_s3_sent_bytes_total', help: 'Bytes of answers’ bodies.', labels }, () =>
+    each(({ sentBytes }) => ({ value: sentBytes })),
+  );
+  exposition.gauge(
+    { name: 'tally_s3_requests_in_flight', help: 'S3 requests that are being served.' },
+    () => [{ value: s3.inFlightCount }],
+  );
+}
+
+function addMirrorSet(exposition: Exposition, { control, softwareVersion }: GatewayMetricsSources): void {
+  const single = (name: string, help: string, read: (status: MirrorSetStatus) => number): void => {
+    exposition.gauge({ name, help }, () => [{ value: read(control.status()) }]);
+  };
+  exposition.gauge({ name: 'tally_gateway_info', help: 'Always 1.', labels: ['version', 'set'] }, () => [
+    { labels: { version: softwareVersion, set: control.status().setId }, value: 1 },
+  ]);
+  single('tally_epoch', 'The epoch of the mirror set.', ({ epoch }) => epoch);
+  exposition.gauge(
+    { name: 'tally_mirror_set_state', help: '1 for the state that the mirror set is in.', labels: ['state'] },
+    () => stateSamples(PHASES, control.status().phase),
+  );
+  single('tally_mirrors', 'Mirrors that are configured.', ({ mirrors }) => mirrors.length);
+  single(
+    'tally_mirrors_in_sync',
+    'Mirrors that have every acknowledged write.',
+    ({ inSync }) => inSync.length,
+  );
+  single(
+    'tally_unmatched_writes',
+    'Writes that some mirror is known to lack.',
+    ({ unmatchedWrites }) => unmatchedWrites,
+  );
+  single('tally_unmatched_bytes', 'Bytes of these writes.', ({ unmatchedBytes }) => unmatchedBytes);
+  single('tally_writes_in_flight', 'Writes without an outcome yet.', ({ writesInFlight }) => writesInFlight);
+  exposition.counter(
+    { name: 'tally_mirror_set_events_total', help: 'What happened to the mirror set.', labels: ['kind'] },
+    () => EVENT_KINDS.map((kind) => ({ labels: { kind }, value: control.eventCount(kind) })),
+  );
+}
+
+function addMirrors(exposition: Exposition, { control, clock }: GatewayMetricsSources): void {
+  const labels = ['mirror'];
+  const each = (name: string, help: string, read: (mirror: MirrorStatus) => number | null): void => {
+    exposition.gauge({ name, help, labels }, () =>
+      control.status().mirrors.flatMap((mirror): Sample[] => {
+        const value = read(mirror);
+        return value === null ? [] : [{ labels: { mirror: mirror.mirror }, value }];
+      }),
+    );
+  };
+  const known = (name: string, help: string, read: (identity: OsdIdentity) => number): void => {
+    each(name, `${help} As it was when the mirror was last seen.`, ({ identity }) =>
+      identity === null ? null : read(identity),
+    );
+  };
+  exposition.gauge(
+    {
+      name: 'tally_mirror_state',
+      help: '1 for the state that a mirror is in: in-sync, behind (answers) or away (does not).',
+      labels: ['mirror', 'state'],
+    },
+    () =>
+      control
+        .status()
+        .mirrors.flatMap(({ mirror, condition }) => stateSamples(CONDITIONS, condition, { mirror })),
+  );
+  each('tally_mirror_needs_full_copy', '1 while a mirror needs a full copy.', ({ fullCopyReason }) =>
+    fullCopyReason === null ? 0 : 1,
+  );
+  each('tally_mirror_last_seen_timestamp_seconds', 'When a mirror last answered, Unix time.', (mirror) =>
+    mirror.lastSeenMs === null ? null : mirror.lastSeenMs / 1000,
+  );
+  known('tally_tag_table_rows', 'Rows of a mirror’s tag table.', ({ rowCount }) => rowCount);
+  known('tally_tag_table_bytes', 'Bytes that the rows of a tag table stand for.', ({ rowBytes }) => rowBytes);
+  known(
+    'tally_tag_table_oldest_row_age_seconds',
+    'Age of the oldest row; 0 without rows.',
+    ({ oldestRowMs }) => (oldestRowMs === null ? 0 : Math.max(0, clock() - oldestRowMs) / 1000),
+  );
+  known('tally_mirror_objects', 'Objects of a mirror.', ({ objectCount }) => objectCount);
+  known('tally_mirror_blob_bytes', 'Bytes of a mirror’s blobs.', ({ blobBytes }) => blobBytes);
+}
+
+function addRecovery(exposition: Exposition, control: MirrorSetControl): void {
+  const single = (name: string, help: string, read: (status: MirrorSetStatus) => number): void => {
+    exposition.gauge({ name, help }, () => [{ value: read(control.status()) }]);
+  };
+  single(
+    'tally_recovery_running',
+    '1 while mirrors are reconciled, or that is being tried.',
+    ({ operation }) => (operation === null ? 0 : 1),
+  );
+  single(
+    'tally_recovery_started_timestamp_seconds',
+    'When the recovery that runs was started, Unix time; 0: none runs.',
+    ({ operation }) => (operation?.startedMs ?? 0) / 1000,
+  );
+  const figures = [
+    ['tally_recovery_objects_to_do', 'Objects to repair, as far as is known.', 'objectsToDo'],
+    ['tally_recovery_objects_done', 'Objects repaired.', 'objectsDone'],
+    ['tally_recovery_bytes_to_do', 'Bytes to copy, as far as is known.', 'bytesUnmatched'],
+    ['tally_recovery_bytes_done', 'Bytes copied.', 'bytesCopied'],
+    ['tally_recovery_objects_compared', 'Objects compared by a full copy.', 'objectsCompared'],
+  ] as const;
+  for (const [name, help, figure] of figures) {
+    single(name, `${help} Of the recovery that runs.`, ({ operation }) => operation?.progress?.[figure] ?? 0);
+  }
+}

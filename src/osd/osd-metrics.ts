@@ -1,0 +1,124 @@
+/** Every metric of an OSD, by name. `docker/prometheus/alerts.yaml` and the dashboard use them, and a test compares. */
+import { Exposition } from '../metrics/exposition.js';
+import type { ReconcileProgress } from '../wire/osd-connection.js';
+import type { ObjectStore, StoreReport } from '../store/object-store.js';
+import type { OsdFigures } from './osd-figures.js';
+
+export interface DiskSpace {
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface OsdMetricsSources {
+  readonly store: ObjectStore;
+  readonly figures: OsdFigures;
+  readonly softwareVersion: string;
+  /** Unix ms. */
+  readonly clock: () => number;
+  readonly oldestRowMs: () => Promise<number | null>;
+  /** Of the latest reconciliation that this OSD drives, null when there was none. */
+  readonly progress: () => ReconcileProgress | null;
+  readonly stageCount: () => number;
+  /** Null: nobody knows. */
+  readonly diskSpace: () => Promise<DiskSpace | null>;
+}
+
+export function makeOsdMetrics(sources: OsdMetricsSources): Exposition {
+  const exposition = new Exposition();
+  addStore(exposition, sources);
+  addDisk(exposition, sources);
+  addReconciliation(exposition, sources);
+  return exposition;
+}
+
+function addStore(exposition: Exposition, sources: OsdMetricsSources): void {
+  const { store, softwareVersion, clock, oldestRowMs, stageCount } = sources;
+  const single = (name: string, help: string, read: (report: StoreReport) => number): void => {
+    exposition.gauge({ name, help }, () => [{ value: read(store.report()) }]);
+  };
+  exposition.gauge(
+    { name: 'tally_osd_info', help: 'Always 1.', labels: ['version', 'set', 'store', 'format'] },
+    () => {
+      const { setId, storeId, formatVersion } = store.report();
+      const labels = { version: softwareVersion, set: setId, store: storeId, format: String(formatVersion) };
+      return [{ labels, value: 1 }];
+    },
+  );
+  single('tally_osd_tag_table_rows', 'Rows of the tag table.', ({ tagTable }) => tagTable.rowCount);
+  single(
+    'tally_osd_tag_table_bytes',
+    'Bytes that the rows of the tag table stand for.',
+    ({ tagTable }) => tagTable.rowBytes,
+  );
+  exposition.gauge(
+    { name: 'tally_osd_tag_table_oldest_row_age_seconds', help: 'Age of the oldest row; 0 without rows.' },
+    async () => {
+      const oldestMs = await oldestRowMs();
+      return [{ value: oldestMs === null ? 0 : Math.max(0, clock() - oldestMs) / 1000 }];
+    },
+  );
+  single(
+    'tally_osd_commit_sequence',
+    'Counts synced batches that changed something.',
+    (report) => report.commitSequence,
+  );
+  single('tally_osd_fenced_epoch', 'Lower epochs are refused.', ({ fence }) => fence.fencedEpoch);
+  single(
+    'tally_osd_active_epoch',
+    'Writes of this epoch are let in; 0: none are.',
+    ({ fence }) => fence.activeEpoch,
+  );
+  single('tally_osd_self_doubt', '1 while the store knows itself to be incomplete.', ({ selfDoubt }) =>
+    selfDoubt === null ? 0 : 1,
+  );
+  single('tally_osd_objects', 'Objects stored.', ({ objectCount }) => objectCount);
+  single(
+    'tally_osd_tombstones',
+    'Removed objects that are still remembered.',
+    ({ tombstoneCount }) => tombstoneCount,
+  );
+  single('tally_osd_blob_bytes', 'Bytes of the blobs in use.', ({ blobBytes }) => blobBytes);
+  exposition.gauge({ name: 'tally_osd_stages', help: 'Uploads that no write has named yet.' }, () => [
+    { value: stageCount() },
+  ]);
+}
+
+function addDisk(exposition: Exposition, { figures, diskSpace }: OsdMetricsSources): void {
+  exposition.histogram(
+    {
+      name: 'tally_osd_commit_batch_transactions',
+      help: 'Writes that shared one synced batch (group commit).',
+    },
+    () => [{ histogram: figures.batchTransactions.snapshot() }],
+  );
+  exposition.histogram(
+    { name: 'tally_osd_commit_sync_seconds', help: 'From handing over a synced batch until it was on disk.' },
+    () => [{ histogram: figures.syncSeconds.snapshot() }],
+  );
+  for (const [name, help, figure] of [
+    ['tally_osd_disk_free_bytes', 'Free bytes of the store’s file system.', 'freeBytes'],
+    ['tally_osd_disk_bytes', 'Size of the store’s file system.', 'totalBytes'],
+  ] as const) {
+    exposition.gauge({ name, help }, async () => {
+      const space = await diskSpace();
+      return space === null ? [] : [{ value: space[figure] }];
+    });
+  }
+}
+
+function addReconciliation(exposition: Exposition, { progress }: OsdMetricsSources): void {
+  const isRunning = (phase: ReconcileProgress['phase']): boolean => phase !== 'done' && phase !== 'failed';
+  exposition.gauge(
+    { name: 'tally_osd_reconcile_running', help: '1 while this OSD drives a reconciliation.' },
+    () => [{ value: isRunning(progress()?.phase ?? 'done') ? 1 : 0 }],
+  );
+  for (const [name, help, figure] of [
+    ['tally_osd_reconcile_bytes_to_do', 'Bytes to copy, as far as is known.', 'bytesUnmatched'],
+    ['tally_osd_reconcile_bytes_done', 'Bytes copied.', 'bytesCopied'],
+    ['tally_osd_reconcile_rows_unmatched', 'Rows without their like on another mirror.', 'rowsUnmatched'],
+  ] as const) {
+    exposition.gauge({ name, help: `${help} Of the latest reconciliation that this OSD drove.` }, () => [
+      { value: progress()?.[figure] ?? 0 },
+    ]);
+  }
+}
