@@ -15,6 +15,8 @@ export interface ProgramRequirement {
   readonly debianPackage: string;
   /** What `--version` must say, when several programs share the name. */
   readonly version?: RegExp;
+  /** Instead of `--version`. */
+  readonly asks?: readonly string[];
 }
 
 function candidates(name: string): string[] {
@@ -22,15 +24,16 @@ function candidates(name: string): string[] {
   return [...new Set(folders.map((folder) => join(folder, name)))].filter((path) => existsSync(path));
 }
 
-function isVersion(path: string, version: RegExp | undefined): boolean {
+function isVersion(path: string, { version, asks = ['--version'] }: ProgramRequirement): boolean {
   if (version === undefined) return true;
-  const { stdout, stderr } = spawnSync(path, ['--version'], { encoding: 'utf8' });
+  const { stdout, stderr } = spawnSync(path, [...asks], { encoding: 'utf8' });
   return version.test(stdout + stderr);
 }
 
 /** The path of a program. Debian's own comes first. */
-function requireProgram({ name, debianPackage, version }: ProgramRequirement): string {
-  const found = candidates(name).find((path) => isVersion(path, version));
+function requireProgram(requirement: ProgramRequirement): string {
+  const { name, debianPackage, version } = requirement;
+  const found = candidates(name).find((path) => isVersion(path, requirement));
   if (found !== undefined) return found;
   const which = version === undefined ? '' : ` (${version.source})`;
   throw new Error(`${name}${which} is not installed: apt-get install ${debianPackage}`);
