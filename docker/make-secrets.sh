@@ -16,4 +16,5 @@ umask 022
 [ -e secrets/metrics-token ] || random 43 >secrets/metrics-token
 [ -e secrets/credentials ] || printf '[default]\naws_access_key_id = TALLY%s\naws_secret_access_key = %s\n' \
   "$(random 15 | tr 'a-z' 'A-Z')" "$(random 40)" >secrets/credentials
+[ -e secrets/master-keys ] || printf 'key-%s %s\n' "$(random 8)" "$(head -c 32 /dev/urandom | base64)" >secrets/master-keys
 echo "The keys for S3 are in $(pwd)/secrets/credentials"

@@ -2,6 +2,7 @@
  * What may stand in a configuration file. Everything is optional: defaults, the environment and flags fill the rest
  * (see `configuration.ts`). Paths are relative to the file.
  */
+import { PLAIN_HTTP_RULES } from '../s3/encryption/customer-key.js';
 import Type, { type Static, type TProperties } from 'typebox';
 
 function section<Properties extends TProperties>(properties: Properties, description: string) {
@@ -95,6 +96,13 @@ export const configurationSchema = section(
           minimum: 1,
           maximum: 86_400,
           description: 'How long a day of a lifecycle rule is; for tests. Default: 86400',
+        }),
+        masterKeyFile: text(
+          'File with the keys that objects are encrypted by (SSE-S3), one a line: name, 32 bytes in base64. Default: <data>/secrets/master-keys where it exists',
+        ),
+        customerKeysOverHttp: Type.Enum([...PLAIN_HTTP_RULES], {
+          description:
+            "Whether customers' own keys (SSE-C) are taken over connections without TLS. Default: loopback, from this machine",
         }),
       },
       'The S3 endpoint.',

@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { toMirrorId, type MirrorId } from '../protocol/authority-state.js';
 import { TAG_TABLE_ROWS_MAX_DEFAULT } from '../gateway/tag-table-limit.js';
+import type { PlainHttpRule } from '../s3/encryption/customer-key.js';
 import { parseOsdUrl } from '../wire/osd-url.js';
 import { type Address, addressOfUrl, localUrl, parseAddress } from './address.js';
 import { configurationFault, readConfigurationFile } from './configuration-file.js';
@@ -21,6 +22,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export type SecretSource =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'file'; readonly path: string; readonly isDefault: boolean };
+
+type SecretFile = Extract<SecretSource, { kind: 'file' }>;
 
 export type CredentialsSource =
   | { readonly kind: 'keys'; readonly accessKey: string; readonly secretKey: string }
@@ -62,6 +65,8 @@ export interface Configuration {
     readonly region: string;
     readonly domains: readonly string[];
     readonly lifecycleDayMs: number;
+    readonly masterKeys: SecretFile;
+    readonly customerKeysOverHttp: PlainHttpRule;
   };
   readonly admin: { readonly listen: Address; readonly url: string; readonly token: SecretSource };
   readonly credentials: CredentialsSource;
@@ -228,6 +233,12 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
       listen: checked(() => parseAddress(s3?.listen ?? DEFAULT_S3_LISTEN), 's3.listen'),
       region: s3?.region ?? DEFAULT_REGION,
       domains: s3?.domains ?? [],
+      masterKeys: {
+        kind: 'file',
+        path: s3?.masterKeyFile ?? join(secrets, 'master-keys'),
+        isDefault: s3?.masterKeyFile === undefined,
+      },
+      customerKeysOverHttp: s3?.customerKeysOverHttp ?? 'loopback',
       lifecycleDayMs: (s3?.lifecycleDaySeconds ?? DAY_SECONDS) * 1000,
     },
     admin: {

@@ -14,6 +14,7 @@ export const ENVIRONMENT_VARIABLES = {
   TALLY_MEMBERS: 'members of the mirror set: osd-0=http://host:port,osd-1=http://host:port',
   TALLY_S3_LISTEN: 'host:port of the S3 endpoint',
   TALLY_REGION: 'region of the S3 endpoint',
+  TALLY_MASTER_KEY_FILE: 'file with the keys that objects are encrypted by (SSE-S3)',
   TALLY_ACCESS_KEY: 'S3 access key',
   TALLY_SECRET_KEY: 'S3 secret key',
   TALLY_CREDENTIALS_FILE: 'file with both, in the format of ~/.aws/credentials',
@@ -83,6 +84,7 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
     s3: defined<NonNullable<ConfigurationLayer['s3']>>({
       listen: read('TALLY_S3_LISTEN'),
       region: read('TALLY_REGION'),
+      masterKeyFile: path('TALLY_MASTER_KEY_FILE'),
     }),
     admin: defined<NonNullable<ConfigurationLayer['admin']>>({
       listen: read('TALLY_ADMIN_LISTEN'),

@@ -10,6 +10,7 @@ import { defaultTimings } from '../gateway/timings.js';
 import { toGeneratorId } from '../protocol/tag.js';
 import { fixedCredentials } from '../s3/auth/credentials.js';
 import type { RequestObserver } from '../s3/request-observer.js';
+import type { MasterKeys } from '../s3/encryption/master-keys.js';
 import { createS3Server } from '../s3/server.js';
 import { HttpOsdConnection } from '../wire/http-osd-connection.js';
 import { type Address, formatAddress, localUrl } from './address.js';
@@ -26,6 +27,7 @@ import {
   readAdminToken,
   readMetricsToken,
   readFurtherKeys,
+  readMasterKeys,
   readS3Keys,
   readSetSecret,
   type FurtherS3Key,
@@ -53,6 +55,7 @@ interface GatewaySecrets {
   readonly metricsToken: string | null;
   readonly keys: S3Keys;
   readonly furtherKeys: readonly FurtherS3Key[];
+  readonly masterKeys: MasterKeys | null;
 }
 
 export async function runGateway(configuration: Configuration): Promise<ExitCode> {
@@ -62,6 +65,7 @@ export async function runGateway(configuration: Configuration): Promise<ExitCode
     metricsToken: await readMetricsToken(configuration),
     keys: await readS3Keys(configuration),
     furtherKeys: await readFurtherKeys(configuration),
+    masterKeys: await readMasterKeys(configuration),
   };
   const setId = await findSetId(configuration);
   const logger = makeLogger(SERVICE_NAME, configuration);
@@ -201,8 +205,8 @@ function makeS3Server(
   context: ServiceContext,
   observer: RequestObserver,
 ): FastifyInstance {
-  const { keys, furtherKeys } = start.secrets;
-  const { region, domains, lifecycleDayMs } = start.configuration.s3;
+  const { keys, furtherKeys, masterKeys } = start.secrets;
+  const { region, domains, lifecycleDayMs, customerKeysOverHttp } = start.configuration.s3;
   return createS3Server({
     storage: gateway.storage,
     credentials: fixedCredentials(s3Credentials(start.setId, keys, furtherKeys)),
@@ -210,6 +214,7 @@ function makeS3Server(
     domains,
     lifecycleDayMs,
     observer,
+    encryption: { masterKeys, customerKeysOverHttp },
     clock: Date.now,
     logger: context.logger,
     onInvariantViolation: context.onFatal,

@@ -3,9 +3,11 @@
  * environment, or the content of a file that only its owner can read. None is ever logged.
  */
 import { randomInt } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Configuration, CredentialsSource, FurtherKey, SecretSource } from './configuration.js';
+import { makeMasterKeyLine, MasterKeys } from '../s3/encryption/master-keys.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
 import { createPrivateFile, makePrivateFolder } from './private-files.js';
@@ -61,13 +63,18 @@ export function parseCredentialsFile(text: string): S3Keys | null {
   return accessKey === undefined || secretKey === undefined ? null : { accessKey, secretKey };
 }
 
+function formatMasterKeyFile(): string {
+  return `# Made by Tally. Keys of encrypted objects (SSE-S3): new ones get the first, the others open older ones.\n# Without its key an object is lost for good: keep a copy of this file elsewhere.\n${makeMasterKeyLine()}\n`;
+}
+
 /** Makes what the first start needs and nobody has given. Existing files are left alone. */
 export async function createMissingSecrets(configuration: Configuration): Promise<void> {
-  const { credentials, admin, mirrorSet } = configuration;
+  const { credentials, admin, mirrorSet, s3 } = configuration;
   const wanted: readonly (readonly [SecretSource | CredentialsSource, () => string])[] = [
     [credentials, () => formatCredentialsFile(makeS3Keys())],
     [admin.token, () => `${makeSecret()}\n`],
     [mirrorSet.secret, () => `${makeSecret()}\n`],
+    [s3.masterKeys, formatMasterKeyFile],
   ];
   for (const [source, make] of wanted) {
     if (source.kind !== 'file' || !source.isDefault) continue;
@@ -119,6 +126,21 @@ export function readAdminToken({ admin }: Configuration): Promise<string> {
 export async function readMetricsToken({ metricsToken }: Configuration): Promise<string | null> {
   if (metricsToken === null) return null;
   return readSecret(metricsToken, 'token of the metrics', 'TALLY_METRICS_TOKEN_FILE or metrics.tokenFile');
+}
+
+/** Null: nobody asked for any, and there are none. Throws OperationalError. */
+export async function readMasterKeys({ s3 }: Configuration): Promise<MasterKeys | null> {
+  const { path, isDefault } = s3.masterKeys;
+  if (isDefault && !existsSync(path)) return null;
+  const text = await readSecretFile(path, 'master key', 'TALLY_MASTER_KEY_FILE or s3.masterKeyFile');
+  try {
+    return MasterKeys.parse(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new OperationalError('bad-master-keys', EXIT.configuration, `${path}: ${error.message}.`, {
+      cause: error,
+    });
+  }
 }
 
 export interface FurtherS3Key {

@@ -2,7 +2,7 @@
  * What S3 keeps about an object and a bucket: JSON text in the `attributes` of the mirrored store.
  *
  *   object  {"v":1,"etag":"<text without quotes>","modifiedMs":0,"writes":1,"headers":{...},"metadata":{...},"checksum":{...},
- *           "parts":{...},"uploadId":"...",
+ *           "parts":{...},"uploadId":"...","sealing":{...},
  *           "version":{...},"tags":[["k","v"]],"retention":{"mode":"GOVERNANCE","untilMs":0},"legalHold":"ON","deleteMarker":true}
  *   bucket  {"v":1,"createdMs":0,"ownerId":"...","ownerName":"...","region":"...","configuration":{...}}
  *
@@ -20,6 +20,7 @@ import {
   type TagSet,
 } from './bucket-configuration.js';
 import { decodeObjectAccess, encodeObjectAccess, type ObjectAccess } from './access/settings.js';
+import { decodeSealing, encodeSealing, type Sealing } from './encryption/sealing.js';
 import { decodeObjectParts, type ObjectParts } from './object-parts.js';
 import {
   asFields,
@@ -101,6 +102,8 @@ export interface ObjectAttributes extends ObjectAnnotations {
   readonly parts: ObjectParts | null;
   /** The upload whose completion wrote this very object: makes a repeated completion known. */
   readonly uploadId: string | null;
+  /** How the content is encrypted (encryption/sealing.ts); null: it is not. Its size is told by `contentBytes`. */
+  readonly sealing: Sealing | null;
 }
 
 export interface BucketAttributes {
@@ -177,7 +180,7 @@ function decodeAnnotations(fields: Fields): ObjectAnnotations {
 }
 
 export function encodeObjectAttributes(attributes: ObjectAttributes): string {
-  const { etag, modifiedMs, writes, headers, metadata, checksum, parts, uploadId } = attributes;
+  const { etag, modifiedMs, writes, headers, metadata, checksum, parts, uploadId, sealing } = attributes;
   return JSON.stringify({
     v: FORMAT,
     etag,
@@ -188,6 +191,7 @@ export function encodeObjectAttributes(attributes: ObjectAttributes): string {
     ...(checksum !== null && { checksum }),
     ...(parts !== null && { parts }),
     ...(uploadId !== null && { uploadId }),
+    ...(sealing !== null && { sealing: encodeSealing(sealing) }),
     ...encodeAnnotations(attributes),
   });
 }
@@ -203,6 +207,7 @@ export function decodeObjectAttributes(text: string): ObjectAttributes {
     checksum: decodeChecksum(fields['checksum']),
     parts: decodeObjectParts(fields['parts']),
     uploadId: fields['uploadId'] === undefined ? null : textField(fields, 'uploadId'),
+    sealing: decodeSealing(fields['sealing']),
     ...decodeAnnotations(fields),
   };
 }

@@ -1,7 +1,7 @@
 /**
  * What a bucket is told to be. Small things live in the attributes of the bucket's own object, under `configuration`:
  *
- *   {"versioning":"enabled","objectLock":{"defaultRetention":{"mode":"GOVERNANCE","unit":"days","count":1}},"tags":[["k","v"]]}
+ *   {"versioning":"enabled","encryption":"AES256","objectLock":{"defaultRetention":{"mode":"GOVERNANCE","unit":"days","count":1}},"tags":[["k","v"]]}
  *
  * A field that has its default is left out. Documents that may be large (lifecycle, policy, CORS) are objects of the container
  * `.bucket-config`, named like the bucket, the kind of document as their version; see `BucketDocument`. Both change under the bucket's
@@ -15,7 +15,7 @@ import {
   PRIVATE_BUCKET,
   type BucketAccess,
 } from './access/settings.js';
-import { asFields, countField, listField, wordField, type Fields } from './stored-fields.js';
+import { asFields, countField, listField, optionalText, wordField, type Fields } from './stored-fields.js';
 
 export const RETENTION_MODES = ['GOVERNANCE', 'COMPLIANCE'] as const;
 export type RetentionMode = (typeof RETENTION_MODES)[number];
@@ -35,6 +35,8 @@ export interface BucketConfiguration {
   /** Null: the bucket has no object lock. With it, versioning stays enabled. */
   readonly objectLock: { readonly defaultRetention: DefaultRetention | null } | null;
   readonly tags: TagSet;
+  /** New objects are encrypted by a master key of the server (SSE-S3) unless they ask for something else. */
+  readonly isEncryptedByDefault: boolean;
   /** ACL, ownership and public access block. */
   readonly access: BucketAccess;
 }
@@ -43,6 +45,7 @@ export const DEFAULT_BUCKET_CONFIGURATION: BucketConfiguration = {
   versioning: 'unversioned',
   objectLock: null,
   tags: [],
+  isEncryptedByDefault: false,
   access: PRIVATE_BUCKET,
 };
 
@@ -86,14 +89,21 @@ function encodeObjectLock(objectLock: BucketConfiguration['objectLock']): unknow
   return objectLock.defaultRetention === null ? {} : objectLock;
 }
 
+function decodeEncryption(fields: Fields): boolean {
+  const algorithm = optionalText(fields, 'encryption');
+  invariant(algorithm === null || algorithm === 'AES256', 'a stored default encryption is known');
+  return algorithm !== null;
+}
+
 /** The JSON value to store; undefined when all is as by default. */
 export function encodeBucketConfiguration(configuration: BucketConfiguration): unknown {
-  const { versioning, objectLock, tags } = configuration;
+  const { versioning, objectLock, tags, isEncryptedByDefault } = configuration;
   const access = encodeBucketAccess(configuration.access);
   return {
     ...(versioning !== 'unversioned' && { versioning }),
     ...(objectLock !== null && { objectLock: encodeObjectLock(objectLock) }),
     ...(tags.length > 0 && { tags }),
+    ...(isEncryptedByDefault && { encryption: 'AES256' }),
     ...(access !== undefined && { access }),
   };
 }
@@ -108,6 +118,7 @@ export function decodeBucketConfiguration(value: unknown): BucketConfiguration {
         : wordField(fields, 'versioning', ['enabled', 'suspended'] as const),
     objectLock: decodeObjectLock(fields['objectLock']),
     tags: decodeTagSet(fields, 'tags'),
+    isEncryptedByDefault: decodeEncryption(fields),
     access: decodeBucketAccess(fields['access']),
   };
 }

@@ -57,6 +57,10 @@ const ERRORS = {
   InvalidBucketState: [409, 'The request is not valid with the current state of the bucket.'],
   InvalidChunkSizeError: [400, 'A chunk of the request body has a size that is not valid.'],
   InvalidDigest: [400, 'The Content-MD5 or checksum value that you specified is not valid.'],
+  InvalidEncryptionAlgorithmError: [
+    400,
+    'The encryption request that you specified is not valid. The valid value is AES256.',
+  ],
   InvalidLocationConstraint: [400, 'The specified location-constraint is not valid.'],
   InvalidPart: [
     400,

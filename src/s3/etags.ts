@@ -6,12 +6,23 @@
  *
  * which has the shape of a multipart ETag (clients do not take it for an MD5 of the content) and differs after every
  * write, even one of the same bytes at the same place.
+ *
+ * Of what is encrypted with a customer's key an ETag tells nothing: it is a keyed digest of what it would have been, in the same shape.
  */
 import { createHash } from 'node:crypto';
 import type { ObjectAttributes } from './attributes.js';
+import type { Seal } from './encryption/seals.js';
 
-export function contentEtag(md5: Buffer): string {
-  return md5.toString('hex');
+export function contentEtag(md5: Buffer, seal: Seal | null): string {
+  return sealedEtag(md5.toString('hex'), seal);
+}
+
+const WITH_COUNT = /-\d+$/;
+
+/** The ETag that takes the place of this one when content is sealed. */
+export function sealedEtag(etag: string, seal: Seal | null): string {
+  if (seal?.sealing.masterKeyId !== null) return etag;
+  return seal.dataKey.digest(etag) + (WITH_COUNT.exec(etag)?.[0] ?? '');
 }
 
 export function etagAfterRangeWrite(before: ObjectAttributes, offset: number, md5: Buffer): string {

@@ -9,6 +9,7 @@
  */
 import { invariant } from '../protocol/invariant.js';
 import type { Extent } from '../protocol/extent.js';
+import { toRuns } from './runs.js';
 
 /** JSON bytes that the parts may take of an object's attributes, and what they leave free for the rest. */
 const PARTS_BYTES_MAX = 32 * 1024;
@@ -18,16 +19,6 @@ export interface ObjectParts {
   readonly count: number;
   readonly sizes?: readonly number[];
   readonly checksums?: string;
-}
-
-function toRuns(sizes: readonly number[]): number[] {
-  const runs: number[] = [];
-  for (const size of sizes) {
-    const end = runs.length - 1;
-    if (end >= 0 && runs[end - 1] === size) runs[end] = (runs[end] ?? 0) + 1;
-    else runs.push(size, 1);
-  }
-  return runs;
 }
 
 /** `digests` are base64, null when the parts have no checksum; `otherBytes` is what the object's other attributes take. */

@@ -13,6 +13,7 @@ import type { InvariantViolation } from '../protocol/invariant.js';
 import type { CredentialStore } from './auth/credentials.js';
 import { SigningKeys } from './auth/signing-key.js';
 import { BucketDirectory } from './buckets.js';
+import type { EncryptionSettings } from './encryption/encryption-wish.js';
 import { S3Handler } from './handler.js';
 import { makeHttpServer } from './http-server.js';
 import { DAY_MS } from './lifecycle/rules.js';
@@ -39,6 +40,8 @@ export interface S3ServerOptions {
   /** How long a day of a lifecycle rule is; only tests want another one. */
   readonly lifecycleDayMs?: number;
   readonly observer?: RequestObserver;
+  /** Default: no master keys, and customers' keys over plain HTTP from this machine only. */
+  readonly encryption?: Partial<EncryptionSettings>;
   /** Give one to be able to invalidate it. */
   readonly buckets?: BucketDirectory;
   /** Told of our own bugs, after they are logged; must stop the process. By default the process is made to crash. */
@@ -71,6 +74,7 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
         uploads,
         versions,
         accounts: credentials.accounts,
+        encryption: { masterKeys: null, customerKeysOverHttp: 'loopback', ...options.encryption },
         region,
         limits,
         clock,

@@ -23,7 +23,7 @@ import {
 } from '../../src/gateway/object-storage.js';
 import { type Extent, extentEnd } from '../../src/protocol/extent.js';
 import { invariant } from '../../src/protocol/invariant.js';
-import { compareUtf8, parseObjectId, type ObjectId } from '../../src/protocol/object-id.js';
+import { compareUtf8, makeObjectId, parseObjectId, type ObjectId } from '../../src/protocol/object-id.js';
 import { makeTag, toEpoch, toGeneratorId, type Tag } from '../../src/protocol/tag.js';
 
 export type MemoryOperation =
@@ -99,6 +99,19 @@ export class MemoryObjectStorage implements ObjectStorage {
 
   constructor(options: MemoryObjectStorageOptions = {}) {
     this.#options = options;
+  }
+
+  /** What is stored of an object that is there. */
+  contentOf(container: string, name: string): Buffer {
+    const stored = this.#objects.get(makeObjectId(container, name));
+    invariant(stored !== undefined, 'the object is there', { container, name });
+    return stored.content;
+  }
+
+  /** Everything that is stored: contents and attributes. */
+  bytesAtRest(): Buffer {
+    const stored = Array.from(this.#objects.values());
+    return Buffer.concat(stored.flatMap(({ head, content }) => [content, Buffer.from(head.attributes)]));
   }
 
   async head(id: ObjectId): Promise<ObjectHead | null> {

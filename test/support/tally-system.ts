@@ -3,10 +3,11 @@
  * wiped and started again alone.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AdminStatus } from '../../src/admin/schemas.js';
+import { makeMasterKeyLine } from '../../src/s3/encryption/master-keys.js';
 import { HttpOsdConnection } from '../../src/wire/http-osd-connection.js';
 import type { OsdConnection } from '../../src/wire/osd-connection.js';
 import { AdminClient } from './admin-client.js';
@@ -28,6 +29,13 @@ const SECRET_KEY = 'tally-test-secret-key-0123456789';
 const REGION = 'us-east-1';
 const READY_WITHIN_MS = 30_000;
 const SYNC_WITHIN_MS = 90_000;
+
+/** Where the gateway looks for them by itself; those of an earlier run stay. */
+function makeMasterKeys(folder: string): void {
+  const path = join(folder, 'master-keys');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (!existsSync(path)) writeFileSync(path, `${makeMasterKeyLine()}\n`, { mode: 0o600 });
+}
 
 export interface SystemOptions {
   /** Default: a new temporary folder, removed by `dispose`. */
@@ -81,6 +89,7 @@ export class TallySystem {
   static async start(options: SystemOptions = {}): Promise<TallySystem> {
     const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'tally-'));
     mkdirSync(join(folder, 'logs'), { recursive: true });
+    makeMasterKeys(join(folder, 'secrets'));
     const ports = await findFreePorts(4);
     const system = new TallySystem(folder, options.folder === undefined, ports, options.logLevel ?? 'info');
     try {

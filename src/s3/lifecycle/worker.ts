@@ -10,6 +10,7 @@ import { ObjectStorageError, type ObjectStorage } from '../../gateway/object-sto
 import { InvariantViolation } from '../../protocol/invariant.js';
 import { makeObjectId } from '../../protocol/object-id.js';
 import type { Bucket, BucketDirectory } from '../buckets.js';
+import { contentBytes } from '../encryption/sealing.js';
 import { S3Error } from '../errors.js';
 import type { UploadDirectory } from '../multipart/upload-directory.js';
 import { decodeUploadRecord, uploadsContainer } from '../multipart/upload-record.js';
@@ -57,7 +58,7 @@ interface Task {
 }
 
 function toCandidate(key: string, { head, attributes }: StoredVersion): Candidate {
-  return { key, sizeBytes: head.sizeBytes, attributes };
+  return { key, sizeBytes: contentBytes(head.sizeBytes, attributes), attributes };
 }
 
 export class LifecycleWorker {

@@ -44,6 +44,17 @@ function wrongOffset(sizeBytes: number): S3Error {
   return new S3Error('InvalidWriteOffset', { details: { ObjectSize: String(sizeBytes) } });
 }
 
+function cannotAppend(reason: string): S3Error {
+  return new S3Error('NotImplemented', {
+    message: `${reason}, and what is encrypted can not be appended to or written in part.`,
+  });
+}
+
+/** Throws S3Error NotImplemented for what is encrypted. */
+export function checkUnsealed({ sealing }: ObjectAttributes): void {
+  if (sealing !== null) throw cannotAppend('The object is encrypted');
+}
+
 /** The attributes after a range write. Throws S3Error EntityTooLarge. */
 export function attributesAfterWrite(
   context: ObjectContext,
@@ -77,6 +88,7 @@ function extend(context: ObjectContext, append: Append): Promise<RangeTarget> {
       if (append.offset === 0) throw new ExistenceChanged();
       throw wrongOffset(0);
     }
+    checkUnsealed(before);
     if (target.sizeBytes !== append.offset) throw wrongOffset(target.sizeBytes);
     if (hasMetadata) {
       throw new S3Error('InvalidRequest', {
@@ -89,7 +101,9 @@ function extend(context: ObjectContext, append: Append): Promise<RangeTarget> {
 }
 
 function create(context: ObjectContext, append: Append): Promise<RangeTarget> {
-  const attributes = newObjectAttributes(context)(append.received);
+  if (context.bucket.configuration.isEncryptedByDefault)
+    throw cannotAppend('The bucket encrypts new objects');
+  const attributes = newObjectAttributes(context, null)(append.received);
   return commitObject(context, {
     content: append.content,
     attributes,
@@ -121,8 +135,7 @@ export async function appendObject(context: ObjectContext): Promise<S3Response> 
   const expectations = contentExpectations(context);
   const { attributes, sizeBytes } = await storeContent(
     context,
-    objectId(context),
-    expectations,
+    { target: objectId(context), expectations, seal: null },
     (content, received) => {
       if (received.sizeBytes === 0) {
         throw new S3Error('InvalidRequest', {

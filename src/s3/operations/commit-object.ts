@@ -5,6 +5,7 @@
 import type { StagedContent } from '../../gateway/object-storage.js';
 import { decodeObjectAttributes, encodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
 import { checkWrite, type Conditions } from '../conditions.js';
+import { contentBytes } from '../encryption/sealing.js';
 import type { HeaderList } from '../response.js';
 import { withDefaultRetention } from '../versions/object-lock.js';
 import { versionIdOf } from '../versions/version-ids.js';
@@ -24,6 +25,7 @@ export interface ObjectCommit {
 
 export interface CommittedObject {
   readonly attributes: ObjectAttributes;
+  /** Of its content, however that is stored. */
   readonly sizeBytes: number;
   /** What x-amz-version-id says; null for a null version, of which AWS says nothing either. */
   readonly versionId: string | null;
@@ -56,7 +58,7 @@ async function commitPlain(context: ObjectContext, commit: ObjectCommit): Promis
             return text;
           },
   });
-  return { attributes, sizeBytes: content.sizeBytes, versionId: null };
+  return { attributes, sizeBytes: contentBytes(content.sizeBytes, attributes), versionId: null };
 }
 
 function commitVersion(context: ObjectContext, place: Place, commit: ObjectCommit): Promise<CommittedObject> {
@@ -80,7 +82,7 @@ function commitVersion(context: ObjectContext, place: Place, commit: ObjectCommi
         },
       });
       const versionId = version.isNull ? null : versionIdOf(attributes);
-      return { attributes, sizeBytes: content.sizeBytes, versionId };
+      return { attributes, sizeBytes: contentBytes(content.sizeBytes, attributes), versionId };
     },
   );
 }

@@ -5,10 +5,13 @@
  * Order: the object first (with its upload's id in the attributes), then the end of the upload, then the parts. A completion that is
  * sent again, after a lost answer or a crash between these, finds the object that it made and answers as it did.
  */
-import { ObjectStorageError } from '../../gateway/object-storage.js';
+import { ATTRIBUTES_BYTES_MAX, ObjectStorageError } from '../../gateway/object-storage.js';
 import { COMPOSE_SOURCES_MAX } from '../../protocol/compose.js';
 import { encodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
 import { readConditions } from '../conditions.js';
+import { readCustomerKey } from '../encryption/customer-key.js';
+import { contentBytes } from '../encryption/sealing.js';
+import { encryptionHeaders, openSeal, UPLOAD_REFUSALS } from '../encryption/seals.js';
 import { S3Error } from '../errors.js';
 import { multipartEtag, quoteEtag } from '../etags.js';
 import { PARTS_MAX } from '../limits.js';
@@ -20,6 +23,7 @@ import { combineChecksums } from '../payload/combined-checksums.js';
 import { readDocument } from '../payload/document.js';
 import type { S3Request } from '../request.js';
 import type { S3Response } from '../response.js';
+import { toRuns } from '../runs.js';
 import { isNullVersion, versionIdOf } from '../versions/version-ids.js';
 import { checkChildren, childrenNamed, childText, type XmlElement } from '../xml/parse.js';
 import { document, textElement, XML_CONTENT_TYPE } from '../xml/render.js';
@@ -29,6 +33,9 @@ import { checksumElements, readChecksumType, uploadName } from './upload-target.
 
 const SIZE_HEADER = 'x-amz-mp-object-size';
 const CHECKSUM_ELEMENTS = CHECKSUM_ALGORITHMS.map((algorithm) => `Checksum${algorithm}`);
+
+/** The sizes of all pieces must be known to read what is encrypted; this is what leaves room for a new version's further attributes. */
+const SEALED_ATTRIBUTES_BYTES_MAX = ATTRIBUTES_BYTES_MAX - 4 * 1024;
 
 /** A part as the client names it. */
 interface NamedPart {
@@ -109,11 +116,12 @@ function chooseParts(
     return part;
   });
   const { partBytesMin } = context.services.limits;
-  for (const { number, head, attributes } of parts.slice(0, -1)) {
-    if (head.sizeBytes >= partBytesMin) continue;
+  for (const part of parts.slice(0, -1)) {
+    const { number, attributes } = part;
+    if (partBytes(part) >= partBytesMin) continue;
     throw new S3Error('EntityTooSmall', {
       details: {
-        ProposedSize: String(head.sizeBytes),
+        ProposedSize: String(partBytes(part)),
         MinSizeAllowed: String(partBytesMin),
         PartNumber: String(number),
         ETag: attributes.etag,
@@ -123,9 +131,13 @@ function chooseParts(
   return parts;
 }
 
+function partBytes({ head, attributes }: Part): number {
+  return contentBytes(head.sizeBytes, attributes);
+}
+
 /** Throws S3Error EntityTooLarge or InvalidRequest. */
 function checkSize(context: ObjectContext, parts: readonly Part[]): void {
-  const sizeBytes = parts.reduce((sum, { head }) => sum + head.sizeBytes, 0);
+  const sizeBytes = parts.reduce((sum, part) => sum + partBytes(part), 0);
   const { objectBytesMax } = context.services.limits;
   if (sizeBytes > objectBytesMax) {
     throw new S3Error('EntityTooLarge', {
@@ -166,9 +178,9 @@ async function combineAndCheck(
   checkStatedChecksum(request, upload);
   if (upload === null) return null;
   const { algorithm, type } = upload;
-  const digests = parts.map(({ head, attributes }) => ({
-    base64: attributes.checksum?.base64 ?? '',
-    sizeBytes: head.sizeBytes,
+  const digests = parts.map((part) => ({
+    base64: part.attributes.checksum?.base64 ?? '',
+    sizeBytes: partBytes(part),
   }));
   const combined = await combineChecksums(algorithm, type, digests);
   const expected = request.headers.get(CHECKSUMS[algorithm].header)?.trim();
@@ -184,16 +196,23 @@ function describeObject(
   parts: readonly Part[],
   checksum: ChecksumValue | null,
 ): ObjectAttributes {
+  const { sealing } = upload.object;
+  const sizes = parts.map(partBytes);
   const attributes: ObjectAttributes = {
     ...upload.object,
+    sealing: sealing === null ? null : { ...sealing, pieces: toRuns(sizes) },
     etag: multipartEtag(parts.map((part) => part.attributes.etag)),
     modifiedMs: context.services.clock(),
     checksum,
     uploadId: uploadName(context).uploadId,
   };
-  const sizes = parts.map(({ head }) => head.sizeBytes);
   const digests = parts.map((part) => part.attributes.checksum?.base64 ?? '');
   const otherBytes = Buffer.byteLength(encodeObjectAttributes(attributes));
+  if (sealing !== null && otherBytes > SEALED_ATTRIBUTES_BYTES_MAX) {
+    throw new S3Error('NotImplemented', {
+      message: 'An encrypted object can not be made of so many parts of different sizes.',
+    });
+  }
   return { ...attributes, parts: makeObjectParts(sizes, checksum === null ? null : digests, otherBytes) };
 }
 
@@ -232,7 +251,13 @@ async function findCompleted(
     attributes.uploadId === uploadId && attributes.etag === multipartEtag(named.map(({ etag }) => etag));
   if (!isSame) return null;
   const versionId = isNullVersion(attributes) ? null : versionIdOf(attributes);
-  return { attributes, sizeBytes: head.sizeBytes, versionId };
+  return { attributes, sizeBytes: contentBytes(head.sizeBytes, attributes), versionId };
+}
+
+/** The customer's key may be given, and must be the right one then. Throws S3Error InvalidRequest. */
+function checkCustomerKey({ request, services }: ObjectContext, upload: UploadRecord): void {
+  const customerKey = readCustomerKey(request, services.encryption.customerKeysOverHttp);
+  if (customerKey !== null) openSeal(upload.object, customerKey, services.encryption, UPLOAD_REFUSALS);
 }
 
 async function completeOnce(context: ObjectContext, named: readonly NamedPart[]): Promise<CommittedObject> {
@@ -244,6 +269,7 @@ async function completeOnce(context: ObjectContext, named: readonly NamedPart[])
     if (completed === null) throw noSuchUpload(name.uploadId);
     return completed;
   }
+  checkCustomerKey(context, upload);
   const committed = completed ?? (await complete(context, upload, named));
   try {
     await uploads.end(name.bucket.name, name.key, name.uploadId);
@@ -272,7 +298,12 @@ export async function completeMultipartUpload(context: ObjectContext): Promise<S
   );
   return {
     status: 200,
-    headers: ['Content-Type', XML_CONTENT_TYPE, ...versionHeaders(committed)],
+    headers: [
+      'Content-Type',
+      XML_CONTENT_TYPE,
+      ...versionHeaders(committed),
+      ...encryptionHeaders(attributes, null),
+    ],
     body: { kind: 'bytes', bytes: result },
   };
 }

@@ -4,6 +4,7 @@ import type { AuthenticationOptions, PayloadMode, SignatureKind } from '../auth/
 import type { Bucket, BucketDirectory } from '../buckets.js';
 import type { ObjectStorage } from '../../gateway/object-storage.js';
 import { makeObjectId, type ObjectId } from '../../protocol/object-id.js';
+import type { EncryptionSettings } from '../encryption/encryption-wish.js';
 import type { S3Limits } from '../limits.js';
 import type { UploadDirectory } from '../multipart/upload-directory.js';
 import type { S3Request } from '../request.js';
@@ -18,6 +19,7 @@ export interface Services {
   readonly versions: VersionedObjects;
   /** Whom an ACL can name. */
   readonly accounts: AccountDirectory;
+  readonly encryption: EncryptionSettings;
   readonly region: string;
   readonly limits: S3Limits;
   /** Milliseconds since 1970. Only Last-Modified and signature ages come of it, never an order. */

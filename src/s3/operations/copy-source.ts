@@ -1,10 +1,13 @@
-/** The source of CopyObject and UploadPartCopy: x-amz-copy-source and its conditions. No byte of it is moved. */
+/** The source of CopyObject and UploadPartCopy: x-amz-copy-source and its conditions. */
 import { ObjectStorageError, type ObjectHead } from '../../gateway/object-storage.js';
 import type { Extent } from '../../protocol/extent.js';
 import { authorize, hidingAbsence, wishOf } from '../access/authorize.js';
 import type { ObjectAttributes } from '../attributes.js';
 import type { Bucket } from '../buckets.js';
 import { evaluateRead, readConditions, type Conditions } from '../conditions.js';
+import { readSourceCustomerKey } from '../encryption/customer-key.js';
+import { contentBytes } from '../encryption/sealing.js';
+import { openSeal, type Seal } from '../encryption/seals.js';
 import { S3Error } from '../errors.js';
 import { checkBucketName, checkKey } from '../keys.js';
 import { READ_ATTEMPTS_MAX } from '../limits.js';
@@ -15,6 +18,7 @@ import { decodePercent } from '../uri.js';
 import { versionIdOf } from '../versions/version-ids.js';
 import type { ObjectContext } from './context.js';
 import { noSuchObject, toVersionId } from './find-version.js';
+import { readContent } from './read-content.js';
 
 const HEADER = 'x-amz-copy-source';
 const VERSION_MARK = '?versionId=';
@@ -29,6 +33,10 @@ interface SourceName {
 export interface CopySource {
   readonly head: ObjectHead;
   readonly attributes: ObjectAttributes;
+  /** Of its content, however that is stored. */
+  readonly sizeBytes: number;
+  /** What it is opened with; null: it is not encrypted. */
+  readonly seal: Seal | null;
   /** The source is what the copy would replace. */
   readonly isTarget: boolean;
   /** What x-amz-copy-source-version-id says; null: nothing. */
@@ -74,9 +82,10 @@ async function openSourceBucket(context: ObjectContext, bucketName: string): Pro
   return bucket;
 }
 
-/** Throws S3Error NoSuchKey, NoSuchVersion; InvalidRequest for a delete marker that is meant by its id. */
+/** Throws S3Error NoSuchKey, NoSuchVersion; InvalidRequest or AccessDenied for a missing or wrong key; InvalidRequest for a delete marker that is meant by its id. */
 async function findSource(context: ObjectContext, bucket: Bucket, name: SourceName): Promise<CopySource> {
-  const { versions } = context.services;
+  const { versions, encryption: settings } = context.services;
+  const customerKey = readSourceCustomerKey(context.request, settings.customerKeysOverHttp);
   const { key, versionId } = name;
   const place = { bucket, key };
   const found = versionId === null ? await versions.current(place) : await versions.find(place, versionId);
@@ -92,6 +101,8 @@ async function findSource(context: ObjectContext, bucket: Bucket, name: SourceNa
   return {
     head,
     attributes,
+    sizeBytes: contentBytes(head.sizeBytes, attributes),
+    seal: openSeal(attributes, customerKey, settings),
     isTarget: isCurrent && bucket.name === context.bucket.name && key === context.key,
     versionId: isVersioned ? versionIdOf(attributes) : null,
   };
@@ -136,16 +147,10 @@ export async function sourceChecksum(
   extent: Extent,
   algorithm: ChecksumAlgorithm,
 ): Promise<ChecksumValue> {
-  const { head, attributes } = source;
-  const stored = attributes.checksum;
-  const isWhole = extent.length === head.sizeBytes;
+  const stored = source.attributes.checksum;
+  const isWhole = extent.length === source.sizeBytes;
   if (isWhole && stored?.algorithm === algorithm && checksumTypeOf(stored) === 'FULL_OBJECT') return stored;
   const checksum = await CHECKSUMS[algorithm].open();
-  if (extent.length > 0) {
-    const range = { kind: 'between' as const, first: extent.offset, last: extent.offset + extent.length - 1 };
-    const read = await context.services.storage.read(head.id, range, head.lastTag);
-    if (read === null) throw new ObjectStorageError('changed', 'the source of a copy is gone');
-    for await (const piece of read.body) checksum.update(piece);
-  }
+  for await (const piece of await readContent(context.services, source, extent)) checksum.update(piece);
   return { algorithm, base64: checksum.digestBase64() };
 }

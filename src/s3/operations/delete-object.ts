@@ -2,13 +2,14 @@
  * DeleteObject and DeleteObjects (S3 API reference "DeleteObject", "DeleteObjects"). Without a version id a bucket with versioning gets a
  * delete marker; with one that version is gone for good, unless it is locked.
  */
-import { ObjectStorageError, type RemoveRequest } from '../../gateway/object-storage.js';
+import { ObjectStorageError, type ObjectHead, type RemoveRequest } from '../../gateway/object-storage.js';
 import { InvariantViolation } from '../../protocol/invariant.js';
 import { makeObjectId } from '../../protocol/object-id.js';
 import { authorize, wishOf } from '../access/authorize.js';
 import { decodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
 import type { Bucket } from '../buckets.js';
 import { checkWrite, readConditions, type Conditions } from '../conditions.js';
+import { contentBytes } from '../encryption/sealing.js';
 import { S3Error, toS3Error } from '../errors.js';
 import { parseEtagCondition } from '../etags.js';
 import { parseHttpDate, parseIsoDate } from '../http-date.js';
@@ -51,6 +52,10 @@ interface Target {
   readonly attributes: ObjectAttributes;
 }
 
+function toTarget(head: ObjectHead, attributes: ObjectAttributes): Target {
+  return { sizeBytes: contentBytes(head.sizeBytes, attributes), attributes };
+}
+
 /** Throws S3Error PreconditionFailed, or NoSuchKey when something is wanted of what is not there. */
 function checkDeletion(deletion: Deletion, target: Target | null): void {
   const { conditions, lastModifiedMs, sizeBytes, key } = deletion;
@@ -78,11 +83,10 @@ async function removePlain(context: BucketContext, bucket: Bucket, deletion: Del
     : {
         id,
         decide: (current) => {
-          const target =
-            current === null
-              ? null
-              : { sizeBytes: current.sizeBytes, attributes: decodeObjectAttributes(current.attributes) };
-          checkDeletion(deletion, target);
+          checkDeletion(
+            deletion,
+            current === null ? null : toTarget(current, decodeObjectAttributes(current.attributes)),
+          );
         },
       };
   await context.services.storage.remove(request);
@@ -91,10 +95,7 @@ async function removePlain(context: BucketContext, bucket: Bucket, deletion: Del
 
 async function addMarker(context: BucketContext, bucket: Bucket, deletion: Deletion): Promise<Deleted> {
   const marker = await writeDeleteMarker(context.services, { bucket, key: deletion.key }, (current) => {
-    checkDeletion(
-      deletion,
-      current === null ? null : { sizeBytes: current.head.sizeBytes, attributes: current.attributes },
-    );
+    checkDeletion(deletion, current === null ? null : toTarget(current.head, current.attributes));
   });
   return { versionId: null, marker };
 }
@@ -108,7 +109,7 @@ async function removeVersion(
   const { key, versionId } = deletion;
   const bypasses = bypassesGovernance(context.request);
   const removed = await versions.removeVersion({ bucket, key }, versionId, ({ head, attributes }) => {
-    checkDeletion(deletion, { sizeBytes: head.sizeBytes, attributes });
+    checkDeletion(deletion, toTarget(head, attributes));
     checkRemoval(attributes, clock(), bypasses);
   });
   return { versionId, marker: removed?.attributes.isDeleteMarker === true ? removed.attributes : null };

@@ -1,6 +1,9 @@
 /** GetObjectAttributes (S3 API reference "GetObjectAttributes"). */
 import { LIST_LIMIT_MAX, type ObjectHead } from '../../gateway/object-storage.js';
 import type { ObjectAttributes } from '../attributes.js';
+import { readCustomerKey } from '../encryption/customer-key.js';
+import { contentBytes } from '../encryption/sealing.js';
+import { encryptionHeaders, openSeal } from '../encryption/seals.js';
 import { S3Error } from '../errors.js';
 import { toHttpDate } from '../http-date.js';
 import { PARTS_MAX } from '../limits.js';
@@ -85,13 +88,16 @@ function describe(context: ObjectContext, head: ObjectHead, attributes: ObjectAt
     names.has('Checksum') && checksum !== null ? element('Checksum', checksumElements(checksum)) : '',
     names.has('ObjectParts') && parts !== null ? partsElement(attributes, parts, readPartsWish(context)) : '',
     names.has('StorageClass') ? textElement('StorageClass', 'STANDARD') : '',
-    names.has('ObjectSize') ? textElement('ObjectSize', head.sizeBytes) : '',
+    names.has('ObjectSize') ? textElement('ObjectSize', contentBytes(head.sizeBytes, attributes)) : '',
   ];
 }
 
 export async function getObjectAttributes(context: ObjectContext): Promise<S3Response> {
   readNames(context);
+  const { request, services } = context;
+  const customerKey = readCustomerKey(request, services.encryption.customerKeysOverHttp);
   const { head, attributes } = await requireVersion(context);
+  openSeal(attributes, customerKey, services.encryption);
   const result = document('GetObjectAttributesResponse', ...describe(context, head, attributes));
   return {
     status: 200,
@@ -101,6 +107,7 @@ export async function getObjectAttributes(context: ObjectContext): Promise<S3Res
       'Last-Modified',
       toHttpDate(attributes.modifiedMs),
       ...versionNameHeaders(context.bucket, attributes),
+      ...encryptionHeaders(attributes, customerKey),
     ],
     body: { kind: 'bytes', bytes: result },
   };

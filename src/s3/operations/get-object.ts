@@ -1,7 +1,13 @@
 /** GetObject and HeadObject, with ranges and conditions (S3 API reference "GetObject", "HeadObject"). */
 import { ObjectStorageError, type ObjectRead, type ReadRange } from '../../gateway/object-storage.js';
+import type { Extent } from '../../protocol/extent.js';
 import { decodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
 import { evaluateRead, readConditions, type Conditions } from '../conditions.js';
+import { readCustomerKey, type CustomerKey } from '../encryption/customer-key.js';
+import { ENCRYPTION_HEADER } from '../encryption/encryption-wish.js';
+import { contentBytes } from '../encryption/sealing.js';
+import { encryptionHeaders, openSeal, type Seal } from '../encryption/seals.js';
+import { S3Error } from '../errors.js';
 import { etagMatches, parseEtagCondition } from '../etags.js';
 import { parseHttpDate } from '../http-date.js';
 import { READ_ATTEMPTS_MAX, RESPONSE_BUFFER_BYTES_MAX } from '../limits.js';
@@ -18,6 +24,7 @@ import {
   wantedVersion,
 } from './find-version.js';
 import { annotationHeaders, checksumHeaders, objectHeaders, validatorHeaders } from './object-headers.js';
+import { openWhole, readContent } from './read-content.js';
 import { checksumOfPart, partRange, partsCountHeaders, readWantedPart } from './part-range.js';
 
 function notModified(attributes: ObjectAttributes): S3Response {
@@ -43,9 +50,17 @@ interface Wish {
   readonly conditions: Conditions | null;
   /** Null: not by part number. */
   readonly partNumber: number | null;
+  /** Null: the request brings none. */
+  readonly customerKey: CustomerKey | null;
 }
 
 function readWish(context: ObjectContext): Wish {
+  if (context.request.headers.has(ENCRYPTION_HEADER)) {
+    throw new S3Error('InvalidArgument', {
+      message: `${ENCRYPTION_HEADER} header is not supported for this operation.`,
+      details: { ArgumentName: ENCRYPTION_HEADER },
+    });
+  }
   const rangeHeader = context.request.headers.get('range');
   return {
     rangeHeader,
@@ -53,6 +68,7 @@ function readWish(context: ObjectContext): Wish {
     ifRange: rangeHeader === undefined ? undefined : context.request.headers.get('if-range'),
     conditions: readConditions(context.request),
     partNumber: readWantedPart(context.request),
+    customerKey: readCustomerKey(context.request, context.services.encryption.customerKeysOverHttp),
   };
 }
 
@@ -101,7 +117,10 @@ async function collect(pieces: AsyncIterable<Buffer>, lengthBytes: number): Prom
   };
 }
 
-async function bodyOf({ bytes, body }: ObjectRead, lengthBytes: number): Promise<ResponseBody> {
+async function bodyOf(
+  { bytes, body }: Pick<ObjectRead, 'bytes' | 'body'>,
+  lengthBytes: number,
+): Promise<ResponseBody> {
   if (bytes !== null) return { kind: 'bytes', bytes };
   if (lengthBytes <= RESPONSE_BUFFER_BYTES_MAX) return collect(body, lengthBytes);
   return { kind: 'stream', lengthBytes, pieces: body };
@@ -110,44 +129,92 @@ async function bodyOf({ bytes, body }: ObjectRead, lengthBytes: number): Promise
 /** The headers of an answer that carries `read`. Throws what S3 says instead of such an answer. */
 async function headersOfRead(
   context: ObjectContext,
-  read: ObjectRead,
+  read: ObjectRead & { readonly attributes: ObjectAttributes },
   range: ReadRange,
 ): Promise<HeaderList> {
-  const { head, extent } = read;
-  const attributes = decodeObjectAttributes(head.attributes);
+  const { head, extent, attributes } = read;
   if (attributes.isDeleteMarker) throw deleteMarkerError(context, attributes, wantedVersion(context));
-  if (extent === null) throw unsatisfiable(context.request.headers.get('range'), head.sizeBytes);
-  const headers = await describe(context, { sizeBytes: head.sizeBytes, attributes }, range);
-  if (range.kind !== 'whole') headers.push('Content-Range', contentRange(extent, head.sizeBytes));
+  const sizeBytes = contentBytes(head.sizeBytes, attributes);
+  if (extent === null) throw unsatisfiable(context.request.headers.get('range'), sizeBytes);
+  const headers = await describe(context, { sizeBytes, attributes }, range);
+  if (range.kind !== 'whole') headers.push('Content-Range', contentRange(extent, sizeBytes));
   return headers;
 }
 
-async function answerRead(context: ObjectContext, read: ObjectRead, range: ReadRange): Promise<S3Response> {
-  const { extent, body } = read;
-  let headers: HeaderList;
+/** Null: a range of what is encrypted; other stored bytes are to be read for that. */
+async function answerRead(
+  context: ObjectContext,
+  read: ObjectRead,
+  range: ReadRange,
+): Promise<S3Response | null> {
+  const { head, extent, body } = read;
+  const attributes = decodeObjectAttributes(head.attributes);
+  const isSealed = attributes.sealing !== null;
+  let headers: HeaderList | null = null;
+  let seal: Seal | null = null;
   try {
-    headers = await headersOfRead(context, read, range);
-  } catch (error) {
-    if (read.bytes === null) await body[Symbol.asyncIterator]().return?.();
-    throw error;
+    if (isSealed && range.kind !== 'whole') return null;
+    if (isSealed) seal = openSeal(attributes, null, context.services.encryption);
+    headers = await headersOfRead(context, { ...read, attributes }, range);
+  } finally {
+    if (headers === null && read.bytes === null) await body[Symbol.asyncIterator]().return?.();
   }
-  const lengthBytes = extent?.length ?? 0;
+  if (seal === null) return answerBytes({ headers, range, lengthBytes: extent?.length ?? 0 }, read);
+  headers.push(...encryptionHeaders(attributes, null));
+  const lengthBytes = contentBytes(head.sizeBytes, attributes);
+  return answerBytes({ headers, range, lengthBytes }, { bytes: null, body: openWhole(body, head, seal) });
+}
+
+async function answerBytes(
+  answer: { readonly headers: HeaderList; readonly range: ReadRange; readonly lengthBytes: number },
+  { bytes, body }: Pick<ObjectRead, 'bytes' | 'body'>,
+): Promise<S3Response> {
+  const { headers, range, lengthBytes } = answer;
   return {
     status: range.kind === 'whole' ? 200 : 206,
     headers,
-    body: await bodyOf(read, lengthBytes),
+    body: await bodyOf({ bytes, body }, lengthBytes),
   };
+}
+
+/** The headers of an answer with `range` of the object, whole or not, and what of its content that is. */
+async function describeRange(
+  context: ObjectContext,
+  { head, attributes }: StoredVersion,
+  wish: Wish,
+): Promise<{ readonly headers: HeaderList; readonly range: ReadRange; readonly extent: Extent }> {
+  const sizeBytes = contentBytes(head.sizeBytes, attributes);
+  const range = chooseRange(wish, attributes);
+  const extent = resolveRange(range, sizeBytes);
+  if (extent === null) throw unsatisfiable(wish.rangeHeader, sizeBytes);
+  const headers = await describe(context, { sizeBytes, attributes }, range);
+  headers.push(...encryptionHeaders(attributes, wish.customerKey));
+  if (range.kind !== 'whole') headers.push('Content-Range', contentRange(extent, sizeBytes));
+  return { headers, range, extent };
+}
+
+async function answerSealed(
+  context: ObjectContext,
+  object: StoredVersion & { readonly seal: Seal },
+  wish: Wish,
+): Promise<S3Response> {
+  const { headers, range, extent } = await describeRange(context, object, wish);
+  const body = await readContent(context.services, object, extent);
+  return answerBytes({ headers, range, lengthBytes: extent.length }, { bytes: null, body });
 }
 
 /** Null when the object moved on between the look at its head and the read. */
 async function readConditionally(context: ObjectContext, wish: Wish): Promise<S3Response | null> {
   const { storage } = context.services;
-  const { head, attributes } = await requireVersion(context);
+  const found = await requireVersion(context);
+  const { head, attributes } = found;
+  const seal = openSeal(attributes, wish.customerKey, context.services.encryption);
   if (wish.conditions !== null && evaluateRead(wish.conditions, attributes) === 'not-modified') {
     return notModified(attributes);
   }
   const range = chooseRange(wish, attributes);
   try {
+    if (seal !== null) return await answerSealed(context, { ...found, seal }, wish);
     const read = await storage.read(head.id, range, head.lastTag);
     return read === null ? null : await answerRead(context, read, range);
   } catch (error) {
@@ -158,11 +225,16 @@ async function readConditionally(context: ObjectContext, wish: Wish): Promise<S3
 
 export async function getObject(context: ObjectContext): Promise<S3Response> {
   const wish = readWish(context);
-  const isPlain = wish.conditions === null && wish.ifRange === undefined && wish.partNumber === null;
+  const isPlain =
+    wish.conditions === null &&
+    wish.ifRange === undefined &&
+    wish.partNumber === null &&
+    wish.customerKey === null;
   if (isPlain && wantedVersion(context) === null) {
     const read = await context.services.storage.read(objectId(context), wish.range);
     if (read === null) throw noSuchObject(context.key, null);
-    return answerRead(context, read, wish.range);
+    const answer = await answerRead(context, read, wish.range);
+    if (answer !== null) return answer;
   }
   for (let attempt = 0; attempt < READ_ATTEMPTS_MAX; attempt += 1) {
     const answer = await readConditionally(context, wish);
@@ -174,21 +246,18 @@ export async function getObject(context: ObjectContext): Promise<S3Response> {
   );
 }
 
-async function answerHead(
-  context: ObjectContext,
-  { head, attributes }: StoredVersion,
-  wish: Wish,
-): Promise<S3Response> {
+async function answerHead(context: ObjectContext, found: StoredVersion, wish: Wish): Promise<S3Response> {
+  const { attributes } = found;
+  openSeal(attributes, wish.customerKey, context.services.encryption);
   if (wish.conditions !== null && evaluateRead(wish.conditions, attributes) === 'not-modified') {
     return notModified(attributes);
   }
-  const range = chooseRange(wish, attributes);
-  const extent = resolveRange(range, head.sizeBytes);
-  if (extent === null) throw unsatisfiable(wish.rangeHeader, head.sizeBytes);
-  const headers = await describe(context, { sizeBytes: head.sizeBytes, attributes }, range);
-  const isPart = range.kind !== 'whole';
-  if (isPart) headers.push('Content-Range', contentRange(extent, head.sizeBytes));
-  return { status: isPart ? 206 : 200, headers, body: { kind: 'length-only', lengthBytes: extent.length } };
+  const { headers, range, extent } = await describeRange(context, found, wish);
+  return {
+    status: range.kind === 'whole' ? 200 : 206,
+    headers,
+    body: { kind: 'length-only', lengthBytes: extent.length },
+  };
 }
 
 export async function headObject(context: ObjectContext): Promise<S3Response> {

@@ -1,5 +1,6 @@
 /** ListObjectVersions (S3 API reference). */
 import { LIST_LIMIT_MAX } from '../../gateway/object-storage.js';
+import { contentBytes } from '../encryption/sealing.js';
 import { S3Error } from '../errors.js';
 import { quoteEtag } from '../etags.js';
 import { toIsoDate } from '../http-date.js';
@@ -71,7 +72,7 @@ function versionElement(
       ? ''
       : textElement('ChecksumAlgorithm', checksum.algorithm) +
           textElement('ChecksumType', checksumTypeOf(checksum)),
-    textElement('Size', head.sizeBytes),
+    textElement('Size', contentBytes(head.sizeBytes, attributes)),
     writeOwner(access),
     textElement('StorageClass', 'STANDARD'),
   );

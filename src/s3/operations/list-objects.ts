@@ -1,6 +1,7 @@
 /** ListObjectsV2 and ListObjects (S3 API reference). Keys come in the order of their UTF-8 bytes. */
 import type { ListEntry } from '../../gateway/object-storage.js';
 import { decodeObjectAttributes } from '../attributes.js';
+import { contentBytes } from '../encryption/sealing.js';
 import { S3Error } from '../errors.js';
 import { quoteEtag } from '../etags.js';
 import { toIsoDate } from '../http-date.js';
@@ -36,7 +37,8 @@ async function fetchPage(context: BucketContext, wish: ListWish, after: string):
 
 function entryElement(entry: ListEntry, writeName: NameElement, writeOwner: OwnerElement): string {
   if (entry.kind === 'common-prefix') return element('CommonPrefixes', writeName('Prefix', entry.prefix));
-  const { etag, modifiedMs, checksum, access } = decodeObjectAttributes(entry.head.attributes);
+  const attributes = decodeObjectAttributes(entry.head.attributes);
+  const { etag, modifiedMs, checksum, access } = attributes;
   return element(
     'Contents',
     writeName('Key', entry.name),
@@ -46,7 +48,7 @@ function entryElement(entry: ListEntry, writeName: NameElement, writeOwner: Owne
       ? ''
       : textElement('ChecksumAlgorithm', checksum.algorithm) +
           textElement('ChecksumType', checksumTypeOf(checksum)),
-    textElement('Size', entry.head.sizeBytes),
+    textElement('Size', contentBytes(entry.head.sizeBytes, attributes)),
     writeOwner(access),
     textElement('StorageClass', 'STANDARD'),
   );

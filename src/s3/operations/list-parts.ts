@@ -1,5 +1,8 @@
 /** ListParts (S3 API reference "ListParts"). */
 import { LIST_LIMIT_MAX } from '../../gateway/object-storage.js';
+import { readCustomerKey } from '../encryption/customer-key.js';
+import { contentBytes } from '../encryption/sealing.js';
+import { openSeal, UPLOAD_REFUSALS } from '../encryption/seals.js';
 import { quoteEtag } from '../etags.js';
 import { toIsoDate } from '../http-date.js';
 import { PARTS_MAX } from '../limits.js';
@@ -17,7 +20,7 @@ function partElement({ number, head, attributes }: Part): string {
     textElement('PartNumber', number),
     textElement('LastModified', toIsoDate(attributes.modifiedMs)),
     textElement('ETag', quoteEtag(attributes.etag)),
-    textElement('Size', head.sizeBytes),
+    textElement('Size', contentBytes(head.sizeBytes, attributes)),
     checksumElement(attributes.checksum),
   );
 }
@@ -34,6 +37,8 @@ export async function listParts(context: ObjectContext): Promise<S3Response> {
   const hasMarker = (request.query.get('part-number-marker') ?? '') !== '';
   const marker = hasMarker ? readCount(request.query, 'part-number-marker', PARTS_MAX) : 0;
   const upload = await uploads.get(name);
+  const customerKey = readCustomerKey(request, services.encryption.customerKeysOverHttp);
+  if (customerKey !== null) openSeal(upload.object, customerKey, services.encryption, UPLOAD_REFUSALS);
   const owner = ownerOf(context, upload.object.access);
   const page: PartPage =
     limit === 0 ? { parts: [], isTruncated: false } : await uploads.listParts(name.uploadId, marker, limit);

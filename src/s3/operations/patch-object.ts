@@ -10,7 +10,7 @@ import { toIsoDate } from '../http-date.js';
 import { parseContentRange, unsatisfiable } from '../ranges.js';
 import type { S3Response } from '../response.js';
 import { document, element, textElement, XML_CONTENT_TYPE } from '../xml/render.js';
-import { attributesAfterWrite } from './append-object.js';
+import { attributesAfterWrite, checkUnsealed } from './append-object.js';
 import { commitRange, rangeVersionHeaders } from './commit-range.js';
 import { objectId, type ObjectContext } from './context.js';
 import { contentExpectations, storeContent } from './store-content.js';
@@ -32,14 +32,14 @@ export async function patchObject(context: ObjectContext): Promise<S3Response> {
   checkLength(extent, expectations.sizeBytes);
   const { attributes, sizeBytes } = await storeContent(
     context,
-    objectId(context),
-    expectations,
+    { target: objectId(context), expectations, seal: null },
     (content, received) => {
       checkLength(extent, received.sizeBytes);
       return commitRange(context, content, (target) => {
         if (target === null) throw new S3Error('NoSuchKey', { details: { Key: key } });
         const before = target.attributes;
         if (conditions !== null) checkWrite(conditions, key, before);
+        checkUnsealed(before);
         if (extent.offset > target.sizeBytes) throw unsatisfiable(contentRange, target.sizeBytes);
         const { offset } = extent;
         return { offset, attributes: attributesAfterWrite(context, before, { offset, received }) };

@@ -9,6 +9,10 @@ import { authenticateForm } from '../auth/form-signature.js';
 import { checkFormPolicy, parseFormPolicy } from '../auth/form-policy.js';
 import { STORED_HEADER_NAMES } from '../attributes.js';
 import type { Bucket } from '../buckets.js';
+import type { CustomerKey } from '../encryption/customer-key.js';
+import { ENCRYPTION_HEADERS } from '../encryption/encryption-wish.js';
+import { openSink, storedSize } from '../encryption/sealed-sink.js';
+import { encryptionHeaders, type Seal } from '../encryption/seals.js';
 import { S3Error } from '../errors.js';
 import { quoteEtag } from '../etags.js';
 import { checkBucketName, checkKey } from '../keys.js';
@@ -25,6 +29,7 @@ import { commitObject, versionHeaders, type CommittedObject } from './commit-obj
 import { objectId, type ObjectContext, type UnsignedContext } from './context.js';
 import { checksumHeaders, METADATA_PREFIX } from './object-headers.js';
 import { newObjectAttributes } from './put-object.js';
+import { openWriteSeal } from './write-seal.js';
 import { encodeName } from '../uri.js';
 
 type Fields = ReadonlyMap<string, string>;
@@ -43,6 +48,7 @@ const HEADER_FIELDS: readonly string[] = [
   ...STORED_HEADER_NAMES,
   ...ACL_HEADERS,
   ...CHECKSUM_ALGORITHMS.map((algorithm) => CHECKSUMS[algorithm].header),
+  ...ENCRYPTION_HEADERS,
   'x-amz-object-lock-legal-hold',
   'x-amz-object-lock-mode',
   'x-amz-object-lock-retain-until-date',
@@ -139,10 +145,11 @@ async function admit(context: UnsignedContext, bucket: Bucket, form: Form): Prom
 async function stage(
   { context, limits }: Upload,
   file: FormFile,
+  seal: Seal | null,
 ): Promise<{ content: StagedContent; received: ReceivedPayload }> {
   const { services, request } = context;
   const expectations = { ...readExpectations(request, UNSIGNED, services.limits), sizeBytes: null };
-  const sink = services.storage.openContent(objectId(context), null);
+  const sink = openSink(services.storage, { target: objectId(context), sizeBytes: null, seal });
   let sizeBytes = 0;
   try {
     const received = await receivePayload(
@@ -168,15 +175,23 @@ async function stage(
   }
 }
 
-async function store(upload: Upload, file: FormFile): Promise<CommittedObject> {
+interface StoredUpload {
+  readonly committed: CommittedObject;
+  readonly customerKey: CustomerKey | null;
+}
+
+async function store(upload: Upload, file: FormFile): Promise<StoredUpload> {
   const { context } = upload;
-  const makeAttributes = newObjectAttributes(context);
-  const { content, received } = await stage(upload, file);
+  const { seal, customerKey } = openWriteSeal(context);
+  const makeAttributes = newObjectAttributes(context, seal);
+  const { content, received } = await stage(upload, file, seal);
   try {
-    invariant(content.sizeBytes === received.sizeBytes, 'the store has as many bytes as the client sent');
-    return await context.services.buckets.withBucket(context.bucket, () =>
+    const sizeBytes = storedSize(received.sizeBytes, seal);
+    invariant(content.sizeBytes === sizeBytes, 'the store has as many bytes as the client sent');
+    const committed = await context.services.buckets.withBucket(context.bucket, () =>
       commitObject(context, { content, attributes: makeAttributes(received), conditions: null }),
     );
+    return { committed, customerKey };
   } finally {
     content.discard();
   }
@@ -192,11 +207,11 @@ function redirectOf(fields: Fields): URL | null {
 
 function answer({
   context,
-  committed,
+  stored: { committed, customerKey },
   fields,
 }: {
   readonly context: ObjectContext;
-  readonly committed: CommittedObject;
+  readonly stored: StoredUpload;
   readonly fields: Fields;
 }): S3Response {
   const { bucket, key, request } = context;
@@ -206,6 +221,7 @@ function answer({
     'ETag',
     etag,
     ...checksumHeaders(committed.attributes.checksum),
+    ...encryptionHeaders(committed.attributes, customerKey),
     ...versionHeaders(committed),
   ];
   const redirect = redirectOf(fields);
@@ -252,8 +268,8 @@ export async function postObject(context: UnsignedContext): Promise<S3Response> 
   const form = await openForm(contentType, request.body);
   try {
     const upload = await admit(context, bucket, form);
-    const committed = await store(upload, form.file);
-    return answer({ context: upload.context, committed, fields: form.fields });
+    const stored = await store(upload, form.file);
+    return answer({ context: upload.context, stored, fields: form.fields });
   } finally {
     await form.close();
   }

@@ -2,6 +2,7 @@
 import { newObjectAccess } from '../access/object-access.js';
 import { NO_ANNOTATIONS, type ObjectAttributes } from '../attributes.js';
 import { readConditions } from '../conditions.js';
+import { encryptionHeaders, type Seal } from '../encryption/seals.js';
 import { contentEtag, quoteEtag } from '../etags.js';
 import type { ReceivedPayload } from '../payload/receive.js';
 import { NO_BODY, type S3Response } from '../response.js';
@@ -12,9 +13,13 @@ import { objectId, type ObjectContext } from './context.js';
 import { expirationHeaders } from './expiration-header.js';
 import { checksumHeaders, readMetadata, readStoredHeaders } from './object-headers.js';
 import { contentExpectations, storeContent } from './store-content.js';
+import { openWriteSeal } from './write-seal.js';
 
-/** The attributes of an object that this request writes whole, but for what depends on the payload. */
-export function newObjectAttributes(context: ObjectContext): (received: ReceivedPayload) => ObjectAttributes {
+/** The attributes of an object that this request writes whole, but for what depends on the payload. `seal` null: not encrypted. */
+export function newObjectAttributes(
+  context: ObjectContext,
+  seal: Seal | null,
+): (received: ReceivedPayload) => ObjectAttributes {
   const headers = readStoredHeaders(context.request);
   const metadata = readMetadata(context.request);
   const tagging = context.request.headers.get('x-amz-tagging');
@@ -23,7 +28,7 @@ export function newObjectAttributes(context: ObjectContext): (received: Received
   const { configuration } = context.bucket;
   const lock = readLockHeaders(context.request, configuration, context.services.clock());
   return (received) => ({
-    etag: contentEtag(received.md5),
+    etag: contentEtag(received.md5, seal),
     modifiedMs: context.services.clock(),
     writes: 1,
     headers,
@@ -31,6 +36,7 @@ export function newObjectAttributes(context: ObjectContext): (received: Received
     checksum: received.checksum,
     parts: null,
     uploadId: null,
+    sealing: seal === null ? null : seal.sealing,
     ...NO_ANNOTATIONS,
     access,
     tags,
@@ -40,9 +46,11 @@ export function newObjectAttributes(context: ObjectContext): (received: Received
 
 export async function putObject(context: ObjectContext): Promise<S3Response> {
   const conditions = readConditions(context.request);
-  const makeAttributes = newObjectAttributes(context);
+  const { seal, customerKey } = openWriteSeal(context);
+  const makeAttributes = newObjectAttributes(context, seal);
   const expectations = contentExpectations(context);
-  const stored = await storeContent(context, objectId(context), expectations, (content, received) =>
+  const wish = { target: objectId(context), expectations, seal };
+  const stored = await storeContent(context, wish, (content, received) =>
     commitObject(context, { content, attributes: makeAttributes(received), conditions }),
   );
   const { attributes } = stored;
@@ -53,6 +61,7 @@ export async function putObject(context: ObjectContext): Promise<S3Response> {
       'ETag',
       quoteEtag(attributes.etag),
       ...checksumHeaders(attributes.checksum),
+      ...encryptionHeaders(attributes, customerKey),
       ...versionHeaders(stored),
       ...expiration,
     ],

@@ -5,6 +5,8 @@
 import type { StagedContent } from '../../gateway/object-storage.js';
 import { invariant } from '../../protocol/invariant.js';
 import type { ObjectId } from '../../protocol/object-id.js';
+import { openSink, storedSize } from '../encryption/sealed-sink.js';
+import type { Seal } from '../encryption/seals.js';
 import { readExpectations, type PayloadExpectations } from '../payload/expectations.js';
 import { receivePayload, type ReceivedPayload } from '../payload/receive.js';
 import type { ObjectContext } from './context.js';
@@ -15,13 +17,20 @@ export function contentExpectations(context: ObjectContext): PayloadExpectations
   return readExpectations(context.request, context.payload, context.services.limits);
 }
 
+interface ContentWish {
+  /** What `commit` names. */
+  readonly target: ObjectId;
+  readonly expectations: PayloadExpectations;
+  /** What to encrypt it with; null: with nothing. */
+  readonly seal: Seal | null;
+}
+
 async function stage(
   context: ObjectContext,
-  target: ObjectId,
-  expectations: PayloadExpectations,
+  { target, expectations, seal }: ContentWish,
 ): Promise<{ content: StagedContent; received: ReceivedPayload }> {
   const { services, request, payload } = context;
-  const sink = services.storage.openContent(target, expectations.sizeBytes);
+  const sink = openSink(services.storage, { target, sizeBytes: expectations.sizeBytes, seal });
   try {
     const received = await receivePayload(
       { mode: payload, body: request.body, expectations },
@@ -36,16 +45,16 @@ async function stage(
   }
 }
 
-/** Stores the payload for `target`, which `commit` names. Rejects with what the payload, the store or `commit` refuses. */
+/** Rejects with what the payload, the store or `commit` refuses. */
 export async function storeContent<Result>(
   context: ObjectContext,
-  target: ObjectId,
-  expectations: PayloadExpectations,
+  wish: ContentWish,
   commit: Commit<Result>,
 ): Promise<Result> {
-  const { content, received } = await stage(context, target, expectations);
+  const { content, received } = await stage(context, wish);
   try {
-    invariant(content.sizeBytes === received.sizeBytes, 'the store has as many bytes as the client sent');
+    const sizeBytes = storedSize(received.sizeBytes, wish.seal);
+    invariant(content.sizeBytes === sizeBytes, 'the store has as many bytes as the client sent');
     return await context.services.buckets.withBucket(context.bucket, () => commit(content, received));
   } finally {
     content.discard();

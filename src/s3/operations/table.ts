@@ -8,6 +8,7 @@ import { ACL_HEADERS } from '../access/acl-wire.js';
 import { appendObject } from './append-object.js';
 import { getBucketAcl, putBucketAcl } from './bucket-acl.js';
 import { createBucket, deleteBucket, getBucketLocation, headBucket, listBuckets } from './bucket-actions.js';
+import { deleteBucketEncryption, getBucketEncryption, putBucketEncryption } from './bucket-encryption.js';
 import { deleteBucketCors, getBucketCors, putBucketCors } from './bucket-cors.js';
 import {
   deleteBucketPolicy,
@@ -57,6 +58,8 @@ import { patchObject } from './patch-object.js';
 import { putObject } from './put-object.js';
 import { uploadPartCopy } from './upload-part-copy.js';
 import { uploadPart } from './upload-part.js';
+import { CUSTOMER_KEY_HEADERS, SOURCE_CUSTOMER_KEY_HEADERS } from '../encryption/customer-key.js';
+import { ENCRYPTION_HEADER, ENCRYPTION_HEADERS } from '../encryption/encryption-wish.js';
 import { BYPASS_HEADERS, LOCK_HEADERS } from '../versions/object-lock.js';
 import type { TargetLevel } from '../request.js';
 
@@ -96,8 +99,10 @@ const LIST_QUERY = ['prefix', 'delimiter', 'max-keys', 'encoding-type'];
 /** Ceph's gateway has it: any order will do. Ours is one. */
 const ANY_ORDER = 'allow-unordered';
 
-const WRITES = honours([], WRITE_HEADERS, true);
-const READS = honours([...RESPONSE_OVERRIDES, 'partNumber', 'versionId'], ['x-amz-checksum-mode']);
+const READS = honours(
+  [...RESPONSE_OVERRIDES, 'partNumber', 'versionId'],
+  ['x-amz-checksum-mode', ENCRYPTION_HEADER, ...CUSTOMER_KEY_HEADERS],
+);
 
 export const OPERATIONS: Record<OperationName, Operation> = {
   AbortMultipartUpload: {
@@ -109,19 +114,26 @@ export const OPERATIONS: Record<OperationName, Operation> = {
   AppendObject: {
     kind: 'object',
     match: match('PUT', 'object', [], 'x-amz-write-offset-bytes'),
-    honours: WRITES,
+    honours: honours([], WRITE_HEADERS, true),
     act: appendObject,
   },
   CompleteMultipartUpload: {
     kind: 'object',
     match: match('POST', 'object', ['uploadId']),
-    honours: honours([], [...PAYLOAD_HEADERS, 'x-amz-checksum-type', 'x-amz-mp-object-size']),
+    honours: honours(
+      [],
+      [...PAYLOAD_HEADERS, ...CUSTOMER_KEY_HEADERS, 'x-amz-checksum-type', 'x-amz-mp-object-size'],
+    ),
     act: completeMultipartUpload,
   },
   CopyObject: {
     kind: 'object',
     match: match('PUT', 'object', [], 'x-amz-copy-source'),
-    honours: honours([], [...OBJECT_HEADERS, ...COPY_HEADERS], true),
+    honours: honours(
+      [],
+      [...OBJECT_HEADERS, ...COPY_HEADERS, ...ENCRYPTION_HEADERS, ...SOURCE_CUSTOMER_KEY_HEADERS],
+      true,
+    ),
     act: copyObject,
   },
   CreateBucket: {
@@ -138,7 +150,11 @@ export const OPERATIONS: Record<OperationName, Operation> = {
   CreateMultipartUpload: {
     kind: 'object',
     match: match('POST', 'object', ['uploads']),
-    honours: honours([], [...OBJECT_HEADERS, 'x-amz-checksum-algorithm', 'x-amz-checksum-type'], true),
+    honours: honours(
+      [],
+      [...OBJECT_HEADERS, ...ENCRYPTION_HEADERS, 'x-amz-checksum-algorithm', 'x-amz-checksum-type'],
+      true,
+    ),
     act: createMultipartUpload,
   },
   CreateSession: missing('GET', 'bucket', ['session']),
@@ -154,7 +170,7 @@ export const OPERATIONS: Record<OperationName, Operation> = {
     kind: 'bucket',
     match: match('DELETE', 'bucket', ['encryption']),
     honours: honours(),
-    act: unset.removeNothing,
+    act: deleteBucketEncryption,
   },
   DeleteBucketIntelligentTieringConfiguration: missing('DELETE', 'bucket', ['intelligent-tiering']),
   DeleteBucketInventoryConfiguration: missing('DELETE', 'bucket', ['inventory']),
@@ -246,7 +262,7 @@ export const OPERATIONS: Record<OperationName, Operation> = {
     kind: 'bucket',
     match: match('GET', 'bucket', ['encryption']),
     honours: honours(),
-    act: unset.getBucketEncryption,
+    act: getBucketEncryption,
   },
   GetBucketIntelligentTieringConfiguration: missing('GET', 'bucket', ['intelligent-tiering', 'id']),
   GetBucketInventoryConfiguration: missing('GET', 'bucket', ['inventory', 'id']),
@@ -338,7 +354,7 @@ export const OPERATIONS: Record<OperationName, Operation> = {
     match: match('GET', 'object', ['attributes']),
     honours: honours(
       ['versionId'],
-      ['x-amz-object-attributes', 'x-amz-max-parts', 'x-amz-part-number-marker'],
+      ['x-amz-object-attributes', 'x-amz-max-parts', 'x-amz-part-number-marker', ...CUSTOMER_KEY_HEADERS],
     ),
     act: getObjectAttributes,
   },
@@ -422,7 +438,7 @@ export const OPERATIONS: Record<OperationName, Operation> = {
   ListParts: {
     kind: 'object',
     match: match('GET', 'object', ['uploadId']),
-    honours: honours(['max-parts', 'part-number-marker']),
+    honours: honours(['max-parts', 'part-number-marker'], CUSTOMER_KEY_HEADERS),
     act: listParts,
   },
   PatchObject: {
@@ -448,7 +464,12 @@ export const OPERATIONS: Record<OperationName, Operation> = {
     honours: honours([], PAYLOAD_HEADERS),
     act: putBucketCors,
   },
-  PutBucketEncryption: missing('PUT', 'bucket', ['encryption']),
+  PutBucketEncryption: {
+    kind: 'bucket',
+    match: match('PUT', 'bucket', ['encryption']),
+    honours: honours([], PAYLOAD_HEADERS),
+    act: putBucketEncryption,
+  },
   PutBucketIntelligentTieringConfiguration: missing('PUT', 'bucket', ['intelligent-tiering']),
   PutBucketInventoryConfiguration: missing('PUT', 'bucket', ['inventory']),
   PutBucketLifecycleConfiguration: {
@@ -487,7 +508,12 @@ export const OPERATIONS: Record<OperationName, Operation> = {
     act: putBucketVersioning,
   },
   PutBucketWebsite: missing('PUT', 'bucket', ['website']),
-  PutObject: { kind: 'object', match: match('PUT', 'object'), honours: WRITES, act: putObject },
+  PutObject: {
+    kind: 'object',
+    match: match('PUT', 'object'),
+    honours: honours([], [...WRITE_HEADERS, ...ENCRYPTION_HEADERS], true),
+    act: putObject,
+  },
   PutObjectAcl: {
     kind: 'object',
     match: match('PUT', 'object', ['acl']),
@@ -535,13 +561,21 @@ export const OPERATIONS: Record<OperationName, Operation> = {
   UploadPart: {
     kind: 'object',
     match: match('PUT', 'object', ['partNumber', 'uploadId']),
-    honours: honours([], PAYLOAD_HEADERS),
+    honours: honours([], [...PAYLOAD_HEADERS, ...CUSTOMER_KEY_HEADERS]),
     act: uploadPart,
   },
   UploadPartCopy: {
     kind: 'object',
     match: match('PUT', 'object', ['partNumber', 'uploadId'], 'x-amz-copy-source'),
-    honours: honours([], ['x-amz-copy-source-range', ...COPY_CONDITIONS]),
+    honours: honours(
+      [],
+      [
+        'x-amz-copy-source-range',
+        ...COPY_CONDITIONS,
+        ...CUSTOMER_KEY_HEADERS,
+        ...SOURCE_CUSTOMER_KEY_HEADERS,
+      ],
+    ),
     act: uploadPartCopy,
   },
   WriteGetObjectResponse: missing('POST', 'bucket', [], 'x-amz-request-route'),

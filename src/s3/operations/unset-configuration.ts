@@ -1,5 +1,5 @@
 /**
- * What buckets of Tally can't be told (website, replication, default encryption, logging and so on): asking for it gets the answer of a
+ * What buckets of Tally can't be told (website, replication, logging and so on): asking for it gets the answer of a
  * bucket that was never told, which clients know how to read; removing it is done already. Putting it stays 501.
  */
 import { S3Error } from '../errors.js';
@@ -9,15 +9,11 @@ import { document, textElement } from '../xml/render.js';
 import type { Action, BucketContext } from './context.js';
 
 function lacking(
-  code:
-    | 'NoSuchWebsiteConfiguration'
-    | 'ReplicationConfigurationNotFoundError'
-    | 'ServerSideEncryptionConfigurationNotFoundError',
+  code: 'NoSuchWebsiteConfiguration' | 'ReplicationConfigurationNotFoundError',
 ): Action<BucketContext> {
   return ({ bucket }) => Promise.reject(new S3Error(code, { details: { BucketName: bucket.name } }));
 }
 
-export const getBucketEncryption = lacking('ServerSideEncryptionConfigurationNotFoundError');
 export const getBucketReplication = lacking('ReplicationConfigurationNotFoundError');
 export const getBucketWebsite = lacking('NoSuchWebsiteConfiguration');
 

@@ -1,18 +1,23 @@
 /**
  * UploadPartCopy (S3 API reference "UploadPartCopy"): the part shares the source's stored bytes. They are read only for a checksum that
- * the upload was begun with and that nobody knows; so the ETag of a part of an object is not the MD5 of its bytes.
+ * the upload was begun with and that nobody knows; so the ETag of a part of an object is not the MD5 of its bytes. Where source or upload is encrypted
+ * they are read and stored anew.
  */
+import type { StagedContent } from '../../gateway/object-storage.js';
 import type { Extent } from '../../protocol/extent.js';
 import type { ObjectAttributes } from '../attributes.js';
+import type { CustomerKey } from '../encryption/customer-key.js';
+import { encryptionHeaders, type Seal } from '../encryption/seals.js';
 import { S3Error } from '../errors.js';
-import { copiedPartEtag, isContentEtag, quoteEtag } from '../etags.js';
+import { contentEtag, copiedPartEtag, isContentEtag, quoteEtag } from '../etags.js';
 import { toIsoDate } from '../http-date.js';
 import { unsatisfiable } from '../ranges.js';
 import type { S3Response } from '../response.js';
 import { document, textElement, XML_CONTENT_TYPE } from '../xml/render.js';
 import type { ObjectContext } from './context.js';
 import { sourceChecksum, withCopySource, type CopySource } from './copy-source.js';
-import { storePart } from './upload-part.js';
+import { checkCopySize, transcribe } from './transcribe.js';
+import { openUpload, storePart } from './upload-part.js';
 import { checksumElement, readPartNumber, uploadName } from './upload-target.js';
 
 const RANGE_HEADER = 'x-amz-copy-source-range';
@@ -35,32 +40,50 @@ function readExtent(context: ObjectContext, sizeBytes: number): Extent {
   return { offset: first, length: last - first + 1 };
 }
 
-function partEtag({ attributes, head }: CopySource, extent: Extent): string {
-  const isWhole = extent.length === head.sizeBytes;
+function partEtag({ attributes, sizeBytes }: CopySource, extent: Extent): string {
+  const isWhole = extent.length === sizeBytes;
   return isWhole && isContentEtag(attributes.etag)
     ? attributes.etag
     : copiedPartEtag(attributes, extent.offset, extent.length);
 }
 
-async function copyPart(context: ObjectContext, source: CopySource): Promise<ObjectAttributes> {
-  const { uploads, storage, buckets, limits } = context.services;
-  const upload = await uploads.get(uploadName(context));
-  const extent = readExtent(context, source.head.sizeBytes);
-  if (extent.length > limits.singlePutBytesMax) {
-    throw new S3Error('InvalidRequest', {
-      message: `The specified copy source is larger than the maximum allowable size for a copy source: ${limits.singlePutBytesMax}`,
-    });
+async function copyBytes(
+  context: ObjectContext,
+  source: CopySource,
+  extent: Extent,
+  seal: Seal | null,
+): Promise<{ readonly content: StagedContent; readonly etag: string }> {
+  if (source.seal !== null || seal !== null) {
+    const { uploadId } = uploadName(context);
+    const target = context.services.uploads.partId(uploadId, readPartNumber(context.request));
+    const { content, md5 } = await transcribe(context, source, extent, { target, seal });
+    return { content, etag: contentEtag(md5, seal) };
   }
+  const content = context.services.storage.composeContent([{ head: source.head, extent }]);
+  return { content, etag: partEtag(source, extent) };
+}
+
+interface CopiedPart {
+  readonly attributes: ObjectAttributes;
+  readonly customerKey: CustomerKey | null;
+  readonly versionId: string | null;
+}
+
+async function copyPart(context: ObjectContext, source: CopySource): Promise<CopiedPart> {
+  const { buckets, limits } = context.services;
+  const { upload, seal, customerKey } = await openUpload(context);
+  const extent = readExtent(context, source.sizeBytes);
+  checkCopySize(extent.length, limits.singlePutBytesMax);
   const checksum =
     upload.checksum === null
       ? null
       : await sourceChecksum(context, source, extent, upload.checksum.algorithm);
-  const etag = partEtag(source, extent);
-  const content = storage.composeContent([{ head: source.head, extent }]);
+  const { content, etag } = await copyBytes(context, source, extent, seal);
   try {
-    return await buckets.withBucket(context.bucket, () =>
-      storePart(context, readPartNumber(context.request), content, { etag, checksum }),
+    const attributes = await buckets.withBucket(context.bucket, () =>
+      storePart(context, readPartNumber(context.request), content, { etag, checksum, seal }),
     );
+    return { attributes, customerKey, versionId: source.versionId };
   } finally {
     content.discard();
   }
@@ -68,10 +91,9 @@ async function copyPart(context: ObjectContext, source: CopySource): Promise<Obj
 
 export async function uploadPartCopy(context: ObjectContext): Promise<S3Response> {
   readPartNumber(context.request);
-  const { attributes, versionId } = await withCopySource(context, async (source) => ({
-    attributes: await copyPart(context, source),
-    versionId: source.versionId,
-  }));
+  const { attributes, customerKey, versionId } = await withCopySource(context, (source) =>
+    copyPart(context, source),
+  );
   const result = document(
     'CopyPartResult',
     textElement('LastModified', toIsoDate(attributes.modifiedMs)),
@@ -83,6 +105,7 @@ export async function uploadPartCopy(context: ObjectContext): Promise<S3Response
     headers: [
       'Content-Type',
       XML_CONTENT_TYPE,
+      ...encryptionHeaders(attributes, customerKey),
       ...(versionId === null ? [] : ['x-amz-copy-source-version-id', versionId]),
     ],
     body: { kind: 'bytes', bytes: result },

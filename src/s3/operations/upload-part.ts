@@ -1,9 +1,11 @@
 /** UploadPart (S3 API reference "UploadPart"). A part that is sent again takes the place of the one before. */
 import type { StagedContent } from '../../gateway/object-storage.js';
 import { encodeObjectAttributes, NO_ANNOTATIONS, type ObjectAttributes } from '../attributes.js';
+import { readCustomerKey, type CustomerKey } from '../encryption/customer-key.js';
+import { encryptionHeaders, openSeal, UPLOAD_REFUSALS, type Seal } from '../encryption/seals.js';
 import { S3Error } from '../errors.js';
 import { contentEtag, quoteEtag } from '../etags.js';
-import type { UploadChecksum } from '../multipart/upload-record.js';
+import type { UploadChecksum, UploadRecord } from '../multipart/upload-record.js';
 import type { ChecksumValue } from '../payload/checksums.js';
 import type { PayloadExpectations } from '../payload/expectations.js';
 import { NO_BODY, type S3Response } from '../response.js';
@@ -24,6 +26,24 @@ function expectPart(stated: PayloadExpectations, upload: UploadChecksum | null):
 interface StoredPart {
   readonly etag: string;
   readonly checksum: ChecksumValue | null;
+  /** The upload's; null: it is not encrypted. */
+  readonly seal: Seal | null;
+}
+
+export interface UploadKey {
+  readonly upload: UploadRecord;
+  readonly seal: Seal | null;
+  /** The request's; null: it brought none. */
+  readonly customerKey: CustomerKey | null;
+}
+
+/** The upload with what its parts are sealed with. Throws S3Error NoSuchUpload, InvalidRequest, InvalidArgument. */
+export async function openUpload(context: ObjectContext): Promise<UploadKey> {
+  const { request, services } = context;
+  const upload = await services.uploads.get(uploadName(context));
+  const customerKey = readCustomerKey(request, services.encryption.customerKeysOverHttp);
+  const seal = openSeal(upload.object, customerKey, services.encryption, UPLOAD_REFUSALS);
+  return { upload, seal, customerKey };
 }
 
 /** Stores one part, under its bucket's lock. Throws S3Error NoSuchUpload, ObjectStorageError. */
@@ -31,7 +51,7 @@ export async function storePart(
   context: ObjectContext,
   partNumber: number,
   content: StagedContent,
-  { etag, checksum }: StoredPart,
+  { etag, checksum, seal }: StoredPart,
 ): Promise<ObjectAttributes> {
   const { uploads, storage, clock } = context.services;
   const name = uploadName(context);
@@ -45,6 +65,7 @@ export async function storePart(
     checksum,
     parts: null,
     uploadId: null,
+    sealing: seal === null ? null : seal.sealing,
   };
   const id = uploads.partId(name.uploadId, partNumber);
   await uploads.withUpload(name, () =>
@@ -55,18 +76,25 @@ export async function storePart(
 
 export async function uploadPart(context: ObjectContext): Promise<S3Response> {
   const partNumber = readPartNumber(context.request);
-  const upload = await context.services.uploads.get(uploadName(context));
+  const { upload, seal, customerKey } = await openUpload(context);
   const expectations = expectPart(contentExpectations(context), upload.checksum);
   const target = context.services.uploads.partId(uploadName(context).uploadId, partNumber);
-  const { etag, checksum } = await storeContent(context, target, expectations, (content, received) =>
+  const wish = { target, expectations, seal };
+  const stored = await storeContent(context, wish, (content, received) =>
     storePart(context, partNumber, content, {
-      etag: contentEtag(received.md5),
+      etag: contentEtag(received.md5, seal),
       checksum: received.checksum,
+      seal,
     }),
   );
   return {
     status: 200,
-    headers: ['ETag', quoteEtag(etag), ...partChecksumHeaders(checksum)],
+    headers: [
+      'ETag',
+      quoteEtag(stored.etag),
+      ...partChecksumHeaders(stored.checksum),
+      ...encryptionHeaders(stored, customerKey),
+    ],
     body: NO_BODY,
   };
 }

@@ -8,6 +8,7 @@ import {
   makeS3Keys,
   parseCredentialsFile,
   readAdminToken,
+  readMasterKeys,
   readS3Keys,
   readSetSecret,
 } from '../../../src/cli/secrets.js';
@@ -30,13 +31,36 @@ async function asNobody(work: () => Promise<void>): Promise<void> {
   }
 }
 
+describe('master keys', () => {
+  it('are made at the first start, and never again', async () => {
+    const configuration = configure();
+    expect(await readMasterKeys(configuration)).toBeNull();
+    await createMissingSecrets(configuration);
+    const made = await readMasterKeys(configuration);
+    await createMissingSecrets(configuration);
+    expect(await readMasterKeys(configuration)).toEqual(made);
+  });
+
+  it('that somebody asked for must be there, and be keys', async () => {
+    const path = join(temporary(), 'keys');
+    const configuration = resolveConfiguration({ data: temporary(), s3: { masterKeyFile: path } });
+    await createMissingSecrets(configuration);
+    await expect(readMasterKeys(configuration)).rejects.toMatchObject({ code: 'secret-missing' });
+    await writeFile(path, 'key-1 c2VjcmV0\n');
+    await expect(readMasterKeys(configuration)).rejects.toMatchObject({
+      code: 'bad-master-keys',
+      message: expect.not.stringContaining('c2VjcmV0') as unknown,
+    });
+  });
+});
+
 describe('secrets of the first start', () => {
   it('are in files that only their owner can read', async () => {
     const configuration = configure();
     await createMissingSecrets(configuration);
     const folder = join(configuration.dataFolder, 'secrets');
     expect((await stat(folder)).mode & 0o777).toBe(0o700);
-    for (const name of ['credentials', 'admin-token', 'osd-secret']) {
+    for (const name of ['credentials', 'admin-token', 'osd-secret', 'master-keys']) {
       expect((await stat(join(folder, name))).mode & 0o777, name).toBe(0o600);
     }
   });

@@ -62,6 +62,7 @@ const IMPLEMENTED = [
   'PreflightRequest',
   'PutBucketAcl',
   'PutBucketCors',
+  'PutBucketEncryption',
   'PutBucketLifecycleConfiguration',
   'PutBucketOwnershipControls',
   'PutBucketPolicy',
@@ -140,8 +141,8 @@ describe('the operation table', () => {
 
 describe('a header or parameter that Tally does not honour is refused', () => {
   it.each([
-    ['x-amz-server-side-encryption', 'AES256'],
-    ['x-amz-server-side-encryption-customer-algorithm', 'AES256'],
+    ['x-amz-server-side-encryption-context', 'e30='],
+    ['x-amz-server-side-encryption-bucket-key-enabled', 'true'],
     ['x-amz-website-redirect-location', '/'],
     ['x-amz-storage-class', 'GLACIER'],
     ['x-amz-something-new', '1'],
