@@ -73,11 +73,13 @@ function decodeMember(value: unknown): Member {
   const member = asRecord(value, 'a member');
   const storeId = member['storeId'];
   const reason = member['fullCopyReason'];
+  const copyStoreId = member['copyStoreId'];
   return {
     mirror: toMirrorId(asString(member['mirror'], 'mirror')),
     storeId: storeId === null ? null : toStoreId(asString(storeId, 'storeId')),
     fullCopyReason: reason === null ? null : asString(reason, 'fullCopyReason'),
     ...(member['rowsForgone'] === true ? { rowsForgone: true as const } : {}),
+    ...(copyStoreId === undefined ? {} : { copyStoreId: toStoreId(asString(copyStoreId, 'copyStoreId')) }),
   };
 }
 
@@ -97,17 +99,20 @@ function decodeState(value: unknown): AuthorityState {
   if (state['formatVersion'] !== 1) throw new RangeError('unknown format version');
   const phase = state['phase'];
   if (phase !== 'recovering' && phase !== 'active') throw new RangeError('unknown phase');
-  const { cleanStop, sequences } = state;
+  const { cleanStop, sequences, rebuilding } = state;
+  const asMirrors = (names: unknown, what: string) =>
+    asArray(names, what).map((mirror) => toMirrorId(asString(mirror, what)));
   return {
     formatVersion: 1,
     setId: asString(state['setId'], 'setId'),
     epoch: toEpoch(asNumber(state['epoch'], 'epoch')),
     phase,
     members: asArray(state['members'], 'members').map(decodeMember),
-    inSync: asArray(state['inSync'], 'inSync').map((mirror) => toMirrorId(asString(mirror, 'inSync'))),
+    inSync: asMirrors(state['inSync'], 'inSync'),
     incarnations: decodeByMirror(state['incarnations'], 'incarnations', asString),
     cleanStop: cleanStop === null ? null : decodeByMirror(cleanStop, 'cleanStop', asNumber),
     ...(sequences === undefined ? {} : { sequences: decodeByMirror(sequences, 'sequences', asNumber) }),
+    ...(rebuilding === undefined ? {} : { rebuilding: asMirrors(rebuilding, 'rebuilding') }),
   };
 }
 

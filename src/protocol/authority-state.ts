@@ -32,6 +32,11 @@ export interface Member {
    * taken back: from then on writes that it lacks have rows again.
    */
   readonly rowsForgone?: true;
+  /**
+   * The id that the store got when the full copy for this reason began. While it stands, every row that was written since
+   * is kept, so that a copy of the store with this id may go on where it was. Absent: none has begun.
+   */
+  readonly copyStoreId?: StoreId;
 }
 
 export interface AuthorityState {
@@ -52,6 +57,8 @@ export interface AuthorityState {
    * reports less was rolled back, also where no peer has a row or a witness to tell (F17, F18).
    */
   readonly sequences?: Readonly<Record<MirrorId, number>>;
+  /** Mirrors that take new writes in this epoch without being in sync, while they are copied to (section 5). Absent: none. */
+  readonly rebuilding?: readonly MirrorId[];
 }
 
 export function newAuthorityState(setId: string, mirrors: readonly MirrorId[]): AuthorityState {
@@ -73,9 +80,33 @@ function nextEpoch(state: AuthorityState): Epoch {
   return toEpoch(state.epoch + 1);
 }
 
+/** Whoever was being rebuilt was so in an epoch that is over. */
+function withoutRebuilding(state: AuthorityState): AuthorityState {
+  const { rebuilding, ...rest } = state;
+  return rebuilding === undefined ? state : rest;
+}
+
 /** A new attempt at a recovery: nobody may write until `activate`. The last in-sync set is kept. */
 export function beginRecovery(state: AuthorityState): AuthorityState {
-  return { ...state, epoch: nextEpoch(state), phase: 'recovering' };
+  return { ...withoutRebuilding(state), epoch: nextEpoch(state), phase: 'recovering' };
+}
+
+/**
+ * Mirrors that were away are let in as rebuilding, beside a writer that goes on. It takes the same steps as an exclusion, so
+ * each time has an epoch of its own: first the new epoch is on disk (`beginRecovery`), then everyone in sync has moved to it
+ * without a break (`decideAdvance`), and those that are let in are fenced at it; then this. Precondition: recovering.
+ */
+export function admitMirrors(state: AuthorityState, admitted: readonly MirrorId[]): AuthorityState {
+  invariant(state.phase === 'recovering', 'an admission has an epoch of its own', { phase: state.phase });
+  invariant(state.inSync.length > 0, 'I3: the in-sync set is never empty', { admitted });
+  for (const mirror of admitted) {
+    invariant(!state.inSync.includes(mirror), 'a mirror in sync is not rebuilt', { mirror });
+    const isMember = state.members.some((member) => member.mirror === mirror);
+    invariant(isMember, 'only members of the mirror set are let in', { mirror });
+  }
+  const rebuilding = admitted.length === 0 ? {} : { rebuilding: admitted };
+  // The writer goes on, so what a clean stop recorded no longer says where anybody stands.
+  return { ...state, phase: 'active', cleanStop: null, ...rebuilding };
 }
 
 /**
@@ -135,7 +166,7 @@ export function activate(state: AuthorityState, epoch: Epoch, equal: readonly Pa
     else sequences[mirror] = commitSequence;
   }
   return {
-    ...state,
+    ...withoutRebuilding(state),
     phase: 'active',
     members,
     inSync: equal.map((participant) => participant.mirror),
@@ -145,12 +176,53 @@ export function activate(state: AuthorityState, epoch: Epoch, equal: readonly Pa
   };
 }
 
-/** Puts on record that a mirror needs a full copy, whatever becomes of this recovery (F27). */
-export function requireFullCopy(state: AuthorityState, mirror: MirrorId, reason: string): AuthorityState {
-  const members = state.members.map((member) =>
-    member.mirror === mirror ? { ...member, fullCopyReason: member.fullCopyReason ?? reason } : member,
-  );
+function withMember(state: AuthorityState, changed: Member): AuthorityState {
+  const members = state.members.map((member) => (member.mirror === changed.mirror ? changed : member));
   return { ...state, members };
+}
+
+function memberOf(state: AuthorityState, mirror: MirrorId): Member {
+  const member = state.members.find((candidate) => candidate.mirror === mirror);
+  invariant(member !== undefined, 'a full copy is of a member of the mirror set', { mirror });
+  return member;
+}
+
+/**
+ * Puts on record that a mirror needs a full copy, whatever becomes of this recovery (F27). One that has begun does not count
+ * any more: it starts from nothing.
+ */
+export function requireFullCopy(state: AuthorityState, mirror: MirrorId, reason: string): AuthorityState {
+  const { storeId, fullCopyReason, rowsForgone } = memberOf(state, mirror);
+  const forgone = rowsForgone === undefined ? {} : { rowsForgone };
+  return withMember(state, { mirror, storeId, fullCopyReason: fullCopyReason ?? reason, ...forgone });
+}
+
+/**
+ * Puts on record that a full copy begins, under the new id that the store gets now: what peers and the authority saw of the
+ * store before says nothing of the one that is made. From now on rows are kept for it again (F27). Precondition: the need is
+ * on record.
+ */
+export function beginFullCopy(state: AuthorityState, mirror: MirrorId, copyStoreId: StoreId): AuthorityState {
+  const { storeId, fullCopyReason } = memberOf(state, mirror);
+  invariant(fullCopyReason !== null, 'the need of a full copy is on record before it begins', { mirror });
+  const sequences: Record<MirrorId, number> = { ...state.sequences };
+  Reflect.deleteProperty(sequences, mirror);
+  return { ...withMember(state, { mirror, storeId, fullCopyReason, copyStoreId }), sequences };
+}
+
+/**
+ * A full copy is through, but for what was written since it began, and of that every row is there: from now on rows are
+ * enough. On record before the store takes its first write, because from then on rows are cleared. Precondition: it began
+ * under this id.
+ */
+export function endFullCopy(state: AuthorityState, copied: Participant): AuthorityState {
+  const { mirror, storeId, commitSequence } = copied;
+  invariant(memberOf(state, mirror).copyStoreId === storeId, 'a full copy ends for the store it began for', {
+    mirror,
+  });
+  const sequences: Record<MirrorId, number> = { ...state.sequences };
+  if (commitSequence !== undefined) sequences[mirror] = commitSequence;
+  return { ...withMember(state, { mirror, storeId, fullCopyReason: null }), sequences };
 }
 
 /** Puts on record where the in-sync mirrors stood when the writer stopped with nothing in flight. */

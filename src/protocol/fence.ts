@@ -3,7 +3,13 @@
  *
  *            fence(e)                    activate(e)
  *   any ----------------> fenced at e ----------------> active at e --- advance(e -> f) ---> active at f
- *                         (pushes, row drops)           (writes, token clears)
+ *                         (pushes, row drops)           (writes, token clears, row drops)
+ *                              |     rebuild(e)
+ *                              +--------------------> rebuilding at e
+ *                                                     (writes, token clears, row drops, pushes; no reads)
+ *
+ * A store that is rebuilding takes what the writer sends as far as it has the history, and what a peer copies from the
+ * mirrors in sync. It leaves that state by a fence alone: it is neither advanced nor activated.
  *
  * `fencedEpoch` is durable. `activeEpoch` is not: a restarted OSD takes no write until the authority has noticed the
  * restart and activated it again (F29), and between fence and activation no client write is taken (I6). The epoch that
@@ -18,6 +24,8 @@ export interface FenceState {
   readonly activeEpoch: Epoch;
   /** The durable `fencedEpoch` that this run of the OSD found when it opened the store; absent: none. Not durable itself. */
   readonly openedEpoch?: Epoch;
+  /** True while the store is active as a mirror that is being rebuilt: not in sync, so no source and read by nobody. Not durable. */
+  readonly isRebuilding?: true;
 }
 
 /** The fence of a store that was just opened. `fencedEpoch` is what is on its disk. */
@@ -36,29 +44,48 @@ export type FenceVerdict =
   | { readonly kind: 'move'; readonly state: FenceState }
   | { readonly kind: 'refuse'; readonly code: FenceRefusalCode };
 
+/** The same run at other epochs. Whatever moves a fence ends a rebuilding. */
+function moved(state: FenceState, fencedEpoch: Epoch, activeEpoch: Epoch): FenceVerdict {
+  const { openedEpoch } = state;
+  const run = openedEpoch === undefined ? {} : { openedEpoch };
+  return { kind: 'move', state: { fencedEpoch, activeEpoch, ...run } };
+}
+
 /** A store is fenced at any epoch that is not below the one it was fenced at last; twice in one run changes nothing. */
 export function decideFence(state: FenceState, epoch: Epoch): FenceVerdict {
   if (epoch < state.fencedEpoch) return { kind: 'refuse', code: 'stale-epoch' };
   // F14, F28: a fence that arrives late must not stop the epoch that it led to.
   if (epoch === state.activeEpoch) return { kind: 'refuse', code: 'stale-epoch' };
   if (isBeforeRun(state, epoch)) return { kind: 'refuse', code: 'stale-epoch' };
-  return { kind: 'move', state: { ...state, fencedEpoch: epoch, activeEpoch: EPOCH_NONE } };
+  return moved(state, epoch, EPOCH_NONE);
 }
 
 /** Writes are let in at exactly the epoch that the store is fenced at. */
 export function decideActivate(state: FenceState, epoch: Epoch): FenceVerdict {
   if (epoch < state.fencedEpoch) return { kind: 'refuse', code: 'stale-epoch' };
   if (epoch > state.fencedEpoch || isBeforeRun(state, epoch)) return { kind: 'refuse', code: 'not-fenced' };
-  return { kind: 'move', state: { ...state, fencedEpoch: epoch, activeEpoch: epoch } };
+  // I3: a mirror that is being rebuilt comes in by a recovery, which has an epoch of its own.
+  if (state.isRebuilding === true) return { kind: 'refuse', code: 'not-fenced' };
+  return moved(state, epoch, epoch);
+}
+
+/** Writes are let in at a store that lacks some of the history, while it is copied from the mirrors in sync (section 5). */
+export function decideRebuild(state: FenceState, epoch: Epoch): FenceVerdict {
+  if (epoch < state.fencedEpoch) return { kind: 'refuse', code: 'stale-epoch' };
+  if (isRebuildingAt(state, epoch)) return { kind: 'move', state };
+  if (!isRecoveringAt(state, epoch)) return { kind: 'refuse', code: 'not-fenced' };
+  return { kind: 'move', state: { ...state, activeEpoch: epoch, isRebuilding: true } };
 }
 
 /** An exclusion elsewhere raises the epoch of a mirror that stays active, without a break (so only if it never had one). */
 export function decideAdvance(state: FenceState, from: Epoch, to: Epoch): FenceVerdict {
+  // A mirror that is being rebuilt is not in sync: it does not stay, it is admitted anew.
+  if (state.isRebuilding === true) return { kind: 'refuse', code: 'not-active' };
   if (to === state.activeEpoch) return { kind: 'move', state };
   if (from < state.fencedEpoch || to <= from) return { kind: 'refuse', code: 'stale-epoch' };
   if (state.activeEpoch !== from) return { kind: 'refuse', code: 'not-active' };
   invariant(state.fencedEpoch === from, 'an active store is fenced at its active epoch', { ...state });
-  return { kind: 'move', state: { ...state, fencedEpoch: to, activeEpoch: to } };
+  return moved(state, to, to);
 }
 
 /** True when the store is fenced for the recovery that has this very epoch, so that rows and objects may be repaired. */
@@ -79,7 +106,17 @@ export function mayDropRows(state: FenceState, epoch: Epoch): boolean {
  * rolled back, and until the authority has looked at it, what it has is no answer to anyone (F16, F17, F29).
  */
 export function isReadableAt(state: FenceState, epoch: Epoch): boolean {
-  return epoch !== EPOCH_NONE && state.activeEpoch === epoch;
+  return epoch !== EPOCH_NONE && state.activeEpoch === epoch && state.isRebuilding !== true;
+}
+
+/** True while the store is being rebuilt at this very epoch, beside clients that write. */
+export function isRebuildingAt(state: FenceState, epoch: Epoch): boolean {
+  return epoch !== EPOCH_NONE && state.activeEpoch === epoch && state.isRebuilding === true;
+}
+
+/** True when a reconciliation of this epoch may look at the store, so in the run that the authority has looked at itself (F29, F36). */
+export function isComparableAt(state: FenceState, epoch: Epoch): boolean {
+  return isRecoveringAt(state, epoch) || (epoch !== EPOCH_NONE && state.activeEpoch === epoch);
 }
 
 export type PushRefusalCode = 'stale-epoch' | 'not-fenced' | 'changed' | 'would-go-back';
@@ -104,7 +141,8 @@ export interface PushClaim {
 /** Decides whether repaired content lands: by compare-and-set (F36), and never back within the epoch (F34). */
 export function decidePush(context: PushContext, push: PushClaim): PushVerdict {
   if (push.epoch < context.fence.fencedEpoch) return { kind: 'refuse', code: 'stale-epoch' };
-  if (!isRecoveringAt(context.fence, push.epoch)) return { kind: 'refuse', code: 'not-fenced' };
+  const isOpen = isRecoveringAt(context.fence, push.epoch) || isRebuildingAt(context.fence, push.epoch);
+  if (!isOpen) return { kind: 'refuse', code: 'not-fenced' };
   if (context.targetLastTag !== push.expectedLastTag) return { kind: 'refuse', code: 'changed' };
   const { targetLastTag } = context;
   const isOlder = targetLastTag === null || tagEpoch(targetLastTag) < push.epoch;

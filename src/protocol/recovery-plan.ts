@@ -28,6 +28,9 @@ export interface MirrorReport {
   readonly witnesses: readonly Witness[];
 }
 
+/** What a store says of itself from the begin of a full copy to its end. */
+export const FULL_COPY_DOUBT = 'full copy in progress';
+
 export type CopyNeed = { readonly kind: 'rows' } | { readonly kind: 'full-copy'; readonly reason: string };
 
 export interface StaleMirror {
@@ -78,6 +81,23 @@ export function fullCopyReason(
     return `it is at commit sequence ${report.commitSequence}, but was seen at ${witnessed}: it was rolled back`;
   }
   return null;
+}
+
+/**
+ * True when a full copy that was broken off may go on where it was: the store is the one that it began for, and stands no
+ * lower than it was seen since. Rolled back, it may lack what rows told of that are cleared.
+ */
+export function mayResumeFullCopy(
+  state: AuthorityState,
+  report: MirrorReport,
+  reports: readonly MirrorReport[],
+): boolean {
+  const member = state.members.find((candidate) => candidate.mirror === report.mirror);
+  if (member === undefined || member.fullCopyReason === null) return false;
+  if (member.copyStoreId !== report.storeId) return false;
+  if (report.selfDoubt !== FULL_COPY_DOUBT) return false;
+  const seen = Math.max(witnessedSequence(reports, report.storeId), state.sequences?.[report.mirror] ?? -1);
+  return report.commitSequence >= seen;
 }
 
 /** A mirror that can vouch that nothing acknowledged is missing: it ran all the time, or stands where a clean stop left it. */

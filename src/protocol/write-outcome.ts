@@ -39,6 +39,9 @@ export function decideOutcome(progress: WriteProgress): WriteOutcome {
   if (lacking.length === 0) return { kind: 'acknowledge' };
   if (lacking.length < answers.length) return { kind: 'exclude', mirrors: lacking };
   const refusal = answers.find(({ answer }) => answer?.kind === 'refused')?.answer;
+  const isRefusedByAll = answers.every(({ answer }) => answer?.kind === 'refused');
+  // A mirror that is being rebuilt has the write too, or has it not: the client is told when that is known.
+  if (isRefusedByAll && [...progress.answers.values()].includes(null)) return { kind: 'wait' };
   const nobodyHasIt = [...progress.answers.values()].every((answer) => answer?.kind === 'refused');
   return nobodyHasIt && refusal?.kind === 'refused'
     ? { kind: 'refuse', code: refusal.code }

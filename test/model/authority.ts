@@ -5,15 +5,18 @@ import {
   newAuthorityState,
   recordCleanStop,
 } from '../../src/protocol/authority-state.js';
+import type { MirrorReport } from '../../src/protocol/recovery-plan.js';
 import type { Epoch } from '../../src/protocol/tag.js';
 import type { Rules } from './rules.js';
 
-export type TransitionCause = 'recovery' | 'exclusion' | 'operator';
+export type TransitionCause = 'recovery' | 'exclusion' | 'admission' | 'operator';
 
 export interface Transition {
   readonly before: AuthorityState;
   readonly after: AuthorityState;
   readonly cause: TransitionCause;
+  /** Which run of each mirror was let in as rebuilding. */
+  readonly admitted: Readonly<Record<MirrorId, string>>;
 }
 
 type OnPersist = (transition: Transition) => void;
@@ -45,11 +48,15 @@ export class SimulatedAuthority {
   }
 
   /** Durable before it returns. */
-  persist(state: AuthorityState, cause: TransitionCause = 'recovery'): void {
+  persist(
+    state: AuthorityState,
+    cause: TransitionCause = 'recovery',
+    admitted: Transition['admitted'] = {},
+  ): void {
     const before = this.#disk;
     this.#memory = state;
     this.#disk = state;
-    this.#onPersist({ before, after: state, cause });
+    this.#onPersist({ before, after: state, cause, admitted });
   }
 
   crash(): void {
@@ -66,6 +73,18 @@ export class SimulatedAuthority {
   exclude(epoch: Epoch, mirrors: readonly MirrorId[]): AuthorityState | null {
     if (this.state.epoch !== epoch || this.state.phase !== 'recovering') return null;
     return this.#change(this.#rules.excludeMirrors(this.state, mirrors));
+  }
+
+  /** Lets mirrors in as rebuilding, in the epoch that was begun for it; null: another one has begun since. */
+  admit(epoch: Epoch, reports: readonly MirrorReport[]): AuthorityState | null {
+    if (this.state.epoch !== epoch || this.state.phase !== 'recovering') return null;
+    const state = this.#rules.admitMirrors(
+      this.state,
+      reports.map(({ mirror }) => mirror),
+    );
+    const admitted = Object.fromEntries(reports.map(({ mirror, incarnation }) => [mirror, incarnation]));
+    this.persist(state, 'admission', admitted);
+    return state;
   }
 
   #change(state: AuthorityState): AuthorityState {

@@ -31,7 +31,7 @@ function sameRows(left: Survey, right: Survey, objectId: ObjectId): boolean {
 }
 
 /** What the target lacks of one object: everything, only the rows, or nothing (null). */
-function differenceOf(
+export function differenceOf(
   rules: Rules,
   surveys: { readonly from: Survey; readonly to: Survey },
   objectId: ObjectId,
@@ -47,12 +47,17 @@ function differenceOf(
   return needsRows ? { kind: 'extents', extents: [] } : null;
 }
 
-/** From begin (see `recordFullCopies`) to end. */
+/** The objects of either side that the copy has not come to yet, in order. */
+export function idsAfter(cursor: ObjectId | null, from: Survey, to: Survey): ObjectId[] {
+  const ids = new Set([...from.objects.keys(), ...to.objects.keys()]);
+  return [...ids].sort().filter((objectId) => cursor === null || objectId > cursor);
+}
+
+/** From begin (see `beginCopy`) to end. */
 export function* copyInFull(rules: Rules, { epoch, source, target }: FullCopy): Steps<void> {
   const from = yield* surveyOf(source, epoch);
   const to = yield* surveyOf(target, epoch);
-  const objectIds = new Set([...from.objects.keys(), ...to.objects.keys()]);
-  for (const objectId of [...objectIds].sort()) {
+  for (const objectId of idsAfter(to.copyCursor, from, to)) {
     const content = differenceOf(rules, { from, to }, objectId);
     if (content === null) continue;
     const copy: ObjectCopy | null = yield* copyFrom(source, epoch, objectId);
@@ -63,6 +68,7 @@ export function* copyInFull(rules: Rules, { epoch, source, target }: FullCopy): 
       kind: 'push',
       push: { epoch, source, expectedLastTag, lastTag, copy, content },
     });
+    yield* expectDone(target, { kind: 'copy-cursor', epoch, cursor: objectId });
   }
   yield* expectDone(target, { kind: 'end-full-copy', epoch, forgotten: from.forgotten });
 }

@@ -47,6 +47,7 @@ export type MirrorRequest =
   | { readonly kind: 'fence'; readonly epoch: Epoch }
   | { readonly kind: 'activate'; readonly epoch: Epoch }
   | { readonly kind: 'advance'; readonly from: Epoch; readonly to: Epoch }
+  | { readonly kind: 'rebuild'; readonly epoch: Epoch }
   | { readonly kind: 'report' }
   | { readonly kind: 'survey'; readonly epoch: Epoch }
   | { readonly kind: 'copy-out'; readonly epoch: Epoch; readonly objectId: ObjectId }
@@ -57,6 +58,7 @@ export type MirrorRequest =
       readonly storeId: StoreId;
       readonly reason: string;
     }
+  | { readonly kind: 'copy-cursor'; readonly epoch: Epoch; readonly cursor: ObjectId }
   | {
       readonly kind: 'end-full-copy';
       readonly epoch: Epoch;
@@ -66,7 +68,7 @@ export type MirrorRequest =
   | {
       readonly kind: 'drop-rows';
       readonly epoch: Epoch;
-      readonly rows: readonly TagRow[];
+      readonly rows: readonly { readonly objectId: ObjectId; readonly tag: Tag }[];
       readonly witnesses: readonly Witness[];
     };
 
@@ -74,6 +76,8 @@ export type MirrorRequest =
 export interface Survey {
   readonly rows: readonly TagRow[];
   readonly objects: ReadonlyMap<ObjectId, StoredObject>;
+  /** How far the full copy has come that this mirror receives. */
+  readonly copyCursor: ObjectId | null;
   /** For the checkers only, like the one of a copy. */
   readonly forgotten: ReadonlyMap<ObjectId, Tag>;
 }

@@ -1,11 +1,12 @@
 /** The protocol's functions with one rule taken out of each. */
 import { beginRecovery } from '../../src/protocol/authority-state.js';
+import { decidePush } from '../../src/protocol/fence.js';
 import { invariant } from '../../src/protocol/invariant.js';
 import { planObject } from '../../src/protocol/reconcile-plan.js';
-import { type MirrorReport, planRecovery } from '../../src/protocol/recovery-plan.js';
+import { FULL_COPY_DOUBT, type MirrorReport, planRecovery } from '../../src/protocol/recovery-plan.js';
 import { EPOCH_NONE, type Epoch, type GeneratorId, tagEpoch, toEpoch } from '../../src/protocol/tag.js';
 import { TagGenerator } from '../../src/protocol/generator.js';
-import { decideClear } from '../../src/protocol/token.js';
+import { decideClear, mayDropTombstone } from '../../src/protocol/token.js';
 import { decideWrite, type TagRow } from '../../src/protocol/write.js';
 import type { Rules } from './rules.js';
 
@@ -186,3 +187,23 @@ export const reopenWithoutMemory: Rules['reopenFence'] = (fencedEpoch) => ({
   fencedEpoch,
   activeEpoch: EPOCH_NONE,
 });
+
+type DecidePush = Rules['decidePush'];
+
+/** A push may take its target back within the epoch. */
+export const pushesGoBack: DecidePush = (context, push) => {
+  const verdict = decidePush(context, push);
+  return verdict.kind === 'refuse' && verdict.code === 'would-go-back' ? { kind: 'land' } : verdict;
+};
+
+/** A push lands whatever its target has become since it was looked at. */
+export const pushesLandAnyhow: DecidePush = (context, push) =>
+  pushesGoBack({ ...context, targetLastTag: push.expectedLastTag }, push);
+
+/** A mirror that is being rebuilt drops tombstones like one that is in sync. */
+export const rebuildingDropsTombstones: Rules['mayDropTombstone'] = (context) =>
+  mayDropTombstone({ ...context, rebuilding: false });
+
+/** An interrupted copy goes on in whatever store says that it was being copied to. */
+export const anyCopyIsResumed: Rules['mayResumeFullCopy'] = (_state, report) =>
+  report.selfDoubt === FULL_COPY_DOUBT;

@@ -108,8 +108,14 @@ function describe(message: MirrorRequest | MirrorResponse | null): string {
       return `activate ${message.epoch}`;
     case 'advance':
       return `advance ${message.from} -> ${message.to}`;
+    case 'rebuild':
+      return `rebuild ${message.epoch}`;
+    case 'copy-cursor':
+      return `cursor ${printable(message.cursor)}`;
     case 'clear':
       return `clear of ${message.batch.clears.length} at ${message.batch.epoch}`;
+    case 'drop-rows':
+      return `drop ${message.rows.map(({ tag, objectId }) => `${tag} of ${printable(objectId)}`).join()}`;
     case 'report':
       return 'report' in message ? `sequence ${message.report.commitSequence}` : 'report';
     default:

@@ -73,6 +73,8 @@ const ORDINARY_STEPS = new Set([
   'deliver in order',
   'send clears',
   'recover',
+  'let mirrors in',
+  'catch up',
 ]);
 
 interface Step {
@@ -110,6 +112,12 @@ class RandomRun {
 
   get up(): MirrorId[] {
     return this.world.mirrorIds.filter((id) => this.world.mirror(id).isUp);
+  }
+
+  /** Mirrors that are there, neither in sync nor being rebuilt. */
+  get returning(): MirrorId[] {
+    const { writer } = this.world;
+    return this.up.filter((id) => writer?.inSync.includes(id) === false && !writer.rebuilding.includes(id));
   }
 
   get down(): MirrorId[] {
@@ -224,7 +232,25 @@ const STEPS: readonly Step[] = [
     name: 'recover',
     weight: 8,
     isPossible: ({ world }) => world.writer === null && !world.hasRecovery,
-    run: ({ world }) => world.startRecovery(),
+    run: ({ world }, pick) => world.startRecovery({ defersStale: pick(3) === 0 }),
+  },
+  {
+    name: 'let mirrors in',
+    weight: 8,
+    isPossible: ({ world, returning }) => world.writer?.isOpen === true && returning.length > 0,
+    run: ({ world, returning }, pick) => world.admit(pick(4) === 0 ? [pickFrom(returning, pick)] : returning),
+  },
+  {
+    name: 'catch up',
+    weight: 6,
+    isPossible: ({ world }) => world.hasCatchUp && world.network.messages.length > 0,
+    run: ({ world }, pick) => {
+      const length = 1 + pick(BURST_LENGTH_MAX);
+      for (let count = 0; count < length; count += 1) {
+        const index = world.network.messages.findIndex(({ call }) => call.caller.startsWith('catch-up'));
+        if (index !== -1) world.deliver(index);
+      }
+    },
   },
   {
     name: 'recover all the same',
@@ -233,7 +259,7 @@ const STEPS: readonly Step[] = [
     run: (run, pick) => {
       const leaveWriter = pick(2) === 0;
       if (leaveWriter) run.leaveZombie();
-      run.world.startRecovery({ leaveWriter });
+      run.world.startRecovery({ leaveWriter, defersStale: pick(3) === 0 });
     },
   },
   {

@@ -35,6 +35,8 @@ export interface RecoveryContext {
   readonly authority: SimulatedAuthority;
   readonly newStoreId: () => StoreId;
   readonly log: (line: string) => void;
+  /** Leaves out who is not in sync: an online catch-up is for them. */
+  readonly defersStale?: boolean;
   /** Every set of rows that was matched, with what was made of it: for the checker of I7. */
   readonly onPlanned: (evidence: ObjectEvidence, repair: ObjectRepair | null) => void;
 }
@@ -59,11 +61,12 @@ export function* attemptRecovery(context: RecoveryContext): Steps<AttemptOutcome
 function* runAttempt(context: RecoveryContext, epoch: Epoch): Steps<AttemptOutcome> {
   const reports = yield* fenceAll(context, epoch);
   stopIfOvertaken(context, epoch);
-  const plan = context.rules.planRecovery(context.authority.state, reports);
-  context.log(`recovery ${epoch}: ${JSON.stringify(plan)}`);
-  if (plan.kind === 'wait') return { kind: 'wait', reason: plan.reason, reports };
-  yield* repair(context, epoch, plan);
-  const participants = reports.map(({ mirror }) => mirror);
+  const planned = context.rules.planRecovery(context.authority.state, reports);
+  context.log(`recovery ${epoch}: ${JSON.stringify(planned)}`);
+  if (planned.kind === 'wait') return { kind: 'wait', reason: planned.reason, reports };
+  const plan = context.defersStale === true ? withoutStale(context, planned) : planned;
+  yield* repair(context, { epoch, plan, reports });
+  const participants = [...plan.trusted, ...plan.stale.map(({ mirror }) => mirror)];
   const after = yield* reportAll(participants);
   for (const report of after) {
     const before = reports.find(({ mirror }) => mirror === report.mirror);
@@ -80,6 +83,13 @@ function* runAttempt(context: RecoveryContext, epoch: Epoch): Steps<AttemptOutco
     }
   }
   return { kind: 'activated', state };
+}
+
+/** The need of a full copy is on record all the same. */
+function withoutStale(context: RecoveryContext, plan: ProceedPlan): ProceedPlan {
+  recordNeeds(context, plan, () => false);
+  const isWhole = plan.trusted.length === context.authority.state.members.length;
+  return { ...plan, stale: [], complete: isWhole };
 }
 
 function stopIfOvertaken(context: RecoveryContext, epoch: Epoch): void {
@@ -99,7 +109,7 @@ function* fenceAll(context: RecoveryContext, epoch: Epoch): Steps<MirrorReport[]
   return reports;
 }
 
-function* reportAll(mirrors: readonly MirrorId[]): Steps<MirrorReport[]> {
+export function* reportAll(mirrors: readonly MirrorId[]): Steps<MirrorReport[]> {
   const reports: MirrorReport[] = [];
   for (const mirror of mirrors) {
     const response = yield { mirror, request: { kind: 'report' } };
@@ -109,26 +119,68 @@ function* reportAll(mirrors: readonly MirrorId[]): Steps<MirrorReport[]> {
   return reports;
 }
 
-function* repair(context: RecoveryContext, epoch: Epoch, plan: ProceedPlan): Steps<void> {
+interface Repair {
+  readonly epoch: Epoch;
+  readonly plan: ProceedPlan;
+  readonly reports: readonly MirrorReport[];
+}
+
+function* repair(context: RecoveryContext, { epoch, plan, reports }: Repair): Steps<void> {
   const needy = plan.stale.filter(({ need }) => need.kind === 'full-copy').map(({ mirror }) => mirror);
   const byRows = plan.stale.filter(({ need }) => need.kind === 'rows').map(({ mirror }) => mirror);
-  if (context.rules.recordsFullCopyFirst) yield* recordFullCopies(context, epoch, plan);
+  const isResumed = (mirror: MirrorId): boolean => mayResume(context, mirror, reports);
+  recordNeeds(context, plan, isResumed);
+  if (context.rules.recordsFullCopyFirst) {
+    for (const mirror of needy) if (!isResumed(mirror)) yield* beginCopy(context, epoch, mirror);
+  }
   const matched = [...plan.trusted, ...byRows, ...(context.rules.matchesFullCopyTargets ? needy : [])];
   yield* repairByRows(context, { epoch, trusted: plan.trusted, mirrors: matched });
   const [source] = plan.trusted;
   if (source === undefined) throw new AttemptFailed('nobody is trusted');
+  const resumed = needy.filter(isResumed);
   for (const target of needy) yield* copyInFull(context.rules, { epoch, source, target });
+  // What the copy had passed before it was broken off may have been written since; rows tell.
+  if (resumed.length > 0)
+    yield* repairByRows(context, { epoch, trusted: plan.trusted, mirrors: [...matched, ...resumed] });
 }
 
-function* recordFullCopies(context: RecoveryContext, epoch: Epoch, plan: ProceedPlan): Steps<void> {
+export function mayResume(
+  { authority, rules }: Pick<RecoveryContext, 'authority' | 'rules'>,
+  mirror: MirrorId,
+  reports: readonly MirrorReport[],
+): boolean {
+  const report = reports.find((candidate) => candidate.mirror === mirror);
+  return report !== undefined && rules.mayResumeFullCopy(authority.state, report, reports);
+}
+
+function recordNeeds(
+  { authority, rules }: RecoveryContext,
+  plan: ProceedPlan,
+  isResumed: (mirror: MirrorId) => boolean,
+): void {
+  if (!rules.recordsFullCopyFirst) return;
   for (const { mirror, need } of plan.stale) {
-    if (need.kind !== 'full-copy') continue;
-    context.authority.persist(context.rules.requireFullCopy(context.authority.state, mirror, need.reason));
-    const report = yield { mirror, request: { kind: 'report' } };
-    if (report?.kind !== 'report') throw new AttemptFailed(`${mirror} does not report`);
-    const storeId = context.rules.renewsStoreId ? context.newStoreId() : report.report.storeId;
-    yield* expectDone(mirror, { kind: 'begin-full-copy', epoch, storeId, reason: need.reason });
+    if (need.kind !== 'full-copy' || isResumed(mirror)) continue;
+    const member = authority.state.members.find((candidate) => candidate.mirror === mirror);
+    // What has begun is given up only by whoever begins anew.
+    if (member?.fullCopyReason === null)
+      authority.persist(rules.requireFullCopy(authority.state, mirror, need.reason));
   }
+}
+
+/** On record first, under the id that the store is to get. */
+export function* beginCopy(
+  context: Pick<RecoveryContext, 'authority' | 'rules' | 'newStoreId'>,
+  epoch: Epoch,
+  mirror: MirrorId,
+): Steps<void> {
+  const { authority, rules } = context;
+  const report = yield { mirror, request: { kind: 'report' } };
+  if (report?.kind !== 'report') throw new AttemptFailed(`${mirror} does not report`);
+  if (authority.state.epoch !== epoch) throw new AttemptFailed('overtaken by a newer attempt');
+  const storeId = rules.renewsStoreId ? context.newStoreId() : report.report.storeId;
+  authority.persist(rules.beginFullCopy(authority.state, mirror, storeId));
+  yield* expectDone(mirror, { kind: 'begin-full-copy', epoch, storeId, reason: 'a full copy' });
 }
 
 export function* expectDone(mirror: MirrorId, request: MirrorRequest): Steps<void> {
@@ -175,7 +227,11 @@ function* repairByRows(context: RecoveryContext, { epoch, trusted, mirrors }: Ro
   }
 }
 
-function evidenceOf(mirror: MirrorId, survey: Survey, objectId: ObjectId): ObjectEvidence['mirrors'][number] {
+export function evidenceOf(
+  mirror: MirrorId,
+  survey: Survey,
+  objectId: ObjectId,
+): ObjectEvidence['mirrors'][number] {
   const state = survey.objects.get(objectId)?.state;
   return {
     mirror,

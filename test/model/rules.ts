@@ -6,7 +6,10 @@
  */
 import {
   activate,
+  admitMirrors,
+  beginFullCopy,
   beginRecovery,
+  endFullCopy,
   excludeMirrors,
   requireFullCopy,
 } from '../../src/protocol/authority-state.js';
@@ -15,6 +18,8 @@ import {
   decideAdvance,
   decideFence,
   decidePush,
+  decideRebuild,
+  isComparableAt,
   isReadableAt,
   isRecoveringAt,
   mayDropRows,
@@ -24,7 +29,7 @@ import { forgoRows, isSettled } from '../../src/protocol/forgone-rows.js';
 import { TagGenerator } from '../../src/protocol/generator.js';
 import { decideRead, decideReadStart, readableInRecovery } from '../../src/protocol/read-gate.js';
 import { planObject, rowsAfterPush, sameSummary } from '../../src/protocol/reconcile-plan.js';
-import { planRecovery } from '../../src/protocol/recovery-plan.js';
+import { mayResumeFullCopy, planRecovery } from '../../src/protocol/recovery-plan.js';
 import type { Epoch, GeneratorId } from '../../src/protocol/tag.js';
 import { decideClear, mayDropTombstone, raiseFloor } from '../../src/protocol/token.js';
 import { decideOutcome, readyTokens } from '../../src/protocol/write-outcome.js';
@@ -43,6 +48,7 @@ export interface Rules {
   readonly decideFence: typeof decideFence;
   readonly decideActivate: typeof decideActivate;
   readonly decideAdvance: typeof decideAdvance;
+  readonly decideRebuild: typeof decideRebuild;
   readonly reopenFence: typeof reopenFence;
   readonly isRecoveringAt: typeof isRecoveringAt;
   readonly isReadableAt: typeof isReadableAt;
@@ -50,6 +56,7 @@ export interface Rules {
   /** F27. */
   readonly forgoRows: typeof forgoRows;
   readonly isSettled: typeof isSettled;
+  readonly isComparableAt: typeof isComparableAt;
   readonly decidePush: typeof decidePush;
   readonly decideOutcome: typeof decideOutcome;
   readonly readyTokens: typeof readyTokens;
@@ -59,7 +66,11 @@ export interface Rules {
   readonly beginRecovery: typeof beginRecovery;
   readonly excludeMirrors: typeof excludeMirrors;
   readonly activate: typeof activate;
+  readonly admitMirrors: typeof admitMirrors;
   readonly requireFullCopy: typeof requireFullCopy;
+  readonly beginFullCopy: typeof beginFullCopy;
+  readonly endFullCopy: typeof endFullCopy;
+  readonly mayResumeFullCopy: typeof mayResumeFullCopy;
   readonly planRecovery: typeof planRecovery;
   readonly planObject: typeof planObject;
   readonly sameSummary: typeof sameSummary;
@@ -95,6 +106,14 @@ export interface Rules {
   readonly passesWitnessesOn: boolean;
   /** F27: the need of a full copy is on the authority's disk before a row is dropped. */
   readonly recordsBeforeForgoing: boolean;
+  /** Online, extents land only on the very state that they were matched with, from the very state. */
+  readonly copiesWhatWasMatched: boolean;
+  /** Online, a row goes only when every configured mirror is known to have its write. */
+  readonly dropsOnlyWhatAllHave: boolean;
+  /** A full copy's end is on record before the mirror takes its first write. */
+  readonly recordsCopyEndFirst: boolean;
+  /** A mirror that is being copied in full takes no writes: else rows are cleared that an interrupted copy needs to go on. */
+  readonly copiedTakeNoWrites: boolean;
 }
 
 const realRules: Rules = {
@@ -106,12 +125,14 @@ const realRules: Rules = {
   decideFence,
   decideActivate,
   decideAdvance,
+  decideRebuild,
   reopenFence,
   isRecoveringAt,
   isReadableAt,
   mayDropRows,
   forgoRows,
   isSettled,
+  isComparableAt,
   decidePush,
   decideOutcome,
   readyTokens,
@@ -121,7 +142,11 @@ const realRules: Rules = {
   beginRecovery,
   excludeMirrors,
   activate,
+  admitMirrors,
   requireFullCopy,
+  beginFullCopy,
+  endFullCopy,
+  mayResumeFullCopy,
   planRecovery,
   planObject,
   sameSummary,
@@ -142,6 +167,10 @@ const realRules: Rules = {
   fencesSources: true,
   passesWitnessesOn: true,
   recordsBeforeForgoing: true,
+  copiesWhatWasMatched: true,
+  dropsOnlyWhatAllHave: true,
+  recordsCopyEndFirst: true,
+  copiedTakeNoWrites: true,
 };
 
 /** The real rules, but for those that are given. */

@@ -143,6 +143,35 @@ export class Scenario {
     else this.world.timeOut(call.id);
   }
 
+  // --- online catch-up
+
+  /** A mirror that is out is let in as rebuilding; the catch-up's own messages stay on their way. */
+  letIn(mirror: MirrorId): void {
+    this.world.admit([mirror]);
+    while (this.world.writer?.rebuilding.includes(mirror) !== true) this.#deliverOne(isOfWriter);
+  }
+
+  /** Moves the catch-up on by one message. */
+  stepCatchUp(): void {
+    this.#deliverOne(isOfCatchUp);
+  }
+
+  /** Moves the catch-up on until a request of this kind is on its way, and takes it out of the network. */
+  holdCatchUpAt(kind: string): Message[] {
+    const isWanted = (message: Message): boolean =>
+      isOfCatchUp(message) && message.kind === 'request' && message.call.request.kind === kind;
+    while (!this.world.network.messages.some(isWanted)) this.stepCatchUp();
+    const held = this.world.network.messages.filter(isWanted);
+    this.#loseWhere(isWanted);
+    return held;
+  }
+
+  #deliverOne(matches: (message: Message) => boolean): void {
+    const [index] = this.#indexes(matches);
+    if (index === undefined) throw new Error('nothing is on its way');
+    this.world.deliver(index);
+  }
+
   // --- recovery
 
   startRecovery(): void {
@@ -208,6 +237,14 @@ export class Scenario {
   rest(): void {
     quiesce(this.world);
   }
+}
+
+function isOfCatchUp({ call }: Message): boolean {
+  return call.caller.startsWith('catch-up');
+}
+
+function isOfWriter({ call }: Message): boolean {
+  return call.caller.startsWith('writer');
 }
 
 function isRequestTo(message: Message, mirror: MirrorId, tag?: Tag | null): boolean {

@@ -24,6 +24,7 @@ export interface DiskImage {
   readonly fencedEpoch: Epoch;
   readonly selfDoubt: string | null;
   readonly blank: boolean;
+  readonly copyCursor: ObjectId | null;
   readonly objects: ReadonlyMap<ObjectId, StoredObject>;
   /** By `rowKey`. */
   readonly rows: ReadonlyMap<string, TagRow>;
@@ -60,6 +61,7 @@ export function blankImage(storeId: StoreId): DiskImage {
     fencedEpoch: EPOCH_NONE,
     selfDoubt: null,
     blank: true,
+    copyCursor: null,
     objects: new Map(),
     rows: new Map(),
     witnesses: new Map(),

@@ -9,10 +9,14 @@ import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { Epoch, Tag } from '../../src/protocol/tag.js';
 import type { MirrorAnswer, WriteProgress } from '../../src/protocol/write-outcome.js';
 import type { ObjectState, TagRow, WriteKind, WriteTransaction } from '../../src/protocol/write.js';
+import type { StoreId } from '../../src/protocol/token.js';
+import { admission, type AdmittedMirrors } from './admission.js';
 import type { SimulatedAuthority } from './authority.js';
+import type { CatchUpOrder } from './catch-up.js';
 import type { History, IssuedWrite } from './history.js';
 import type { ClearItem, MirrorResponse } from './messages.js';
 import type { Network } from './network.js';
+import type { Steps } from './recovery.js';
 import type { Rules } from './rules.js';
 import { checksumOf } from './simulated-disk.js';
 import { SET_ID } from './simulated-mirror.js';
@@ -43,6 +47,9 @@ export interface GatewayPorts {
   readonly authority: SimulatedAuthority;
   readonly history: History;
   readonly log: (line: string) => void;
+  readonly newStoreId: () => StoreId;
+  /** Mirrors were let in as rebuilding: somebody may copy to them. */
+  readonly onAdmitted: (catchUp: CatchUpOrder) => void;
   /** This writer can't go on: only a recovery helps. */
   readonly onDeposed: (gateway: SimulatedGateway) => void;
 }
@@ -64,6 +71,10 @@ export class SimulatedGateway {
   #grantedEpoch: Epoch;
   /** Who is being left out. */
   #leaving: readonly MirrorId[] = [];
+  /** Who is to be let in as rebuilding; null: nobody asked for it. */
+  #returning: readonly MirrorId[] | null = null;
+  /** Who gets the writes of this epoch without being waited for. */
+  #rebuilding: readonly MirrorId[] = [];
   #status: 'open' | 'draining' | 'advancing' | 'deposed' = 'open';
 
   constructor(
@@ -94,6 +105,10 @@ export class SimulatedGateway {
 
   get isOpen(): boolean {
     return this.#status === 'open';
+  }
+
+  get rebuilding(): readonly MirrorId[] {
+    return this.#rebuilding;
   }
 
   get inSync(): readonly MirrorId[] {
@@ -139,7 +154,7 @@ export class SimulatedGateway {
     const pending: PendingWrite = {
       issued,
       bytes,
-      answers: new Map(this.#inSync.map((mirror) => [mirror, null])),
+      answers: new Map([...this.#inSync, ...this.#rebuilding].map((mirror) => [mirror, null])),
       unanswered: new Map(),
       attempts: 1,
       isAcknowledged: false,
@@ -147,7 +162,7 @@ export class SimulatedGateway {
     };
     this.#pending.set(transaction.tag, pending);
     this.#known.set(intent.objectId, issued.state);
-    for (const mirror of this.#inSync) this.#send(pending, mirror);
+    for (const mirror of [...this.#inSync, ...this.#rebuilding]) this.#send(pending, mirror);
     return transaction.tag;
   }
 
@@ -197,6 +212,8 @@ export class SimulatedGateway {
         return;
       }
       if (before === null) pending.answers.set(mirror, { kind: 'unknown', reason: 'no answer' });
+      // Nobody waits for a mirror that is being rebuilt, the floor neither: it may pass what is still on its way there.
+      if (this.#rebuilding.includes(mirror)) pending.unanswered.set(mirror, 0);
       this.#decide(pending);
       return;
     }
@@ -213,7 +230,8 @@ export class SimulatedGateway {
   }
 
   #mayRepeat(pending: PendingWrite, mirror: MirrorId): boolean {
-    const isWanted = this.#status !== 'deposed' && this.#inSync.includes(mirror);
+    const isWanted =
+      this.#status !== 'deposed' && (this.#inSync.includes(mirror) || this.#rebuilding.includes(mirror));
     return isWanted && pending.answers.get(mirror) === null && pending.attempts < ATTEMPTS_MAX;
   }
 
@@ -295,6 +313,13 @@ export class SimulatedGateway {
     }
     this.#status = 'advancing';
     this.#grantedEpoch = begun.epoch;
+    this.#rebuilding = [];
+    const returning = this.#returning;
+    this.#returning = null;
+    if (returning !== null && this.#leaving.length === 0) {
+      this.#beginAdmission(returning, { from, to: begun.epoch });
+      return;
+    }
     const { advancesBeforeExclusion } = this.#ports.rules;
     if (!advancesBeforeExclusion) this.#ports.authority.exclude(begun.epoch, this.#leaving);
     const staying = this.#inSync.filter((mirror) => !this.#leaving.includes(mirror));
@@ -302,6 +327,48 @@ export class SimulatedGateway {
       if (advancesBeforeExclusion) this.#exclude();
       else this.#goOn(this.#ports.authority.state);
     });
+  }
+
+  // --- mirrors that come back
+
+  /** Asks for mirrors that are out to be let in as rebuilding, as soon as every write has its answers. */
+  admit(mirrors: readonly MirrorId[]): void {
+    if (this.#status !== 'open') return;
+    this.#status = 'draining';
+    this.#leaving = [];
+    this.#returning = mirrors.filter((mirror) => !this.#inSync.includes(mirror));
+    this.#excludeIfAnswered();
+  }
+
+  #beginAdmission(
+    returning: readonly MirrorId[],
+    epochs: { readonly from: Epoch; readonly to: Epoch },
+  ): void {
+    const steps = admission(this.#ports, { epoch: epochs.to, inSync: this.#inSync, returning });
+    this.#advance(this.#inSync, epochs, () => {
+      this.#step(steps, null);
+    });
+  }
+
+  #step(steps: Steps<AdmittedMirrors | null>, response: MirrorResponse | null): void {
+    if (this.#status === 'deposed') return;
+    const next = steps.next(response);
+    if (next.done !== true) {
+      let isAnswered = false;
+      this.#ports.network.call(this.name, next.value.mirror, next.value.request, (answer) => {
+        if (!isAnswered) this.#step(steps, answer);
+        isAnswered = true;
+      });
+      return;
+    }
+    if (next.value === null) {
+      this.depose();
+      return;
+    }
+    const { state, order } = next.value;
+    this.#rebuilding = order.targets;
+    this.#goOn(state);
+    if (order.targets.length > 0) this.#ports.onAdmitted(order);
   }
 
   /** Whoever was restarted meanwhile refuses: then the old set stands, and a recovery decides whom to trust. */
@@ -318,8 +385,7 @@ export class SimulatedGateway {
           this.depose();
           return;
         }
-        waiting.delete(mirror);
-        if (waiting.size === 0) then();
+        if (waiting.delete(mirror) && waiting.size === 0) then();
       });
     }
   }
@@ -334,6 +400,7 @@ export class SimulatedGateway {
   #goOn(state: AuthorityState): void {
     this.#ports.log(`${this.name} goes on at ${state.epoch} with ${state.inSync.join()}`);
     this.#inSync = state.inSync;
+    this.#keptFor = rowsKeptFor(state);
     this.#status = 'open';
     for (const pending of this.#pending.values()) this.#decide(pending);
     if (!this.isOpen) return;
@@ -378,7 +445,7 @@ export class SimulatedGateway {
   /** What the timer does: tokens that no write took along. Without any, the floor alone. */
   sendClears(): void {
     if (this.#status !== 'open' && this.#status !== 'draining') return;
-    for (const mirror of this.#inSync) {
+    for (const mirror of [...this.#inSync, ...this.#rebuilding]) {
       const clears = this.#takeReady(mirror);
       this.#ports.network.call(
         this.name,

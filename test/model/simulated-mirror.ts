@@ -6,7 +6,7 @@
 import type { MirrorId } from '../../src/protocol/authority-state.js';
 import type { FenceState, FenceVerdict } from '../../src/protocol/fence.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
-import type { MirrorReport } from '../../src/protocol/recovery-plan.js';
+import { FULL_COPY_DOUBT, type MirrorReport } from '../../src/protocol/recovery-plan.js';
 import { type Epoch, EPOCH_NONE, type GeneratorId, type Tag, tagGenerator } from '../../src/protocol/tag.js';
 import { makeToken, parseToken, type Witness } from '../../src/protocol/token.js';
 import { rowOfWrite, type WriteTransaction } from '../../src/protocol/write.js';
@@ -131,28 +131,40 @@ export class SimulatedMirror {
         return this.#moveFence(this.#rules.decideActivate(this.#fence, request.epoch));
       case 'advance':
         return this.#moveFence(this.#rules.decideAdvance(this.#fence, request.from, request.to));
+      case 'rebuild':
+        return this.#moveFence(this.#rules.decideRebuild(this.#fence, request.epoch));
       case 'report':
         return { kind: 'report', report: this.report() };
       case 'survey':
-        if (!this.#mayBeCopied(request.epoch)) return { kind: 'refused', code: 'not-fenced' };
+        if (!this.#mayBeCompared(request.epoch)) return { kind: 'refused', code: 'not-fenced' };
         return {
           kind: 'survey',
           survey: {
+            copyCursor: this.#image.copyCursor,
             rows: [...this.#image.rows.values()],
             objects: this.#image.objects,
             forgotten: this.#image.forgotten,
           },
         };
       case 'copy-out':
-        if (!this.#mayBeCopied(request.epoch)) return { kind: 'refused', code: 'not-fenced' };
+        if (!this.#mayBeCompared(request.epoch)) return { kind: 'refused', code: 'not-fenced' };
         return this.#copyOut(request.objectId);
       case 'push':
         return this.#push(request.push);
       case 'begin-full-copy':
-        return this.#setFullCopy(request.epoch, { selfDoubt: request.reason, storeId: request.storeId });
+        if (!this.#rules.isRecoveringAt(this.#fence, request.epoch))
+          return { kind: 'refused', code: 'not-fenced' };
+        return this.#setFullCopy(request.epoch, {
+          selfDoubt: FULL_COPY_DOUBT,
+          storeId: request.storeId,
+          copyCursor: null,
+        });
+      case 'copy-cursor':
+        return this.#setFullCopy(request.epoch, { copyCursor: request.cursor });
       case 'end-full-copy':
         return this.#setFullCopy(request.epoch, {
           selfDoubt: null,
+          copyCursor: null,
           forgotten: laterOf(this.#image.forgotten, request.forgotten),
         });
       case 'drop-rows':
@@ -207,7 +219,9 @@ export class SimulatedMirror {
       transaction,
     );
     if (verdict.kind === 'refuse') return { kind: 'refused', code: verdict.code };
-    if (this.#image.selfDoubt !== null) return { kind: 'refused', code: 'self-doubt' };
+    const { selfDoubt } = this.#image;
+    const isCopied = selfDoubt === FULL_COPY_DOUBT && !this.#rules.copiedTakeNoWrites;
+    if (selfDoubt !== null && !isCopied) return { kind: 'refused', code: 'self-doubt' };
     if (verdict.kind === 'apply') this.#apply(transaction, bytes, stored);
     return this.#committed(transaction);
   }
@@ -304,7 +318,7 @@ export class SimulatedMirror {
         hasRow: this.#image.rows.has(rowKey({ objectId, tag: state.lastTag })),
         floor: this.#floors.get(tagGenerator(state.lastTag)) ?? null,
         fencedEpoch: this.#fence.fencedEpoch,
-        rebuilding: false,
+        rebuilding: this.#fence.isRebuilding === true,
       });
       if (!mayDrop) continue;
       const forgotten = new Map(this.#image.forgotten).set(objectId, state.lastTag);
@@ -323,8 +337,8 @@ export class SimulatedMirror {
   }
 
   /** A source that was restarted since it was matched is another source: it may have been rolled back. */
-  #mayBeCopied(epoch: Epoch): boolean {
-    return !this.#rules.fencesSources || this.#rules.isRecoveringAt(this.#fence, epoch);
+  #mayBeCompared(epoch: Epoch): boolean {
+    return !this.#rules.fencesSources || this.#rules.isComparableAt(this.#fence, epoch);
   }
 
   #copyOut(objectId: ObjectId): MirrorResponse {
@@ -372,7 +386,7 @@ export class SimulatedMirror {
   }
 
   #setFullCopy(epoch: Epoch, change: Partial<DiskImage>): MirrorResponse {
-    if (!this.#rules.isRecoveringAt(this.#fence, epoch)) return { kind: 'refused', code: 'not-fenced' };
+    if (!this.#rules.isComparableAt(this.#fence, epoch)) return { kind: 'refused', code: 'not-fenced' };
     this.#commit(change, { sync: true });
     return { kind: 'done' };
   }

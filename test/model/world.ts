@@ -10,6 +10,7 @@ import { type Epoch, EPOCH_NONE, type Tag, toGeneratorId } from '../../src/proto
 import { type StoreId, toStoreId } from '../../src/protocol/token.js';
 import type { ObjectState } from '../../src/protocol/write.js';
 import { SimulatedAuthority, type Transition } from './authority.js';
+import { catchUp, type CatchUpOrder, type CatchUpOutcome } from './catch-up.js';
 import { checkEveryStep } from './checkers/every-step.js';
 import { History } from './history.js';
 import type { MirrorResponse } from './messages.js';
@@ -40,10 +41,11 @@ export interface StepEvents {
   readonly planned: PlannedObject[];
 }
 
-interface RunningRecovery {
-  readonly name: string;
-  readonly steps: Steps<AttemptOutcome>;
-}
+/** A recovery, or a catch-up that runs beside the writer. */
+type RunningProcess = { readonly name: string } & (
+  | { readonly kind: 'recovery'; readonly steps: Steps<AttemptOutcome> }
+  | { readonly kind: 'catch-up'; readonly steps: Steps<CatchUpOutcome>; readonly order: CatchUpOrder }
+);
 
 export function mirrorName(index: number): MirrorId {
   return toMirrorId(`M${index}`);
@@ -79,12 +81,16 @@ export class World {
   readonly cutOff = new Set<MirrorId>();
   /** Epoch, then which run of each mirror may take writes in it. */
   readonly grants = new Map<Epoch, Readonly<Record<MirrorId, string>>>();
+  /** Who was in sync when the last thing was put on record in each epoch. */
+  readonly inSyncOfEpoch = new Map<Epoch, readonly MirrorId[]>();
   events: StepEvents = { applied: [], landed: [], transitions: [], planned: [] };
   writer: SimulatedGateway | null = null;
   lastOutcome: AttemptOutcome | null = null;
+  /** Catch-ups that came to their end. */
+  caughtUpCount = 0;
   /** The epoch of the last activation that ended a recovery; exclusions do not count. */
   activationEpoch: Epoch = EPOCH_NONE;
-  #recoveries: RunningRecovery[] = [];
+  #running: RunningProcess[] = [];
   #storeCount = 0;
   #processCount = 0;
   #isBeyondGuarantee = false;
@@ -157,11 +163,15 @@ export class World {
   // --- processes
 
   get hasRecovery(): boolean {
-    return this.#recoveries.length > 0;
+    return this.#running.some(({ kind }) => kind === 'recovery');
+  }
+
+  get hasCatchUp(): boolean {
+    return this.#running.some(({ kind }) => kind === 'catch-up');
   }
 
   /** A recovery starts. `leaveWriter`: the writer is not told, and goes on as a zombie. */
-  startRecovery(options: { readonly leaveWriter?: boolean } = {}): void {
+  startRecovery(options: { readonly leaveWriter?: boolean; readonly defersStale?: boolean } = {}): void {
     this.step('a recovery starts', () => {
       if (options.leaveWriter !== true) this.writer?.depose();
       this.writer = null;
@@ -171,27 +181,60 @@ export class World {
         authority: this.authority,
         newStoreId: () => this.newStoreId(),
         log: (line) => void this.trace.push(line),
+        defersStale: options.defersStale === true,
         onPlanned: (evidence, repair) => void this.events.planned.push({ evidence, repair }),
       });
-      const running = { name: `recovery-${this.#processCount}`, steps };
-      this.#recoveries.push(running);
-      this.#advance(running, null);
+      this.#run({ name: `recovery-${this.#processCount}`, kind: 'recovery', steps });
     });
   }
 
-  #advance(running: RunningRecovery, response: MirrorResponse | null): void {
+  /** Mirrors that are out are let in as rebuilding; the catch-up starts when they are. */
+  admit(mirrors: readonly MirrorId[]): void {
+    this.step(`${mirrors.join()} may come back`, () => this.writer?.admit(mirrors));
+  }
+
+  #startCatchUp(order: CatchUpOrder): void {
+    this.#processCount += 1;
+    const steps = catchUp({
+      rules: this.rules,
+      authority: this.authority,
+      order,
+      mayRecord: () => this.writer?.epoch === order.epoch && this.authority.state.epoch === order.epoch,
+      onPlanned: (evidence, repair) => void this.events.planned.push({ evidence, repair }),
+    });
+    this.#run({ name: `catch-up-${this.#processCount}`, kind: 'catch-up', steps, order });
+  }
+
+  #run(running: RunningProcess): void {
+    this.#running.push(running);
+    this.#advance(running, null);
+  }
+
+  #advance(running: RunningProcess, response: MirrorResponse | null): void {
     const next = running.steps.next(response);
     if (next.done === true) {
-      this.#recoveries = this.#recoveries.filter((other) => other !== running);
-      this.#conclude(next.value);
+      this.#running = this.#running.filter((other) => other !== running);
+      this.#end(running, next.value);
       return;
     }
     let isAnswered = false;
     this.network.call(running.name, next.value.mirror, next.value.request, (answer) => {
-      if (isAnswered || !this.#recoveries.includes(running)) return;
+      if (isAnswered || !this.#running.includes(running)) return;
       isAnswered = true;
       this.#advance(running, answer);
     });
+  }
+
+  #end(running: RunningProcess, outcome: AttemptOutcome | CatchUpOutcome): void {
+    if (outcome.kind === 'caught-up' || running.kind === 'catch-up') {
+      this.trace.push(`${running.name} ends: ${JSON.stringify(outcome)}`);
+      if (outcome.kind === 'caught-up') this.caughtUpCount += 1;
+    } else this.#conclude(outcome);
+  }
+
+  #forget(processes: readonly RunningProcess[]): void {
+    for (const { name } of processes) this.network.forget(name);
+    this.#running = this.#running.filter((running) => !processes.includes(running));
   }
 
   #conclude(outcome: AttemptOutcome): void {
@@ -219,6 +262,10 @@ export class World {
         network: this.network,
         authority: this.authority,
         history: this.history,
+        newStoreId: () => this.newStoreId(),
+        onAdmitted: (order) => {
+          this.#startCatchUp(order);
+        },
         log: (line) => void this.trace.push(line),
         onDeposed: (gateway) => {
           if (this.writer === gateway) this.writer = null;
@@ -230,8 +277,8 @@ export class World {
   /** The host of the authority, the recoveries and the writer loses power, and starts again. */
   crashHost(options: { readonly leaveWriter?: boolean } = {}): void {
     this.step('the gateway crashes', () => {
-      for (const { name } of this.#recoveries) this.network.forget(name);
-      this.#recoveries = [];
+      // A catch-up is driven by a mirror: it goes on, and nobody looks.
+      this.#forget(this.#running.filter(({ kind }) => kind === 'recovery'));
       if (this.writer !== null && options.leaveWriter !== true) this.network.forget(this.writer.name);
       this.writer = null;
       this.authority.crash();
@@ -254,8 +301,12 @@ export class World {
   }
 
   #onPersist(transition: Transition): void {
-    const { after } = transition;
-    if (after.phase === 'active') this.grants.set(after.epoch, after.incarnations);
+    const { after, admitted } = transition;
+    this.inSyncOfEpoch.set(after.epoch, after.inSync);
+    if (after.phase === 'active') {
+      const granted = this.grants.get(after.epoch) ?? {};
+      this.grants.set(after.epoch, { ...granted, ...after.incarnations, ...admitted });
+    }
     for (const { mirror, fullCopyReason } of after.members)
       if (fullCopyReason !== null) this.rolledBack.delete(mirror);
     this.events.transitions.push(transition);
@@ -369,6 +420,9 @@ export class World {
   crash(id: MirrorId, survivors = 0): void {
     this.step(`${id} crashes`, () => {
       this.mirror(id).crash(survivors);
+      this.#forget(
+        this.#running.filter((running) => running.kind === 'catch-up' && running.order.inSync[0] === id),
+      );
     });
   }
 

@@ -13,6 +13,7 @@
  */
 import { compareUtf8, type ObjectId } from '../../protocol/object-id.js';
 import { type ObjectSummary, sameSummary } from '../../protocol/reconcile-plan.js';
+import { FULL_COPY_DOUBT } from '../../protocol/recovery-plan.js';
 import { SUMMARIES_PAGE_MAX } from '../../wire/osd-connection.js';
 import type { OsdLimits } from '../limits.js';
 import { workOn } from './bounded-work.js';
@@ -22,8 +23,6 @@ import { PagedStream } from './paged-stream.js';
 import type { ReconcilePeer } from './reconcile-peer.js';
 import { type ObjectRows, RowMerge } from './row-merge.js';
 import { STATES_PAGE_MAX } from './row-repair.js';
-
-export const FULL_COPY_DOUBT = 'full copy in progress';
 
 export interface FullCopyOptions {
   readonly context: PushContext;

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { FULL_COPY_DOUBT } from '../../../src/osd/reconcile/full-copy.js';
+import { FULL_COPY_DOUBT } from '../../../src/protocol/recovery-plan.js';
 import { Fleet } from './reconcile-fleet.js';
 import { objectNamed, patternBytes } from './osd-writer.js';
 

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import {
   activate,
+  admitMirrors,
+  beginFullCopy,
   beginRecovery,
+  endFullCopy,
   excludeMirrors,
   newAuthorityState,
   recordCleanStop,
@@ -119,5 +122,38 @@ describe('a clean stop', () => {
   it('ends an active epoch', () => {
     expect(recordCleanStop(activeState(2), { [M0]: 4, [M1]: 5 }).cleanStop).toEqual({ [M0]: 4, [M1]: 5 });
     expect(() => recordCleanStop(beginRecovery(activeState(2)), {})).toThrow(InvariantViolation);
+  });
+});
+
+describe('a mirror that is rebuilt beside the writer (DESIGN.md section 5)', () => {
+  const smaller = excludeMirrors(beginRecovery(activeState(2)), [M1]);
+  const admitted = admitMirrors(beginRecovery(smaller), [M1]);
+
+  it('I3: is on record, in an epoch of its own, and not in sync', () => {
+    expect(admitted).toMatchObject({ epoch: 3, phase: 'active', inSync: [M0], rebuilding: [M1] });
+    expect(() => admitMirrors(smaller, [M1])).toThrow(InvariantViolation);
+    expect(() => admitMirrors(beginRecovery(smaller), [M0])).toThrow(InvariantViolation);
+    expect(() => admitMirrors(beginRecovery(smaller), [M2])).toThrow(InvariantViolation);
+  });
+
+  it('is none any more when its epoch is over', () => {
+    expect(beginRecovery(admitted).rebuilding).toBeUndefined();
+    expect(admitMirrors(beginRecovery(admitted), []).rebuilding).toBeUndefined();
+  });
+
+  it('F27: a full copy begins under a new id and ends for that one; required again it begins anew', () => {
+    const copyId = storeIdOf(7);
+    const copied = { mirror: M1, storeId: copyId, incarnation: 'M1 run 3', commitSequence: 5 };
+    const begun = beginFullCopy(requireFullCopy(admitted, M1, 'blank'), M1, copyId);
+    expect(begun.members[1]).toMatchObject({ fullCopyReason: 'blank', copyStoreId: copyId });
+    expect(begun.sequences?.[M1]).toBeUndefined();
+    const ended = endFullCopy(begun, copied);
+    expect(ended.members[1]).toEqual({ mirror: M1, storeId: copyId, fullCopyReason: null });
+    expect(ended.sequences?.[M1]).toBe(5);
+    const again = requireFullCopy(begun, M1, 'the tag table is full');
+    expect(again.members[1]).toMatchObject({ fullCopyReason: 'blank' });
+    expect(again.members[1]?.copyStoreId).toBeUndefined();
+    expect(() => endFullCopy(again, copied)).toThrow(InvariantViolation);
+    expect(() => beginFullCopy(admitted, M1, copyId)).toThrow(InvariantViolation);
   });
 });

@@ -5,9 +5,12 @@ import {
   decideAdvance,
   decideFence,
   decidePush,
+  decideRebuild,
   type FenceState,
   type FenceVerdict,
+  isComparableAt,
   isReadableAt,
+  isRebuildingAt,
   isRecoveringAt,
   type PushClaim,
   reopenFence,
@@ -178,5 +181,45 @@ describe('a push (DESIGN.md section 5)', () => {
       expect(verdictOf({ expectedLastTag: inEpoch, lastTag }, inEpoch)).toBe('would-go-back');
     }
     expect(verdictOf({ expectedLastTag: inEpoch, lastTag: tagOf(3, 6) }, inEpoch)).toBe('land');
+  });
+});
+
+describe('a store that is being rebuilt (DESIGN.md section 5)', () => {
+  const rebuilding = move(decideRebuild(fencedAt3, epoch(3)));
+  const push: PushClaim = { epoch: epoch(3), expectedLastTag: null, lastTag: tagOf(2, 1) };
+
+  it('takes writes and pushes of its epoch, is compared, and serves no reads', () => {
+    expect(rebuilding).toMatchObject({ fencedEpoch: 3, activeEpoch: 3, isRebuilding: true });
+    expect(isRebuildingAt(rebuilding, epoch(3))).toBe(true);
+    expect(isComparableAt(rebuilding, epoch(3))).toBe(true);
+    expect(isReadableAt(rebuilding, epoch(3))).toBe(false);
+    expect(decidePush({ fence: rebuilding, targetLastTag: null }, push)).toEqual({ kind: 'land' });
+    expect(move(decideRebuild(rebuilding, epoch(3)))).toEqual(rebuilding);
+  });
+
+  it('is fenced for it first, in this run', () => {
+    expect(codeOf(decideRebuild(activeAt3, epoch(3)))).toBe('not-fenced');
+    expect(codeOf(decideRebuild(reopenFence(epoch(3)), epoch(3)))).toBe('not-fenced');
+    expect(codeOf(decideRebuild(fencedAt3, epoch(2)))).toBe('stale-epoch');
+    expect(codeOf(decideRebuild(fencedAt3, epoch(4)))).toBe('not-fenced');
+  });
+
+  it('I3: comes in by a fence of its own alone', () => {
+    expect(codeOf(decideActivate(rebuilding, epoch(3)))).toBe('not-fenced');
+    expect(codeOf(decideAdvance(rebuilding, epoch(3), epoch(4)))).toBe('not-active');
+    expect(move(decideFence(rebuilding, epoch(4)))).toEqual({ ...fencedAt3, fencedEpoch: 4 });
+  });
+
+  it('F34, F36: a push lands on what was matched, and is newer, or its target is of an earlier epoch', () => {
+    const verdictOf = (targetLastTag: Tag | null, claim: Partial<PushClaim>): string => {
+      const verdict = decidePush({ fence: rebuilding, targetLastTag }, { ...push, ...claim });
+      return verdict.kind === 'refuse' ? verdict.code : verdict.kind;
+    };
+    const [old, present, newer] = [tagOf(2, 9), tagOf(3, 1), tagOf(3, 2)];
+    expect(verdictOf(present, { expectedLastTag: old, lastTag: newer })).toBe('changed');
+    expect(verdictOf(present, { expectedLastTag: present, lastTag: old })).toBe('would-go-back');
+    expect(verdictOf(present, { expectedLastTag: present, lastTag: null })).toBe('would-go-back');
+    expect(verdictOf(present, { expectedLastTag: present, lastTag: newer })).toBe('land');
+    expect(verdictOf(old, { expectedLastTag: old, lastTag: tagOf(1, 1) })).toBe('land');
   });
 });

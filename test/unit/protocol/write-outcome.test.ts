@@ -57,6 +57,12 @@ describe('the outcome of a write (DESIGN.md section 3.5)', () => {
     expect(decideOutcome(progressOf([REFUSED, committed(1)], [M0]))).toEqual({ kind: 'unknown' });
   });
 
+  it('is told refused only when a mirror that is being rebuilt has answered too', () => {
+    expect(decideOutcome(progressOf([REFUSED, null], [M0]))).toEqual({ kind: 'wait' });
+    expect(decideOutcome(progressOf([REFUSED, REFUSED], [M0]))).toEqual({ kind: 'refuse', code: 'gap' });
+    expect(decideOutcome(progressOf([committed(0), null], [M0]))).toEqual({ kind: 'acknowledge' });
+  });
+
   it('I2, I3: whatever the answers, an acknowledgement has all in sync, and an exclusion leaves somebody', () => {
     const answer = fc.constantFrom<MirrorAnswer | null>(committed(0), REFUSED, UNKNOWN, null);
     const inSync = fc.subarray(ALL, { minLength: 1 });
@@ -65,7 +71,9 @@ describe('the outcome of a write (DESIGN.md section 3.5)', () => {
         const progress = progressOf(answers, members);
         const outcome = decideOutcome(progress);
         const kinds = members.map((mirror) => progress.answers.get(mirror)?.kind ?? 'none');
-        expect(outcome.kind === 'wait').toBe(kinds.includes('none'));
+        const isRefusedByAll = kinds.every((kind) => kind === 'refused');
+        const waitsForOthers = isRefusedByAll && answers.includes(null);
+        expect(outcome.kind === 'wait').toBe(kinds.includes('none') || waitsForOthers);
         expect(outcome.kind === 'acknowledge').toBe(kinds.every((kind) => kind === 'committed'));
         if (outcome.kind !== 'exclude') return;
         const left = members.filter((mirror) => !outcome.mirrors.includes(mirror));
