@@ -2,7 +2,7 @@
  * What S3 keeps about an object and a bucket: JSON text in the `attributes` of the mirrored store.
  *
  *   object  {"v":1,"etag":"<text without quotes>","modifiedMs":0,"writes":1,"headers":{...},"metadata":{...},"checksum":{...},
- *           "parts":{...},"uploadId":"...","sealing":{...},
+ *           "parts":{...},"uploadId":"...","rename":{"id":"...","source":"..."},"sealing":{...},
  *           "version":{...},"tags":[["k","v"]],"retention":{"mode":"GOVERNANCE","untilMs":0},"legalHold":"ON","deleteMarker":true}
  *   bucket  {"v":1,"createdMs":0,"ownerId":"...","ownerName":"...","region":"...","configuration":{...}}
  *
@@ -102,6 +102,8 @@ export interface ObjectAttributes extends ObjectAnnotations {
   readonly parts: ObjectParts | null;
   /** The upload whose completion wrote this very object: makes a repeated completion known. */
   readonly uploadId: string | null;
+  /** The rename that gave it its name, and the name before (renames.ts): makes a repeated rename known. */
+  readonly rename: { readonly id: string; readonly source: string } | null;
   /** How the content is encrypted (encryption/sealing.ts); null: it is not. Its size is told by `contentBytes`. */
   readonly sealing: Sealing | null;
 }
@@ -179,8 +181,15 @@ function decodeAnnotations(fields: Fields): ObjectAnnotations {
   };
 }
 
+function decodeRename(value: unknown): ObjectAttributes['rename'] {
+  if (value === undefined) return null;
+  const fields = asFields(value);
+  return { id: textField(fields, 'id'), source: textField(fields, 'source') };
+}
+
 export function encodeObjectAttributes(attributes: ObjectAttributes): string {
-  const { etag, modifiedMs, writes, headers, metadata, checksum, parts, uploadId, sealing } = attributes;
+  const { etag, modifiedMs, writes, headers, metadata, checksum, parts, uploadId, rename, sealing } =
+    attributes;
   return JSON.stringify({
     v: FORMAT,
     etag,
@@ -191,6 +200,7 @@ export function encodeObjectAttributes(attributes: ObjectAttributes): string {
     ...(checksum !== null && { checksum }),
     ...(parts !== null && { parts }),
     ...(uploadId !== null && { uploadId }),
+    ...(rename !== null && { rename }),
     ...(sealing !== null && { sealing: encodeSealing(sealing) }),
     ...encodeAnnotations(attributes),
   });
@@ -207,6 +217,7 @@ export function decodeObjectAttributes(text: string): ObjectAttributes {
     checksum: decodeChecksum(fields['checksum']),
     parts: decodeObjectParts(fields['parts']),
     uploadId: fields['uploadId'] === undefined ? null : textField(fields, 'uploadId'),
+    rename: decodeRename(fields['rename']),
     sealing: decodeSealing(fields['sealing']),
     ...decodeAnnotations(fields),
   };

@@ -37,6 +37,8 @@ export interface S3Limits {
   readonly uploadAgeMsMax: number;
   /** From one look for abandoned uploads to the next. */
   readonly uploadSweepIntervalMs: number;
+  /** From one look for renames that were cut short to the next. */
+  readonly renameSweepIntervalMs: number;
 }
 
 export const DEFAULT_S3_LIMITS: S3Limits = {
@@ -57,6 +59,7 @@ export const DEFAULT_S3_LIMITS: S3Limits = {
   partBytesMin: 5 * MIB,
   uploadAgeMsMax: 7 * DAY_MS,
   uploadSweepIntervalMs: 60 * 60 * 1000,
+  renameSweepIntervalMs: 60 * 1000,
 };
 
 /** Less than this in `bodyIdleTimeoutMs` is no progress. */

@@ -22,6 +22,7 @@ import { DEFAULT_S3_LIMITS, type S3Limits } from './limits.js';
 import { UploadDirectory } from './multipart/upload-directory.js';
 import { UploadSweeper } from './multipart/upload-sweeper.js';
 import { OperationDetector } from './operations/detect.js';
+import { Renames } from './renames.js';
 import { RequestIds } from './request-ids.js';
 import type { RequestObserver } from './request-observer.js';
 import { VersionedObjects } from './versions/versioned-objects.js';
@@ -65,6 +66,15 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
   const buckets = options.buckets ?? new BucketDirectory(storage, limits.bucketCacheMax);
   const uploads = new UploadDirectory(storage);
   const versions = new VersionedObjects(storage);
+  const renames = new Renames({
+    storage,
+    buckets,
+    intervalMs: limits.renameSweepIntervalMs,
+    onFailure: (error) => {
+      app.log.warn({ err: error }, 'finishing renames that were cut short was interrupted');
+    },
+    onInvariantViolation: options.onInvariantViolation ?? crash,
+  });
   const ids = new RequestIds();
   const handler = new S3Handler({
     dispatch: {
@@ -73,6 +83,7 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
         buckets,
         uploads,
         versions,
+        renames,
         accounts: credentials.accounts,
         encryption: { masterKeys: null, customerKeysOverHttp: 'loopback', ...options.encryption },
         region,
@@ -123,6 +134,11 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
     done();
   });
   app.addHook('onClose', () => sweeper.stop());
+  app.addHook('onListen', (done) => {
+    renames.start();
+    done();
+  });
+  app.addHook('onClose', () => renames.stop());
   const lifecycle = new LifecycleWorker({
     storage,
     buckets,

@@ -101,6 +101,12 @@ export class MemoryObjectStorage implements ObjectStorage {
     this.#options = options;
   }
 
+  /** The objects of a container, in no order. */
+  names(container: string): readonly string[] {
+    const ids = Array.from(this.#objects.keys(), (id) => parseObjectId(id));
+    return ids.filter((id) => id.container === container).map(({ name }) => name);
+  }
+
   /** What is stored of an object that is there. */
   contentOf(container: string, name: string): Buffer {
     const stored = this.#objects.get(makeObjectId(container, name));

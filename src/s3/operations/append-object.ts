@@ -76,6 +76,7 @@ export function attributesAfterWrite(
     checksum: null,
     parts: null,
     uploadId: null,
+    rename: null,
   };
 }
 

@@ -7,6 +7,7 @@ import { makeObjectId, type ObjectId } from '../../protocol/object-id.js';
 import type { EncryptionSettings } from '../encryption/encryption-wish.js';
 import type { S3Limits } from '../limits.js';
 import type { UploadDirectory } from '../multipart/upload-directory.js';
+import type { Renames } from '../renames.js';
 import type { S3Request } from '../request.js';
 import type { S3Response } from '../response.js';
 import type { VersionedObjects } from '../versions/versioned-objects.js';
@@ -17,6 +18,7 @@ export interface Services {
   /** Multipart uploads in progress. */
   readonly uploads: UploadDirectory;
   readonly versions: VersionedObjects;
+  readonly renames: Renames;
   /** Whom an ACL can name. */
   readonly accounts: AccountDirectory;
   readonly encryption: EncryptionSettings;

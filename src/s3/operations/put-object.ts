@@ -36,6 +36,7 @@ export function newObjectAttributes(
     checksum: received.checksum,
     parts: null,
     uploadId: null,
+    rename: null,
     sealing: seal === null ? null : seal.sealing,
     ...NO_ANNOTATIONS,
     access,

@@ -56,6 +56,7 @@ import {
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './object-tagging.js';
 import { patchObject } from './patch-object.js';
 import { putObject } from './put-object.js';
+import { RENAME_HEADERS, renameObject } from './rename-object.js';
 import { uploadPartCopy } from './upload-part-copy.js';
 import { uploadPart } from './upload-part.js';
 import { CUSTOMER_KEY_HEADERS, SOURCE_CUSTOMER_KEY_HEADERS } from '../encryption/customer-key.js';
@@ -551,7 +552,12 @@ export const OPERATIONS: Record<OperationName, Operation> = {
     honours: honours([], PAYLOAD_HEADERS),
     act: putPublicAccessBlock,
   },
-  RenameObject: missing('PUT', 'object', ['renameObject']),
+  RenameObject: {
+    kind: 'object',
+    match: match('PUT', 'object', ['renameObject']),
+    honours: honours([], RENAME_HEADERS),
+    act: renameObject,
+  },
   RestoreObject: missing('POST', 'object', ['restore']),
   SelectObjectContent: missing('POST', 'object', ['select']),
   UpdateBucketMetadataAnnotationTableConfiguration: missing('PUT', 'bucket', ['metadataAnnotationTable']),

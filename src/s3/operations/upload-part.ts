@@ -65,6 +65,7 @@ export async function storePart(
     checksum,
     parts: null,
     uploadId: null,
+    rename: null,
     sealing: seal === null ? null : seal.sealing,
   };
   const id = uploads.partId(name.uploadId, partNumber);

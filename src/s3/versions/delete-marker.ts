@@ -31,6 +31,7 @@ export async function writeDeleteMarker(
         checksum: null,
         parts: null,
         uploadId: null,
+        rename: null,
         sealing: null,
         ...NO_ANNOTATIONS,
         version,

@@ -75,6 +75,7 @@ const IMPLEMENTED = [
   'PutObjectRetention',
   'PutObjectTagging',
   'PutPublicAccessBlock',
+  'RenameObject',
   'UploadPart',
   'UploadPartCopy',
 ];

@@ -22,6 +22,7 @@ const OBJECT: ObjectAttributes = {
   checksum: null,
   parts: null,
   uploadId: null,
+  rename: null,
   sealing: null,
 };
 
