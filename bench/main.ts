@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--suite put-get,single-stream,reconcile] [--seconds 10] [--connections 64,16] [--data FOLDER]
+ * `npm run bench -- [--suite put-get,single-stream,reconcile,store] [--load 'put 4 KiB'] [--seconds 10] [--connections 64,16] [--data FOLDER]
  *                    [--endpoint URL --access-key K --secret-key S [--region R] [--process NAME=PID]...]`
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -11,10 +11,11 @@ import type { MeasuredProcess } from './load.js';
 import { benchPutGet } from './put-get.js';
 import { benchReconcile } from './reconcile.js';
 import { benchSingleStream } from './single-stream.js';
+import { benchStore } from './store.js';
 import { type BenchTable, toMarkdown, toText } from './table.js';
 import { type BenchTarget, startFloor, startTally, useEndpoint } from './target.js';
 
-const SUITES = ['put-get', 'single-stream', 'reconcile'] as const;
+const SUITES = ['put-get', 'single-stream', 'reconcile', 'store'] as const;
 type Suite = (typeof SUITES)[number];
 
 function isSuite(text: string): text is Suite {
@@ -33,6 +34,7 @@ function readOptions() {
       seconds: { type: 'string', default: '10' },
       connections: { type: 'string', default: '64,16' },
       data: { type: 'string' },
+      load: { type: 'string', default: '' },
       endpoint: { type: 'string' },
       'access-key': { type: 'string', default: '' },
       'secret-key': { type: 'string', default: '' },
@@ -66,6 +68,8 @@ function endpointAccess(options: Options, endpoint: string) {
 
 async function measure(options: Options, report: (line: string) => void): Promise<BenchTable[]> {
   const tables: BenchTable[] = [];
+  if (options.suites.includes('store')) tables.push(await benchStore(options.data, options.load, report));
+  if (options.suites.every((suite) => suite === 'store')) return tables;
   const tally = options.endpoint === null ? await startTally(options.data) : null;
   const target: BenchTarget =
     tally ?? (await useEndpoint(endpointAccess(options, options.endpoint ?? ''), readProcesses(options)));
@@ -77,7 +81,8 @@ async function measure(options: Options, report: (line: string) => void): Promis
         const connections = options.connections.split(',').map(Number);
         const settings = { seconds: Number(options.seconds), connections };
         tables.push(await benchPutGet([target, floor], settings, report));
-      } else if (suite === 'single-stream') tables.push(await benchSingleStream([target, floor], report));
+      } else if (suite === 'store') report('see above');
+      else if (suite === 'single-stream') tables.push(await benchSingleStream([target, floor], report));
       else if (tally !== null) tables.push(await benchReconcile(tally.system, target, report));
       else report('left out: another endpoint has no mirrors that could be killed');
     }

@@ -1,5 +1,5 @@
 /**
- * The image of one immutable blob. Today each is a file of its own; the same image can stand at an offset of a segment.
+ * The image of one immutable blob in a file of its own, as version 1 of the store's format kept them; only read by now.
  *
  *   header    "TALLYBLB" | version u32 = 1 | chunk bytes u32 | blob id u64 | 00000000 | CRC32C u32 of the header
  *   content
@@ -9,15 +9,13 @@
  * The trailer is found from the content's length, which the blob table knows. The header is for people and for scrubbing.
  */
 import { crc32c } from '@node-rs/crc32';
-import { CHUNK_BYTES, countChunks } from './chunk-checksums.js';
+import { countChunks } from './chunk-checksums.js';
 import type { BlobId } from './keys.js';
 import { StoreError } from './object-store.js';
-import { ByteReader, ByteWriter } from './sealed-value.js';
+import { ByteReader } from './sealed-value.js';
 
-const HEADER_MAGIC = 'TALLYBLB';
 const FOOTER_MAGIC = 'TALLYEND';
 const MAGIC_BYTES = 8;
-const BLOB_VERSION = 1;
 const CHECKSUM_BYTES = 4;
 const FOOTER_BYTES = MAGIC_BYTES + 8 + 8 + CHECKSUM_BYTES + CHECKSUM_BYTES;
 
@@ -30,22 +28,6 @@ export interface BlobChecksums {
 
 export function trailerBytes(contentBytes: number): number {
   return countChunks(contentBytes) * CHECKSUM_BYTES + FOOTER_BYTES;
-}
-
-function withChecksum(writer: ByteWriter): Buffer {
-  writer.u32(crc32c(writer.bytes.subarray(0, writer.at)));
-  return writer.bytes;
-}
-
-export function encodeBlobHeader(blobId: BlobId): Buffer {
-  const writer = new ByteWriter(BLOB_HEADER_BYTES);
-  return withChecksum(writer.text(HEADER_MAGIC).u32(BLOB_VERSION).u32(CHUNK_BYTES).u64(blobId).u32(0));
-}
-
-export function encodeBlobTrailer(blobId: BlobId, contentBytes: number, checksums: BlobChecksums): Buffer {
-  const writer = new ByteWriter(trailerBytes(contentBytes));
-  for (const checksum of checksums.chunks) writer.u32(checksum);
-  return withChecksum(writer.text(FOOTER_MAGIC).u64(blobId).u64(contentBytes).u32(checksums.content));
 }
 
 /** Reads the trailer of a blob whose content has that length. Throws StoreError `damaged`. */

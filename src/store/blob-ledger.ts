@@ -1,23 +1,26 @@
 /**
- * The blob table: which blobs there are, how many extents point into each, and which files nobody needs any more.
+ * The blob table: which blobs there are, where, how many extents point into each, and which files nobody needs any more.
  *
  * The life of a blob, and what a crash leaves at each step:
- *   1. in flight: it has an id and perhaps a file. The commit head holds `settledBlobId`, below which nothing is in flight: files from there
- *      on without a row in the blob table are removed when the store opens.
+ *   1. in flight: it has an id and is being written to segments, which it holds (segment-table.ts). A crash leaves dead space there.
  *   2. counted: a batch gave it a row, together with the first record that points to it.
- *   3. dead: the batch that took the last reference away replaced its row by a dead-blob key. Its file is removed after that batch and
- *      after the last open read, the folder is synced, and only then does some later batch drop the key. Until then
- *      opening the store does it again.
- * So there may be a file without a record, but never a record without a file.
+ *   3. dead: the batch that took the last reference away removed its row. Its segments are held until the last open read is over.
+ * So there may be space without a record, but never a record without its bytes.
+ *
+ * A blob in a file of its own (version 1 of the format) leaves a dead-blob key in place of its row. Its file is removed after that
+ * batch and after the last open read, the folder is synced, and only then does some later batch drop the key. Files from the
+ * commit head's `settledBlobId` on may lack a row: they are removed when the store opens.
  */
 import { invariant } from '../protocol/invariant.js';
-import type { FinishedBlob } from './blob-files.js';
 import type { BlobReaper } from './blob-reaper.js';
 import { asReadError, type Database } from './database.js';
 import type { CommitBatch } from './group-commit.js';
-import { type BlobId, blobKey, deadBlobKey, toBlobId } from './keys.js';
+import { type BlobId, blobKey, deadBlobKey, residentKey, type SegmentId, toBlobId } from './keys.js';
 import { StoreError } from './object-store.js';
-import { type BlobRow, decodeBlobRow, encodeBlobRow, encodeDeadBlob } from './small-values.js';
+import type { Fragment } from './segment-format.js';
+import type { SegmentTable } from './segment-table.js';
+import type { FinishedBlob } from './segment-writer.js';
+import { type BlobRow, decodeBlobRow, encodeBlobRow, encodeNothing, fragmentsOf } from './small-values.js';
 
 interface LedgerRow {
   row: BlobRow;
@@ -27,6 +30,20 @@ interface LedgerRow {
 
 const IDLE_ROWS_MAX = 16_384;
 
+export interface BlobLedgerParts {
+  readonly database: Database;
+  readonly reaper: BlobReaper;
+  readonly segments: SegmentTable;
+}
+
+function segmentsOf(row: BlobRow): Set<SegmentId> {
+  return new Set(fragmentsOf(row.location).map(({ segmentId }) => segmentId));
+}
+
+function isSame(left: Fragment, right: Fragment): boolean {
+  return left.segmentId === right.segmentId && left.offset === right.offset;
+}
+
 function decodeRowOf(blobId: BlobId, value: Buffer | undefined): BlobRow {
   if (value === undefined) throw new StoreError('damaged', `blob ${blobId} is not in the blob table`);
   return decodeBlobRow(blobKey(blobId), value);
@@ -35,19 +52,21 @@ function decodeRowOf(blobId: BlobId, value: Buffer | undefined): BlobRow {
 export class BlobLedger {
   readonly #database: Database;
   readonly #reaper: BlobReaper;
+  readonly #segments: SegmentTable;
   /** Rows in memory, least recently loaded first; always the newest state. */
   readonly #rows = new Map<BlobId, LedgerRow>();
-  /** Ids that were given out and are neither counted nor gone, lowest first. */
-  readonly #inFlight = new Set<BlobId>();
+  /** Files of an earlier run that have no row and are not gone yet, lowest id first. */
+  readonly #unsettled = new Set<BlobId>();
   /** Rows of blobs that are dead but may still be read. */
   readonly #dying = new Map<BlobId, BlobRow>();
   #loadCount = 0;
   #nextBlobId: BlobId;
   #blobBytes: number;
 
-  constructor(database: Database, reaper: BlobReaper, start: { nextBlobId: BlobId; blobBytes: number }) {
-    this.#database = database;
-    this.#reaper = reaper;
+  constructor(parts: BlobLedgerParts, start: { nextBlobId: BlobId; blobBytes: number }) {
+    this.#database = parts.database;
+    this.#reaper = parts.reaper;
+    this.#segments = parts.segments;
     this.#nextBlobId = start.nextBlobId;
     this.#blobBytes = start.blobBytes;
   }
@@ -57,7 +76,7 @@ export class BlobLedger {
   }
 
   get settledBlobId(): BlobId {
-    for (const lowest of this.#inFlight) return lowest;
+    for (const lowest of this.#unsettled) return lowest;
     return this.#nextBlobId;
   }
 
@@ -66,11 +85,10 @@ export class BlobLedger {
     return this.#blobBytes;
   }
 
-  /** A new id, in flight until it is counted or discarded. */
+  /** A new id. */
   allocate(): BlobId {
     const blobId = this.#nextBlobId;
     this.#nextBlobId = toBlobId(blobId + 1);
-    this.#inFlight.add(blobId);
     return blobId;
   }
 
@@ -78,42 +96,127 @@ export class BlobLedger {
   async adoptUnsettled(blobId: BlobId): Promise<void> {
     if (blobId >= this.#nextBlobId) this.#nextBlobId = toBlobId(blobId + 1);
     if ((await this.#database.get(blobKey(blobId))) !== undefined) return;
-    this.#inFlight.add(blobId);
-    this.discard(blobId);
+    this.#unsettled.add(blobId);
+    this.#reaper.bury(blobId, () => this.#unsettled.delete(blobId));
   }
 
   /** Takes note of a blob that is on disk. It stays in memory until it is counted or discarded. */
-  register(blob: FinishedBlob): void {
-    const row: BlobRow = { location: { kind: 'file' }, length: blob.lengthBytes, references: 0 };
-    this.#rows.set(blob.blobId, { row, holds: 1 });
+  register({ blobId, fragments, lengthBytes }: FinishedBlob): void {
+    const row: BlobRow = { location: { kind: 'segments', fragments }, length: lengthBytes, references: 0 };
+    this.#rows.set(blobId, { row, holds: 1 });
   }
 
-  /** Gives up a blob that no record points to; its file goes. */
+  /** Gives up a blob that no record points to, if it is not given up yet. */
   discard(blobId: BlobId): void {
+    const held = this.#rows.get(blobId);
+    if (held === undefined) return;
+    invariant(held.row.references === 0, 'a blob that is discarded has no references', { blobId });
     this.#rows.delete(blobId);
-    this.#reaper.bury(blobId, () => this.#inFlight.delete(blobId));
+    this.#segments.giveUp(fragmentsOf(held.row.location).toReversed());
   }
 
-  /** Resolves with a blob's row. The caller has pinned it. Throws StoreError `damaged` when there is none. */
-  async locate(blobId: BlobId): Promise<BlobRow> {
-    const known = this.#rows.get(blobId)?.row ?? this.#dying.get(blobId);
-    if (known !== undefined) return known;
+  /**
+   * Resolves with a blob's row; until `endUse` of it the blob's segments keep their files. The caller has pinned the blob.
+   * Throws StoreError `damaged` when there is none.
+   */
+  async use(blobId: BlobId): Promise<BlobRow> {
+    for (;;) {
+      const row = this.#known(blobId) ?? (await this.#load(blobId));
+      const missing = [...segmentsOf(row)].filter((segmentId) => !this.#segments.has(segmentId));
+      if (missing.length === 0) {
+        this.#segments.hold(fragmentsOf(row.location));
+        return row;
+      }
+      await this.#segments.load(missing);
+    }
+  }
+
+  endUse(row: BlobRow): void {
+    this.#segments.release(fragmentsOf(row.location));
+  }
+
+  #known(blobId: BlobId): BlobRow | undefined {
+    return this.#rows.get(blobId)?.row ?? this.#dying.get(blobId);
+  }
+
+  async #load(blobId: BlobId): Promise<BlobRow> {
+    this.#loadCount += 1;
     let value: Buffer | undefined;
     try {
       value = await this.#database.get(blobKey(blobId));
     } catch (error) {
       throw asReadError(error);
+    } finally {
+      this.#loadCount -= 1;
     }
-    return this.#dying.get(blobId) ?? decodeRowOf(blobId, value);
+    // What is in memory is newer.
+    const known = this.#known(blobId);
+    if (known !== undefined) return known;
+    const row = decodeRowOf(blobId, value);
+    this.#rows.set(blobId, { row, holds: 0 });
+    if (this.#rows.size > IDLE_ROWS_MAX) this.#evict();
+    return row;
+  }
+
+  /** Holds the row of a pinned blob for `relocate`, until `release`. Null: it is dead. */
+  async holdAlive(blobId: BlobId): Promise<BlobRow | null> {
+    const row = await this.use(blobId);
+    this.endUse(row);
+    const held = this.#rows.get(blobId);
+    if (held === undefined) return null;
+    held.holds += 1;
+    return held.row;
+  }
+
+  /** Points a held blob to a copy of one of its fragments, which is on disk and holds its segment. False: it is dead by now. */
+  relocate(
+    batch: CommitBatch,
+    blobId: BlobId,
+    move: { readonly from: Fragment; readonly to: Fragment },
+  ): boolean {
+    const held = this.#rows.get(blobId);
+    const index =
+      held === undefined ? -1 : fragmentsOf(held.row.location).findIndex((one) => isSame(one, move.from));
+    if (held === undefined || index < 0) return false;
+    const fragments = fragmentsOf(held.row.location).with(index, move.to);
+    held.row = { ...held.row, location: { kind: 'segments', fragments } };
+    this.#segments.discount([move.from]);
+    this.#segments.count([move.to]);
+    if (!segmentsOf(held.row).has(move.from.segmentId))
+      batch.delete(residentKey(move.from.segmentId, blobId));
+    this.#putResident(batch, move.to.segmentId, blobId);
+    this.#store(batch, blobId, held);
+    batch.afterwards(() => this.#segments.release([move.from]));
+    return true;
+  }
+
+  #putResident(batch: CommitBatch, segmentId: SegmentId, blobId: BlobId): void {
+    const key = residentKey(segmentId, blobId);
+    batch.put(key, encodeNothing(key));
   }
 
   /** The blobs among these whose rows have to be loaded before their references can change. */
   missing(blobIds: Iterable<BlobId>): BlobId[] {
-    return [...blobIds].filter((blobId) => !this.#rows.has(blobId));
+    return [...blobIds].filter((blobId) => {
+      const row = this.#rows.get(blobId)?.row;
+      return row === undefined || [...segmentsOf(row)].some((segmentId) => !this.#segments.has(segmentId));
+    });
   }
 
   /** Loads rows and holds them until `release`. */
   async hold(blobIds: readonly BlobId[]): Promise<void> {
+    await this.#holdRows(blobIds);
+    // A row in memory does not mean that its segments' rows are, and these change with it.
+    const rows = blobIds.map((blobId) => this.#rows.get(blobId)?.row).filter((row) => row !== undefined);
+    try {
+      await this.#segments.load(rows.flatMap((row) => [...segmentsOf(row)]));
+    } catch (error) {
+      this.release(blobIds);
+      throw error;
+    }
+  }
+
+  async #holdRows(blobIds: readonly BlobId[]): Promise<void> {
     this.#loadCount += 1;
     let values: (Buffer | undefined)[];
     try {
@@ -154,17 +257,18 @@ export class BlobLedger {
       invariant(held !== undefined, 'the row of a blob is in memory when its references change', { blobId });
       const references = held.row.references + change;
       invariant(references >= 0, 'a blob has no fewer than 0 references', { blobId, references });
-      if (held.row.references === 0) this.#count(blobId, held);
+      if (held.row.references === 0) this.#count(batch, blobId, held);
       held.row = { ...held.row, references };
       if (references === 0) this.#kill(batch, blobId, held.row);
       else this.#store(batch, blobId, held);
     }
   }
 
-  #count(blobId: BlobId, held: LedgerRow): void {
-    this.#inFlight.delete(blobId);
+  #count(batch: CommitBatch, blobId: BlobId, held: LedgerRow): void {
     this.#blobBytes += held.row.length;
     held.holds -= 1;
+    this.#segments.count(fragmentsOf(held.row.location));
+    for (const segmentId of segmentsOf(held.row)) this.#putResident(batch, segmentId, blobId);
   }
 
   #store(batch: CommitBatch, blobId: BlobId, held: LedgerRow): void {
@@ -181,10 +285,22 @@ export class BlobLedger {
     this.#rows.delete(blobId);
     this.#dying.set(blobId, row);
     this.#blobBytes -= row.length;
-    const key = deadBlobKey(blobId);
     batch.delete(blobKey(blobId));
-    batch.put(key, encodeDeadBlob(key));
-    batch.afterwards(() => this.buryDead(blobId));
+    if (row.location.kind === 'file') {
+      const key = deadBlobKey(blobId);
+      batch.put(key, encodeNothing(key));
+      batch.afterwards(() => this.buryDead(blobId));
+      return;
+    }
+    const { fragments } = row.location;
+    for (const segmentId of segmentsOf(row)) batch.delete(residentKey(segmentId, blobId));
+    this.#segments.discount(fragments);
+    batch.afterwards(() =>
+      this.#reaper.afterReads(blobId, () => {
+        this.#dying.delete(blobId);
+        this.#segments.release(fragments);
+      }),
+    );
   }
 
   /** Has the file of a dead blob removed, and then its key. */

@@ -22,7 +22,8 @@ export class BlobReaper {
   readonly #openBlobs: OpenBlobs;
   readonly #logger: StoreLogger;
   readonly #pins = new Map<BlobId, number>();
-  readonly #pinned = new Map<BlobId, Burial>();
+  /** What is to be done once nobody reads a blob any more. */
+  readonly #afterReads = new Map<BlobId, () => void>();
   readonly #ready: Burial[] = [];
   #forgottenKeys: Buffer[] = [];
   #run: Promise<void> | null = null;
@@ -46,16 +47,20 @@ export class BlobReaper {
       return;
     }
     this.#pins.delete(blobId);
-    const burial = this.#pinned.get(blobId);
-    if (burial === undefined) return;
-    this.#pinned.delete(blobId);
-    this.#enqueue(burial);
+    const then = this.#afterReads.get(blobId);
+    if (then === undefined) return;
+    this.#afterReads.delete(blobId);
+    then();
+  }
+
+  /** Calls back once nobody reads the blob: at once, or after the last read. Once for each blob. */
+  afterReads(blobId: BlobId, then: () => void): void {
+    if (this.#pins.has(blobId)) this.#afterReads.set(blobId, then);
+    else then();
   }
 
   bury(blobId: BlobId, onGone: () => void): void {
-    const burial: Burial = { blobId, onGone };
-    if (this.#pins.has(blobId)) this.#pinned.set(blobId, burial);
-    else this.#enqueue(burial);
+    this.afterReads(blobId, () => this.#enqueue({ blobId, onGone }));
   }
 
   #enqueue(burial: Burial): void {

@@ -52,6 +52,11 @@ export class ChunkChecksummer {
     return this.#lengthBytes;
   }
 
+  /** Of the chunks that are complete. */
+  get chunks(): readonly number[] {
+    return this.#chunks;
+  }
+
   update(piece: Buffer): void {
     for (let at = 0; at < piece.length;) {
       const taken = Math.min(CHUNK_BYTES - this.#chunkBytes, piece.length - at);

@@ -15,7 +15,7 @@ import type { BlobId } from './keys.js';
 import type { ObjectEntry } from './object-table.js';
 import { READ_PIECE_BYTES, StoreError } from './object-store.js';
 import { mapOf, type StoredObject } from './records.js';
-import { storeBytes, type StoredContent } from './stages.js';
+import { storeBytes, type StoredContent, storeSmall } from './stages.js';
 import type { StoreCore } from './store-core.js';
 
 type Need = (() => Promise<void>) | null;
@@ -46,10 +46,13 @@ export class ContentEdit {
   }
 
   needStored(content: StoredContent): Need {
-    const { source, lengthBytes } = this.stored(content);
-    if (source.kind !== 'inline' || lengthBytes <= this.#core.parts.limits.inlineBytesMax) return null;
+    const { source, lengthBytes, contentChecksum } = this.stored(content);
+    if (source.kind !== 'inline' || lengthBytes <= this.#core.inlineBytesMax) return null;
     return this.#guardSpace(async () => {
-      this.#content = await this.#write(piecesOf(source.bytes));
+      const isSmall = lengthBytes <= this.#core.parts.limits.writeGatherBytes;
+      this.#content = isSmall
+        ? this.#noteWritten(await storeSmall(this.#core, source.bytes, contentChecksum))
+        : await this.#write(piecesOf(source.bytes));
     });
   }
 
@@ -80,7 +83,10 @@ export class ContentEdit {
   }
 
   async #write(pieces: AsyncIterable<Buffer>): Promise<StoredContent> {
-    const content = await storeBytes(this.#core, pieces);
+    return this.#noteWritten(await storeBytes(this.#core, pieces));
+  }
+
+  #noteWritten(content: StoredContent): StoredContent {
     if (content.source.kind === 'blob') this.#written.push(content.source.blobId);
     return content;
   }

@@ -3,11 +3,12 @@
  *
  *   <folder>/store.json   superblock (superblock.ts)
  *   <folder>/db/          one LevelDB: objects, tombstones, tag table, commit ring, everything else (keys.ts)
- *   <folder>/blobs/       immutable blobs (blob-files.ts, blob-format.ts)
+ *   <folder>/segments/    immutable blobs, many to a file (segment-format.ts, segment-space.ts)
+ *   <folder>/blobs/       blobs in files of their own, from version 1 of the format (blob-files.ts, blob-format.ts)
  *
- * Commit order of every change: blob synced, its folder entry synced, one synced LevelDB batch, answer. A crash leaves at
- * most blobs that nobody names, and those are removed when the store is opened; never a record without its blob.
- * Left out for now: shared segments and compaction, scrubbing, repair of damaged records.
+ * Commit order of every change: content written to a segment and synced, one synced LevelDB batch, answer. A crash leaves
+ * at most dead space in the segments that were being written to; never a record without its content.
+ * Left out for now: scrubbing, repair of damaged records.
  */
 import { decideActivate, decideAdvance, decideFence, type FenceVerdict } from '../protocol/fence.js';
 import type { ObjectId } from '../protocol/object-id.js';
@@ -58,7 +59,6 @@ export class DiskObjectStore implements ObjectStore {
   readonly #stages: Stages;
   readonly #tombstones: Tombstones;
   readonly #oldestRow: OldestRow;
-  #waitingCount = 0;
   #closing: Promise<void> | null = null;
 
   /** Use `openStore`. */
@@ -164,14 +164,14 @@ export class DiskObjectStore implements ObjectStore {
   /** Runs what changes the store, unless too much of it is waiting. */
   async #queued<T>(perform: () => Promise<T>): Promise<T> {
     this.#core.assertUsable();
-    if (this.#waitingCount >= this.#core.parts.limits.queueDepthMax) {
-      throw new StoreError('overloaded', `${this.#waitingCount} requests are waiting`);
+    if (this.#core.waitingCount >= this.#core.parts.limits.queueDepthMax) {
+      throw new StoreError('overloaded', `${this.#core.waitingCount} requests are waiting`);
     }
-    this.#waitingCount += 1;
+    this.#core.waitingCount += 1;
     try {
       return await perform();
     } finally {
-      this.#waitingCount -= 1;
+      this.#core.waitingCount -= 1;
     }
   }
 
@@ -228,10 +228,14 @@ export class DiskObjectStore implements ObjectStore {
     const { commit, parts } = this.#core;
     this.#core.markClosed();
     await this.#tombstones.stop();
+    this.#stages.discardAll();
+    await parts.packed.drain();
     if (this.#core.hasLooseEnds && commit.failure === null) commit.open();
     await commit.drain();
-    this.#stages.discardAll();
+    await parts.segments.settle();
     await parts.reaper.stop();
+    await parts.space.close();
+    await parts.segmentFiles.close();
     await parts.openBlobs.close();
     await parts.freeSpace.settle();
     await parts.database.close();

@@ -18,6 +18,8 @@ export interface ReadableFile {
 export interface FilePort {
   /** Fails when the file exists. */
   createFile(path: string): Promise<WritableFile>;
+  /** Opens a file that exists for more writing, and says how long it is. */
+  reopenFile(path: string): Promise<{ readonly file: WritableFile; readonly sizeBytes: number }>;
   openFile(path: string): Promise<ReadableFile>;
   makeFolder(path: string): Promise<void>;
   /** The entries of the folder are on disk when this resolves. */
@@ -103,6 +105,17 @@ class NodeReadableFile implements ReadableFile {
   }
 }
 
+async function reopenFile(path: string): Promise<{ file: WritableFile; sizeBytes: number }> {
+  const handle = await open(path, 'r+');
+  try {
+    const { size } = await handle.stat();
+    return { file: new NodeWritableFile(handle), sizeBytes: size };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
 async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
@@ -128,6 +141,7 @@ async function freeBytes(path: string): Promise<number> {
 
 export const nodeFiles: FilePort = {
   createFile: async (path) => new NodeWritableFile(await open(path, 'wx')),
+  reopenFile,
   openFile: async (path) => new NodeReadableFile(await open(path, 'r')),
   makeFolder: async (path) => {
     await mkdir(path, { recursive: true });

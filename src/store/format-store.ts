@@ -1,14 +1,14 @@
 /**
  * Makes a new store in a folder that has none. The only place where LevelDB may create a database (F19).
  *
- *   store.json   superblock        db/   LevelDB        blobs/   blob files
+ *   store.json   superblock        db/   LevelDB        segments/   content (segment-format.ts)
  *
  * Commit order: database with identity and head (synced), then the superblock. A crash between leaves a folder without a
  * superblock, which is no store: it does not open, and formatting it again says so.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { EPOCH_NONE } from '../protocol/tag.js';
 import { type StoreId, toStoreId } from '../protocol/token.js';
 import { openDatabase } from './database.js';
@@ -16,6 +16,7 @@ import { nodeFiles } from './file-port.js';
 import { HEAD_KEY, IDENTITY_KEY, toBlobId } from './keys.js';
 import { DEFAULT_LIMITS } from './limits.js';
 import { StoreError } from './object-store.js';
+import { segmentsFolder } from './segment-files.js';
 import { encodeHead, encodeIdentity } from './small-values.js';
 import { writeSuperblock } from './superblock.js';
 
@@ -35,7 +36,7 @@ export async function formatStore(folder: string, options: FormatOptions): Promi
   const found = await readdir(folder);
   if (found.length > 0)
     throw new StoreError('in-use', `${folder} is not empty (${found.slice(0, 3).join(', ')})`);
-  await mkdir(join(folder, 'blobs'));
+  await mkdir(segmentsFolder(folder));
   const database = await openDatabase(folder, { createIfMissing: true, limits: DEFAULT_LIMITS });
   const head = {
     ...{ commitSequence: 0, fencedEpoch: EPOCH_NONE, hasContent: false },

@@ -5,8 +5,9 @@
  *   02            commit head                 21 id           tombstone (apart, so that a listing does not meet them)
  *   03            self doubt                  30 id 00 tag    tag table row
  *   04            full copy cursor            40 blob u64     blob table
- *   10 slot u16   commit ring                 41 blob u64     a blob without references whose file is still to be removed
- *   11 store 16   witness of a peer
+ *   05            segments that are open      41 blob u64     a blob without references whose file is still to be removed
+ *   10 slot u16   commit ring                 42 seg u64 blob u64   a blob that has fragments in a segment
+ *   11 store 16   witness of a peer           43 seg u64      segment table
  *   12 gen u16    floor of a generator
  *
  * `id` is the UTF-8 of an object id (container NUL name NUL version), so ids sort by container, then name, then version.
@@ -27,11 +28,21 @@ export function toBlobId(value: number): BlobId {
   return value as BlobId;
 }
 
+declare const segmentIdBrand: unique symbol;
+/** Names one segment of one store, for ever. Integers from 1 up, given out in order. */
+export type SegmentId = number & { readonly [segmentIdBrand]: 'SegmentId' };
+
+export function toSegmentId(value: number): SegmentId {
+  if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`not a segment id: ${value}`);
+  return value as SegmentId;
+}
+
 export const KEY_SPACE = {
   identity: 0x01,
   head: 0x02,
   selfDoubt: 0x03,
   fullCopyCursor: 0x04,
+  openSegments: 0x05,
   ring: 0x10,
   witness: 0x11,
   floor: 0x12,
@@ -40,12 +51,16 @@ export const KEY_SPACE = {
   row: 0x30,
   blob: 0x40,
   deadBlob: 0x41,
+  resident: 0x42,
+  segment: 0x43,
 } as const;
 
 export const IDENTITY_KEY = Buffer.of(KEY_SPACE.identity);
 export const HEAD_KEY = Buffer.of(KEY_SPACE.head);
 export const SELF_DOUBT_KEY = Buffer.of(KEY_SPACE.selfDoubt);
 export const FULL_COPY_CURSOR_KEY = Buffer.of(KEY_SPACE.fullCopyCursor);
+
+export const OPEN_SEGMENTS_KEY = Buffer.of(KEY_SPACE.openSegments);
 
 const ROW_SEPARATOR = 0x00;
 
@@ -122,4 +137,27 @@ export function deadBlobKey(blobId: BlobId): Buffer {
 
 export function blobIdOfKey(key: Buffer): BlobId {
   return toBlobId(new ByteReader(key, 1).u64());
+}
+
+/** Says that a blob has fragments in a segment. */
+export function residentKey(segmentId: SegmentId, blobId: BlobId): Buffer {
+  return new ByteWriter(17).u8(KEY_SPACE.resident).u64(segmentId).u64(blobId).bytes;
+}
+
+/** The bounds of all blobs that have fragments in a segment. */
+export function residentBounds(segmentId: SegmentId): { readonly gte: Buffer; readonly lt: Buffer } {
+  const bound = (id: number): Buffer => new ByteWriter(9).u8(KEY_SPACE.resident).u64(id).bytes;
+  return { gte: bound(segmentId), lt: bound(segmentId + 1) };
+}
+
+export function residentOfKey(key: Buffer): BlobId {
+  return toBlobId(new ByteReader(key, 9).u64());
+}
+
+export function segmentKey(segmentId: SegmentId): Buffer {
+  return new ByteWriter(9).u8(KEY_SPACE.segment).u64(segmentId).bytes;
+}
+
+export function segmentIdOfKey(key: Buffer): SegmentId {
+  return toSegmentId(new ByteReader(key, 1).u64());
 }

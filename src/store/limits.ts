@@ -1,7 +1,10 @@
 /** Every bound of the store in one place. Sizes are bytes, counts are items; a caller overrides what it has measured. */
 export interface StoreLimits {
-  /** Content up to this size lives in the LevelDB record; it also bounds the inline bytes of one record. */
+  /** Content up to this size may live in the LevelDB record; it also bounds the inline bytes of one record. */
   readonly inlineBytesMax: number;
+  /** ... but while at least `busyWritesMin` writes are under way, only content up to this size does (measured: bench/README.md). */
+  readonly busyInlineBytesMax: number;
+  readonly busyWritesMin: number;
   /** Objects made of more extents than this have small neighbours copied together. */
   readonly extentCountMax: number;
   /** Only extents below this size are copied together ... */
@@ -15,12 +18,26 @@ export interface StoreLimits {
   readonly queueDepthMax: number;
   /** Stages that are open or wait for their transaction; the next one is turned away (`overloaded`). */
   readonly stageCountMax: number;
-  /** What a blob writer gathers before it writes; it holds twice that at the most. */
+  /** What a blob writer gathers before it writes; it holds twice that at the most. Content up to this size is packed. */
   readonly writeGatherBytes: number;
   /** Memory for objects that nobody works on just now. */
   readonly objectCacheBytesMax: number;
-  /** Blob files that are kept open for the next read. */
+  /** Files that are kept open for the next read: of segments, and of blobs that have one of their own. */
   readonly openBlobsMax: number;
+  /** Fragments of which the checksums are kept for the next read. */
+  readonly openFragmentsMax: number;
+  /** A segment takes no further content once it is this long. */
+  readonly segmentBytesMax: number;
+  /** Content in one piece of a segment; a longer blob has several. */
+  readonly fragmentBytesMax: number;
+  /** Small contents that are written together. */
+  readonly packBytesMax: number;
+  /** A stream syncs what it has written once it is this much. */
+  readonly streamSyncBytes: number;
+  /** A segment is compacted once this share of it is dead ... */
+  readonly compactionDeadShare: number;
+  /** ... at this rate. */
+  readonly compactionBytesPerSecondMax: number;
   /** Writes are refused (`no-space`) while the file system has less than this left: LevelDB must never meet the end. */
   readonly freeReserveBytes: number;
   /** LevelDB's own: see its `Options`. */
@@ -33,6 +50,8 @@ const MEBI = 1024 * KIBI;
 
 export const DEFAULT_LIMITS: StoreLimits = {
   inlineBytesMax: 16 * KIBI,
+  busyInlineBytesMax: KIBI,
+  busyWritesMin: 4,
   extentCountMax: 256,
   smallExtentBytes: MEBI,
   consolidatedBytesMax: 8 * MEBI,
@@ -43,6 +62,13 @@ export const DEFAULT_LIMITS: StoreLimits = {
   writeGatherBytes: 256 * KIBI,
   objectCacheBytesMax: 16 * MEBI,
   openBlobsMax: 64,
+  openFragmentsMax: 256,
+  segmentBytesMax: 256 * MEBI,
+  fragmentBytesMax: 64 * MEBI,
+  packBytesMax: 8 * MEBI,
+  streamSyncBytes: 16 * MEBI,
+  compactionDeadShare: 0.5,
+  compactionBytesPerSecondMax: 32 * MEBI,
   freeReserveBytes: 64 * MEBI,
   levelWriteBufferBytes: 16 * MEBI,
   levelCacheBytes: 16 * MEBI,

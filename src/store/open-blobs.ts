@@ -1,15 +1,52 @@
-/** Blobs that are open for reading: verified reads, and a bounded number of files that stay open for the next reader. */
+/**
+ * Verified reads of blobs, wherever they are. Of blobs in files of their own a bounded number stays open for the next reader;
+ * those in segments are read by fragment-reads.ts.
+ */
 import { crc32c } from '@node-rs/crc32';
 import { invariant } from '../protocol/invariant.js';
 import type { BlobFiles } from './blob-files.js';
 import { BLOB_HEADER_BYTES, type BlobChecksums, decodeBlobTrailer, trailerBytes } from './blob-format.js';
 import { CHUNK_BYTES } from './chunk-checksums.js';
 import { errorCodeOf, type ReadableFile } from './file-port.js';
+import type { FragmentReads, PlacedFragment } from './fragment-reads.js';
 import type { BlobId } from './keys.js';
 import { StoreError } from './object-store.js';
+import { type BlobRow, fragmentsOf } from './small-values.js';
 
-/** Where one blob's bytes can be had. */
-export type BlobLocator = (blobId: BlobId) => Promise<{ readonly length: number }>;
+/** Says where a blob is, and keeps it there until the end of its use. */
+export interface BlobLocator {
+  readonly use: (blobId: BlobId) => Promise<BlobRow>;
+  readonly endUse: (row: BlobRow) => void;
+}
+
+export interface OpenBlobsSetup {
+  readonly blobs: BlobFiles;
+  readonly fragments: FragmentReads;
+  readonly locator: BlobLocator;
+  readonly idleMax: number;
+}
+
+/** The parts of fragments that make up a range of their blob. */
+function partsOf(
+  blobId: BlobId,
+  row: BlobRow,
+  { offset, length }: { readonly offset: number; readonly length: number },
+): { readonly fragment: PlacedFragment; readonly from: number; readonly length: number }[] {
+  const parts = [];
+  let blobOffset = 0;
+  for (const fragment of fragmentsOf(row.location)) {
+    const from = Math.max(offset, blobOffset);
+    const to = Math.min(offset + length, blobOffset + fragment.length);
+    if (from < to)
+      parts.push({
+        fragment: { ...fragment, blobId, blobOffset },
+        from: from - blobOffset,
+        length: to - from,
+      });
+    blobOffset += fragment.length;
+  }
+  return parts;
+}
 
 class OpenBlob {
   readonly #blobId: BlobId;
@@ -55,21 +92,43 @@ interface Slot {
 }
 
 export class OpenBlobs {
-  readonly #blobs: BlobFiles;
-  readonly #locate: BlobLocator;
-  readonly #idleMax: number;
+  readonly #setup: OpenBlobsSetup;
   /** In order of use: the least recently used first. */
   readonly #slots = new Map<BlobId, Slot>();
 
-  constructor(blobs: BlobFiles, locate: BlobLocator, idleMax: number) {
-    this.#blobs = blobs;
-    this.#locate = locate;
-    this.#idleMax = idleMax;
+  constructor(setup: OpenBlobsSetup) {
+    this.#setup = setup;
   }
 
   /** Verified bytes of a blob that the caller keeps alive. Throws StoreError `damaged` or `io-error`. */
   async read(blobId: BlobId, offset: number, length: number): Promise<Buffer> {
-    const slot = this.#use(blobId);
+    const { locator } = this.#setup;
+    const row = await locator.use(blobId);
+    try {
+      if (row.location.kind === 'file') return await this.#readFile(blobId, row.length, { offset, length });
+      invariant(offset >= 0 && offset + length <= row.length, 'a read stays inside its blob', {
+        offset,
+        length,
+      });
+      const parts = partsOf(blobId, row, { offset, length });
+      const [only] = parts;
+      if (only !== undefined && parts.length === 1) return await this.#readPart(only);
+      return Buffer.concat(await Promise.all(parts.map((part) => this.#readPart(part))));
+    } finally {
+      locator.endUse(row);
+    }
+  }
+
+  #readPart(part: { readonly fragment: PlacedFragment; readonly from: number; readonly length: number }) {
+    return this.#setup.fragments.read(part.fragment, part.from, part.length);
+  }
+
+  async #readFile(
+    blobId: BlobId,
+    blobBytes: number,
+    { offset, length }: { readonly offset: number; readonly length: number },
+  ): Promise<Buffer> {
+    const slot = this.#use(blobId, blobBytes);
     try {
       const blob = await slot.opening;
       return await blob.read(offset, length);
@@ -82,17 +141,17 @@ export class OpenBlobs {
     }
   }
 
-  #use(blobId: BlobId): Slot {
-    const slot = this.#slots.get(blobId) ?? { opening: this.#openBlob(blobId), users: 0 };
+  #use(blobId: BlobId, blobBytes: number): Slot {
+    const slot = this.#slots.get(blobId) ?? { opening: this.#openBlob(blobId, blobBytes), users: 0 };
     slot.users += 1;
     this.#slots.delete(blobId);
     this.#slots.set(blobId, slot);
     return slot;
   }
 
-  async #openBlob(blobId: BlobId): Promise<OpenBlob> {
+  async #openBlob(blobId: BlobId, blobBytes: number): Promise<OpenBlob> {
     try {
-      return await this.#readTrailer(blobId);
+      return await this.#readTrailer(blobId, blobBytes);
     } catch (error) {
       this.#slots.delete(blobId);
       if (errorCodeOf(error) === 'ENOENT')
@@ -101,9 +160,9 @@ export class OpenBlobs {
     }
   }
 
-  async #readTrailer(blobId: BlobId): Promise<OpenBlob> {
-    const { length } = await this.#locate(blobId);
-    const file = await this.#blobs.files.openFile(this.#blobs.pathOf(blobId));
+  async #readTrailer(blobId: BlobId, length: number): Promise<OpenBlob> {
+    const { blobs } = this.#setup;
+    const file = await blobs.files.openFile(blobs.pathOf(blobId));
     try {
       const trailer = Buffer.allocUnsafe(trailerBytes(length));
       const filled = await file.read(trailer, BLOB_HEADER_BYTES + length);
@@ -116,10 +175,10 @@ export class OpenBlobs {
   }
 
   async #closeIdle(): Promise<void> {
-    if (this.#slots.size <= this.#idleMax) return;
+    if (this.#slots.size <= this.#setup.idleMax) return;
     for (const [blobId, slot] of this.#slots) {
       if (slot.users === 0) await this.forget(blobId);
-      if (this.#slots.size <= this.#idleMax) return;
+      if (this.#slots.size <= this.#setup.idleMax) return;
     }
   }
 

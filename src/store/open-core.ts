@@ -4,7 +4,8 @@
  * store was left (LevelDB's log, dead and uncommitted blobs), not for what it holds.
  *
  * Order: superblock; look at LevelDB's files; note damage in the superblock, because LevelDB's opening removes the
- * evidence; open LevelDB; identity, head, ring; self doubt into the database; blobs that nobody names.
+ * evidence; open LevelDB; identity, head, ring; self doubt into the database; blobs that nobody names; segments that were
+ * being written to, which are written to further from their end.
  */
 import { join } from 'node:path';
 import { reopenFence } from '../protocol/fence.js';
@@ -16,12 +17,17 @@ import { BlobReaper } from './blob-reaper.js';
 import { findRingHole } from './commit-ring.js';
 import { type Database, databaseFolder, openDatabase, type OpenDatabase, readRange } from './database.js';
 import { type FilePort, nodeFiles } from './file-port.js';
+import { FragmentReads } from './fragment-reads.js';
 import { FreeSpace } from './free-space.js';
 import * as keys from './keys.js';
 import { inspectLevelFolder } from './level-inspection.js';
 import { DEFAULT_LIMITS, type StoreLimits } from './limits.js';
 import { StoreError } from './object-store.js';
 import { type BlobLocator, OpenBlobs } from './open-blobs.js';
+import { PackedLane } from './packed-lane.js';
+import { SegmentFiles, segmentsFolder } from './segment-files.js';
+import { SegmentSpace } from './segment-space.js';
+import { SegmentTable } from './segment-table.js';
 import { putSelfDoubt } from './self-doubt.js';
 import * as values from './small-values.js';
 import { StoreCore, type StoreStart } from './store-core.js';
@@ -47,7 +53,9 @@ export async function openCore(folder: string, options: OpenOptions): Promise<St
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const superblock = await checkSuperblock(folder, options.setId);
   const damage = superblock.damage ?? (await inspectLevelFolder(databaseFolder(folder)));
-  if (damage !== null && superblock.damage === null) await writeSuperblock(folder, { ...superblock, damage });
+  if (superblock.isOlder) await makeSegmentsFolder(folder, options.files ?? nodeFiles);
+  if (superblock.isOlder || damage !== superblock.damage)
+    await writeSuperblock(folder, { ...superblock, damage });
   const database = await (options.openDatabase ?? openDatabase)(folder, { createIfMissing: false, limits });
   try {
     const start = await readStart(database, superblock);
@@ -55,6 +63,7 @@ export async function openCore(folder: string, options: OpenOptions): Promise<St
     await settleDoubt(core, damage ?? (await findRingHole(database, start.head.commitSequence)));
     if (damage !== null) await writeSuperblock(folder, { ...superblock, damage: null });
     await removeUnnamedBlobs(core, start.head.settledBlobId);
+    await adoptSegments(core, start.openSegments);
     await core.parts.freeSpace.refresh();
     return core;
   } catch (error) {
@@ -71,6 +80,11 @@ async function checkSuperblock(folder: string, setId: string | undefined): Promi
     'incomplete-store',
     `the store in ${folder} belongs to set ${superblock.setId}, not ${setId}`,
   );
+}
+
+async function makeSegmentsFolder(folder: string, files: FilePort): Promise<void> {
+  await files.makeFolder(segmentsFolder(folder));
+  await files.syncFolder(folder);
 }
 
 async function readStart(database: Database, superblock: Superblock): Promise<StoreStart> {
@@ -95,6 +109,10 @@ async function readStart(database: Database, superblock: Superblock): Promise<St
     head,
     fence: reopenFence(head.fencedEpoch),
     selfDoubt: await readValue(database, keys.SELF_DOUBT_KEY, values.decodeText),
+    openSegments: (await readValue(database, keys.OPEN_SEGMENTS_KEY, values.decodeOpenSegments)) ?? {
+      nextSegmentId: keys.toSegmentId(1),
+      segmentIds: [],
+    },
     fullCopyCursor: await readValue(database, keys.FULL_COPY_CURSOR_KEY, values.decodeCursor),
     witnesses,
     floors,
@@ -117,16 +135,33 @@ function assemble(
   options: OpenOptions & { readonly limits: StoreLimits },
 ): StoreCore {
   const { limits, clock = Date.now, logger, files = nodeFiles, observer = null } = options;
-  const blobFiles = new BlobFiles(files, join(folder, 'blobs'), limits.writeGatherBytes);
-  const locate: BlobLocator = (blobId) => ledger.locate(blobId);
-  const openBlobs = new OpenBlobs(blobFiles, locate, limits.openBlobsMax);
+  const blobFiles = new BlobFiles(files, join(folder, 'blobs'));
+  const segmentFiles = new SegmentFiles(files, segmentsFolder(folder), limits.openBlobsMax);
+  const locator: BlobLocator = {
+    use: (blobId) => ledger.use(blobId),
+    endUse: (row) => ledger.endUse(row),
+  };
+  const fragments = new FragmentReads(segmentFiles, limits.openFragmentsMax);
+  const openBlobs = new OpenBlobs({ blobs: blobFiles, fragments, locator, idleMax: limits.openBlobsMax });
   const reaper = new BlobReaper(blobFiles, openBlobs, logger);
-  const ledger: BlobLedger = new BlobLedger(database, reaper, start.head);
+  const segments = new SegmentTable({ database, files: segmentFiles, reaper, logger }, start.openSegments);
+  const space = new SegmentSpace(segments, segmentFiles, { limits, logger });
+  const packed = new PackedLane(space);
+  const ledger: BlobLedger = new BlobLedger({ database, reaper, segments }, start.head);
   const freeSpace = new FreeSpace(files, folder, limits.freeReserveBytes, clock);
-  return new StoreCore(
-    { database, blobFiles, openBlobs, reaper, ledger, freeSpace, limits, clock, logger, observer },
-    start,
-  );
+  const disk = {
+    database,
+    openBlobs,
+    fragments,
+    reaper,
+    ledger,
+    segmentFiles,
+    segments,
+    space,
+    packed,
+    freeSpace,
+  };
+  return new StoreCore({ ...disk, limits, clock, logger, observer, blobFiles }, start);
 }
 
 async function settleDoubt(core: StoreCore, reason: string | null): Promise<void> {
@@ -142,4 +177,25 @@ async function removeUnnamedBlobs(core: StoreCore, settledBlobId: keys.BlobId): 
   }
   for (const blobId of await blobFiles.listFrom(settledBlobId)) await ledger.adoptUnsettled(blobId);
   await reaper.drain();
+}
+
+/** Goes on with the segments that were being written to, and removes the file of one that did not come to have a row. */
+async function adoptSegments(
+  core: StoreCore,
+  { nextSegmentId, segmentIds }: values.OpenSegments,
+): Promise<void> {
+  const { segmentFiles, segments, space, logger } = core.parts;
+  await segmentFiles.remove(nextSegmentId);
+  await segments.load(segmentIds);
+  for (const segmentId of segmentIds) {
+    const segment = segments.get(segmentId);
+    try {
+      const { file, sizeBytes } = await segmentFiles.reopen(segmentId);
+      segment.resume(file, sizeBytes);
+    } catch (error) {
+      logger.error({ error, segmentId }, 'a segment can not be written to any more');
+    }
+    segments.markOpen(segment);
+    if (segment.file === null || !space.adopt(segment)) space.seal(segment);
+  }
 }

@@ -44,9 +44,23 @@ export async function performRead(
 ): Promise<StoreRead | null> {
   core.assertOpen();
   // Synchronous from the look at the state to the pins: nothing can be removed in between.
-  return core.table.look(id, ({ committed }) =>
+  const read = await core.table.look(id, ({ committed }) =>
     committed?.kind === 'present' ? openRead(core, committed, range) : null,
   );
+  return read?.bytes === null && (read.extent?.length ?? 0) <= READ_AT_ONCE_BYTES_MAX
+    ? readAtOnce(read)
+    : read;
+}
+
+/** So much is read before anyone is answered: one buffer costs less than a stream. */
+const READ_AT_ONCE_BYTES_MAX = 256 * 1024;
+
+async function readAtOnce(read: StoreRead): Promise<StoreRead> {
+  const pieces: Buffer[] = [];
+  for await (const piece of read.body) pieces.push(piece);
+  const [only] = pieces;
+  const bytes = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
+  return { ...read, body: bytesBody(bytes), bytes };
 }
 
 function openRead(

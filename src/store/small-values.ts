@@ -8,15 +8,19 @@
  *   ring slot (10)         commit sequence u64
  *   witness (11)           commit sequence u64                floor (12)              tag 14
  *   tag table row (30)     kind u8, mode u8, offset u64, length u64, checksum u32, commit sequence u64, written ms u64
- *   blob (40)              location kind u8 (00: a file of its own), length u64, references u64
- *   dead blob (41)         nothing
+ *   blob (40)              location kind u8, length u64, references u64
+ *                          kind 00: a file of its own; kind 01: fragments in segments, for each segment u64, offset u64, length u64
+ *   dead blob (41), resident (42)    nothing
+ *   open segments (05)     next segment id u64, then the id u64 of each open segment
+ *   segment (43)           is sealed u8, written bytes u64, live bytes u64
  */
 import { toObjectId, type ObjectId } from '../protocol/object-id.js';
 import { type Epoch, type Tag, toEpoch } from '../protocol/tag.js';
 import type { StoreId } from '../protocol/token.js';
 import type { TagRow, WriteKind, WriteMode } from '../protocol/write.js';
-import { type BlobId, parseRowKey, toBlobId } from './keys.js';
-import { openValue, sealValue, TAG_BYTES } from './sealed-value.js';
+import { type BlobId, parseRowKey, type SegmentId, toBlobId, toSegmentId } from './keys.js';
+import { type ByteReader, openValue, sealValue, TAG_BYTES } from './sealed-value.js';
+import type { Fragment } from './segment-format.js';
 
 const VERSION = 1;
 
@@ -158,10 +162,9 @@ export function decodeRow(key: Buffer, value: Buffer): TagRow {
   }));
 }
 
-/** Where a blob's image (header, content, trailer) is. A shared segment with an offset will be the second kind. */
-export interface BlobLocation {
-  readonly kind: 'file';
-}
+/** Where a blob is: in a file of its own (blob-format.ts; how stores began), or in pieces that follow one another in segments. */
+export type BlobLocation =
+  { readonly kind: 'file' } | { readonly kind: 'segments'; readonly fragments: readonly Fragment[] };
 
 export interface BlobRow {
   readonly location: BlobLocation;
@@ -172,22 +175,87 @@ export interface BlobRow {
 }
 
 const BLOB_ROW_BYTES = 1 + 8 + 8;
-const LOCATION_CODES: Readonly<Record<BlobLocation['kind'], number>> = { file: 0 };
+const FRAGMENT_BYTES = 8 + 8 + 8;
+const LOCATION_CODES: Readonly<Record<BlobLocation['kind'], number>> = { file: 0, segments: 1 };
+
+export function fragmentsOf(location: BlobLocation): readonly Fragment[] {
+  return location.kind === 'segments' ? location.fragments : [];
+}
 
 export function encodeBlobRow(key: Buffer, row: BlobRow): Buffer {
-  return sealValue(key, VERSION, BLOB_ROW_BYTES, (writer) => {
+  const fragments = fragmentsOf(row.location);
+  return sealValue(key, VERSION, BLOB_ROW_BYTES + fragments.length * FRAGMENT_BYTES, (writer) => {
     writer.u8(LOCATION_CODES[row.location.kind]).u64(row.length).u64(row.references);
+    for (const { segmentId, offset, length } of fragments) writer.u64(segmentId).u64(offset).u64(length);
   });
 }
 
-export function decodeBlobRow(key: Buffer, value: Buffer): BlobRow {
-  return openValue(key, VERSION, value, (body) => ({
-    location: { kind: nameOfCode(LOCATION_CODES, body.u8()) },
-    length: body.u64(),
-    references: body.u64(),
-  }));
+function readFragments(body: ByteReader): Fragment[] {
+  const fragments: Fragment[] = [];
+  while (body.remainingBytes > 0)
+    fragments.push({ segmentId: toSegmentId(body.u64()), offset: body.u64(), length: body.u64() });
+  return fragments;
 }
 
-export function encodeDeadBlob(key: Buffer): Buffer {
+export function decodeBlobRow(key: Buffer, value: Buffer): BlobRow {
+  return openValue(key, VERSION, value, (body) => {
+    const kind = nameOfCode(LOCATION_CODES, body.u8());
+    const length = body.u64();
+    const references = body.u64();
+    const location: BlobLocation = kind === 'file' ? { kind } : { kind, fragments: readFragments(body) };
+    return { location, length, references };
+  });
+}
+
+/** For keys that say it all. */
+export function encodeNothing(key: Buffer): Buffer {
   return sealValue(key, VERSION, 0, () => undefined);
+}
+
+export interface OpenSegments {
+  readonly nextSegmentId: SegmentId;
+  /** Those that were still being written to. */
+  readonly segmentIds: readonly SegmentId[];
+}
+
+export function encodeOpenSegments(key: Buffer, { nextSegmentId, segmentIds }: OpenSegments): Buffer {
+  return sealValue(key, VERSION, 8 + segmentIds.length * 8, (writer) => {
+    writer.u64(nextSegmentId);
+    for (const segmentId of segmentIds) writer.u64(segmentId);
+  });
+}
+
+export function decodeOpenSegments(key: Buffer, value: Buffer): OpenSegments {
+  return openValue(key, VERSION, value, (body) => {
+    const nextSegmentId = toSegmentId(body.u64());
+    const segmentIds: SegmentId[] = [];
+    while (body.remainingBytes > 0) segmentIds.push(toSegmentId(body.u64()));
+    return { nextSegmentId, segmentIds };
+  });
+}
+
+export interface SegmentRow {
+  /** Nothing will be written to it any more. */
+  readonly isSealed: boolean;
+  /** How far it was written; known once it is sealed. */
+  readonly writtenBytes: number;
+  /** What the fragments of counted blobs take. */
+  readonly liveBytes: number;
+}
+
+export function encodeSegmentRow(key: Buffer, row: SegmentRow): Buffer {
+  return sealValue(key, VERSION, 1 + 8 + 8, (writer) => {
+    writer
+      .u8(row.isSealed ? 1 : 0)
+      .u64(row.writtenBytes)
+      .u64(row.liveBytes);
+  });
+}
+
+export function decodeSegmentRow(key: Buffer, value: Buffer): SegmentRow {
+  return openValue(key, VERSION, value, (body) => ({
+    isSealed: body.u8() === 1,
+    writtenBytes: body.u64(),
+    liveBytes: body.u64(),
+  }));
 }

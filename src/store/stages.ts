@@ -7,9 +7,10 @@
 import { randomBytes } from 'node:crypto';
 import { crc32c } from '@node-rs/crc32';
 import { invariant } from '../protocol/invariant.js';
-import type { BlobWriter } from './blob-files.js';
+import { CHUNK_BYTES, ChunkChecksummer } from './chunk-checksums.js';
 import type { ExtentSource } from './extent-map.js';
 import { type StagedBlob, StoreError, type StageWriter } from './object-store.js';
+import type { FinishedBlob, SegmentWriter } from './segment-writer.js';
 import type { StoreCore } from './store-core.js';
 
 /** Content that is at hand: in memory, or in a blob that is on disk and not counted yet. */
@@ -78,31 +79,49 @@ export function discardContent(core: StoreCore, { source }: StoredContent): void
 
 /** Writes bytes into a blob of their own. Throws StoreError `no-space` or `io-error`. */
 export async function storeBytes(core: StoreCore, pieces: AsyncIterable<Buffer>): Promise<StoredContent> {
-  const blobId = core.parts.ledger.allocate();
-  const writer = core.parts.blobFiles.create(blobId);
+  const writer = core.openBlob();
   try {
     for await (const piece of pieces) await writer.append(piece);
     return await finishBlob(core, writer);
   } catch (error) {
-    await abandonBlob(core, writer);
+    await writer.abandon();
     core.failOn(error);
     throw error;
   }
 }
 
-async function finishBlob(core: StoreCore, writer: BlobWriter): Promise<StoredContent> {
-  const blob = await writer.finish();
+/** The same for what is packed with others: no more than `writeGatherBytes`. */
+export async function storeSmall(
+  core: StoreCore,
+  bytes: Buffer,
+  contentChecksum: number,
+): Promise<StoredContent> {
+  const blobId = core.parts.ledger.allocate();
+  const chunks = bytes.length <= CHUNK_BYTES ? [contentChecksum] : chunksOf(bytes);
+  try {
+    const lengthBytes = bytes.length;
+    const fragment = await core.parts.packed.append({ blobId, pieces: [bytes], lengthBytes, chunks });
+    return register(core, { blobId, lengthBytes, contentChecksum, fragments: [fragment] });
+  } catch (error) {
+    core.failOn(error);
+    throw error;
+  }
+}
+
+function chunksOf(bytes: Buffer): readonly number[] {
+  const checksummer = new ChunkChecksummer();
+  checksummer.update(bytes);
+  return checksummer.finish().chunks;
+}
+
+async function finishBlob(core: StoreCore, writer: SegmentWriter): Promise<StoredContent> {
+  return register(core, await writer.finish());
+}
+
+function register(core: StoreCore, blob: FinishedBlob): StoredContent {
   core.parts.ledger.register(blob);
   const { blobId, lengthBytes, contentChecksum } = blob;
   return { source: { kind: 'blob', blobId, blobOffset: 0 }, lengthBytes, contentChecksum };
-}
-
-async function abandonBlob(core: StoreCore, writer: BlobWriter): Promise<void> {
-  try {
-    await writer.abandon();
-  } finally {
-    core.parts.ledger.discard(writer.blobId);
-  }
 }
 
 class DiskStageWriter implements StageWriter {
@@ -112,7 +131,7 @@ class DiskStageWriter implements StageWriter {
   readonly #settle: (content: StoredContent | null) => void;
   readonly #small: Buffer[] = [];
   #smallBytes = 0;
-  #writer: BlobWriter | null = null;
+  #writer: SegmentWriter | null = null;
   #isSettled = false;
 
   constructor(core: StoreCore, stageId: string, settle: (content: StoredContent | null) => void) {
@@ -123,21 +142,21 @@ class DiskStageWriter implements StageWriter {
 
   async write(piece: Buffer): Promise<void> {
     this.#assertOpen();
-    const { limits, freeSpace, ledger, blobFiles } = this.#core.parts;
+    const { limits, freeSpace } = this.#core.parts;
     if (!freeSpace.hasRoomFor(piece.length))
       return this.#giveUp(new StoreError('no-space', 'the disk is nearly full'));
     if (this.#writer === null) {
       this.#small.push(piece);
       this.#smallBytes += piece.length;
       if (this.#smallBytes <= limits.inlineBytesMax) return;
-      this.#writer = blobFiles.create(ledger.allocate());
+      this.#writer = this.#core.openBlob();
       await this.#guard(this.#appendAll(this.#writer, this.#small.splice(0)));
       return;
     }
     await this.#guard(this.#writer.append(piece));
   }
 
-  async #appendAll(writer: BlobWriter, pieces: readonly Buffer[]): Promise<void> {
+  async #appendAll(writer: SegmentWriter, pieces: readonly Buffer[]): Promise<void> {
     for (const piece of pieces) await writer.append(piece);
   }
 
@@ -164,7 +183,7 @@ class DiskStageWriter implements StageWriter {
     this.#isSettled = true;
     this.#settle(null);
     this.#small.length = 0;
-    if (this.#writer !== null) await abandonBlob(this.#core, this.#writer);
+    if (this.#writer !== null) await this.#writer.abandon();
   }
 
   #assertOpen(): void {

@@ -13,6 +13,7 @@ import type { BlobReaper } from './blob-reaper.js';
 import { ringOperation } from './commit-ring.js';
 import { type Database, readRange } from './database.js';
 import { referenceChanges } from './extent-map.js';
+import type { FragmentReads } from './fragment-reads.js';
 import type { FreeSpace } from './free-space.js';
 import { type CommitBatch, GroupCommit } from './group-commit.js';
 import * as keys from './keys.js';
@@ -20,6 +21,7 @@ import type { StoreLimits } from './limits.js';
 import { type LoadedObject, type ObjectEntry, ObjectTable } from './object-table.js';
 import { StoreError } from './object-store.js';
 import type { OpenBlobs } from './open-blobs.js';
+import type { PackedLane } from './packed-lane.js';
 import { PointReads } from './point-reads.js';
 import {
   decodeObject,
@@ -29,6 +31,10 @@ import {
   mapOf,
   type StoredObject,
 } from './records.js';
+import type { SegmentFiles } from './segment-files.js';
+import type { SegmentSpace } from './segment-space.js';
+import type { SegmentTable } from './segment-table.js';
+import { SegmentWriter } from './segment-writer.js';
 import * as values from './small-values.js';
 import type { StoreLogger } from './store-logger.js';
 import type { StoreObserver } from './store-observer.js';
@@ -39,6 +45,7 @@ export interface StoreStart {
   readonly head: values.CommitHead;
   readonly fence: FenceState;
   readonly selfDoubt: string | null;
+  readonly openSegments: values.OpenSegments;
   readonly fullCopyCursor: ObjectId | null;
   readonly witnesses: ReadonlyMap<StoreId, number>;
   readonly floors: ReadonlyMap<GeneratorId, Tag>;
@@ -48,8 +55,13 @@ export interface StoreParts {
   readonly database: Database;
   readonly blobFiles: BlobFiles;
   readonly openBlobs: OpenBlobs;
+  readonly fragments: FragmentReads;
   readonly reaper: BlobReaper;
   readonly ledger: BlobLedger;
+  readonly segmentFiles: SegmentFiles;
+  readonly segments: SegmentTable;
+  readonly space: SegmentSpace;
+  readonly packed: PackedLane;
   readonly freeSpace: FreeSpace;
   readonly limits: StoreLimits;
   readonly clock: () => number;
@@ -65,6 +77,8 @@ export class StoreCore {
   fence: FenceState;
   selfDoubt: string | null;
   fullCopyCursor: ObjectId | null;
+  /** Requests that change the store and are not answered yet. */
+  waitingCount = 0;
   /** The newest head that is on disk. */
   committedHead: values.CommitHead;
   /** Called when a generator's floor has risen. */
@@ -108,6 +122,7 @@ export class StoreCore {
       observer: parts.observer,
       complete: (batch) => this.#complete(batch),
     });
+    parts.space.connect(this.commit);
     this.table = new ObjectTable((id) => this.#load(id), parts.limits.objectCacheBytesMax);
   }
 
@@ -134,6 +149,20 @@ export class StoreCore {
       'the disk failed: the store takes no more writes until it is opened anew',
     );
     this.commit.fail(error);
+  }
+
+  /** Starts a new blob. Nothing is written before the first piece. */
+  openBlob(): SegmentWriter {
+    return new SegmentWriter(this.parts.space, this.parts.packed, this.parts.ledger.allocate());
+  }
+
+  /**
+   * Content up to this size goes into its record. When many write at once they share the sync of a segment, and LevelDB
+   * is spared the content, which it would write several times over; whoever is alone is better off with one sync.
+   */
+  get inlineBytesMax(): number {
+    const { inlineBytesMax, busyInlineBytesMax, busyWritesMin } = this.parts.limits;
+    return this.waitingCount < busyWritesMin ? inlineBytesMax : Math.min(inlineBytesMax, busyInlineBytesMax);
   }
 
   get isActive(): boolean {
@@ -165,9 +194,9 @@ export class StoreCore {
     }
   }
 
-  /** True when something was heard that no batch has taken along yet. */
+  /** True when something was heard, or has changed, that no batch has taken along yet. */
   get hasLooseEnds(): boolean {
-    return this.#dirtyWitnesses.size > 0 || this.#dirtyFloors.size > 0;
+    return this.#dirtyWitnesses.size > 0 || this.#dirtyFloors.size > 0 || this.parts.segments.hasChanges;
   }
 
   witnesses(): Witness[] {
@@ -291,6 +320,7 @@ export class StoreCore {
     }
     this.#dirtyFloors.clear();
     this.#dirtyWitnesses.clear();
+    this.parts.segments.complete(batch);
     for (const key of this.parts.reaper.takeForgottenKeys()) batch.delete(key);
     batch.afterwards(() => {
       this.committedHead = head;

@@ -1,7 +1,10 @@
 /**
  * The superblock: who a store is, beside its database, so that a lost or swapped database is noticed.
  *
- *   store.json   { "format": "tally-store", "formatVersion": 1, "storeId", "setId", "damage": null | reason }
+ *   store.json   { "format": "tally-store", "formatVersion": 2, "storeId", "setId", "damage": null | reason }
+ *
+ * Version 2 has segments beside the blobs of version 1. A store of version 1 becomes one of version 2 when it is opened,
+ * before anything is written that version 1 does not know.
  *
  * Commit order: written to store.json.new, fsynced, renamed, folder synced. `damage` is put there before LevelDB opens (and thereby
  * rewrites) a log that is known to be damaged, and taken back once the database itself says so.
@@ -12,7 +15,8 @@ import { type StoreId, toStoreId } from '../protocol/token.js';
 import { errorCodeOf, nodeFiles } from './file-port.js';
 import { StoreError } from './object-store.js';
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
+const OLDER_VERSIONS: readonly unknown[] = [1];
 
 const FORMAT = 'tally-store';
 const FILE_NAME = 'store.json';
@@ -21,13 +25,23 @@ export interface Superblock {
   readonly storeId: StoreId;
   readonly setId: string;
   readonly damage: string | null;
+  /** It was written by an older version of the format. */
+  readonly isOlder: boolean;
 }
 
 /** Durable when it resolves. */
-export async function writeSuperblock(folder: string, superblock: Superblock): Promise<void> {
+export async function writeSuperblock(
+  folder: string,
+  superblock: Omit<Superblock, 'isOlder'>,
+): Promise<void> {
+  const { storeId, setId, damage } = superblock;
   const path = join(folder, FILE_NAME);
   const freshPath = `${path}.new`;
-  const text = JSON.stringify({ format: FORMAT, formatVersion: FORMAT_VERSION, ...superblock }, null, 2);
+  const text = JSON.stringify(
+    { format: FORMAT, formatVersion: FORMAT_VERSION, storeId, setId, damage },
+    null,
+    2,
+  );
   const file = await open(freshPath, 'w');
   try {
     await file.writeFile(`${text}\n`);
@@ -59,9 +73,11 @@ function parseSuperblock(value: unknown): Superblock {
   if (typeof value !== 'object' || value === null) throw new TypeError('not an object');
   const fields = value as Readonly<Record<string, unknown>>;
   const { format, formatVersion, storeId, setId, damage } = fields;
-  if (format !== FORMAT || formatVersion !== FORMAT_VERSION) throw new TypeError('unknown format or version');
+  const isOlder = OLDER_VERSIONS.includes(formatVersion);
+  if (format !== FORMAT || (formatVersion !== FORMAT_VERSION && !isOlder))
+    throw new TypeError('unknown format or version');
   if (typeof storeId !== 'string' || typeof setId !== 'string')
     throw new TypeError('storeId or setId is missing');
   if (damage !== null && typeof damage !== 'string') throw new TypeError('damage is neither null nor text');
-  return { storeId: toStoreId(storeId), setId, damage };
+  return { storeId: toStoreId(storeId), setId, damage, isOlder };
 }

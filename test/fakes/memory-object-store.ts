@@ -100,7 +100,7 @@ export class MemoryObjectStore implements port.ObjectStore {
     return {
       storeId: this.#storeId,
       setId: this.#setId,
-      formatVersion: 1,
+      formatVersion: 2,
       commitSequence: this.#commitSequence,
       fence: this.#fence,
       fault: null,

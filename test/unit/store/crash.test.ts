@@ -14,6 +14,9 @@ const LIMITS: Partial<StoreLimits> = {
   extentCountMax: 8,
   smallExtentBytes: 2_000,
   writeGatherBytes: 500,
+  busyInlineBytesMax: 100,
+  busyWritesMin: 2,
+  segmentBytesMax: 40_000,
 };
 
 /** What may be found of one object after a crash: every state from the last acknowledged one on. */
@@ -118,7 +121,6 @@ describe('after a crash', () => {
     'datasync',
     'syncFolder',
     'removeFile',
-    'makeFolder',
     'commit',
   ];
 

@@ -131,11 +131,19 @@ describe('a store that was damaged', () => {
     await store.close();
   });
 
+  /** Where a file of a segment has the content of the large object. */
+  async function findLarge(): Promise<{ path: string; bytes: Buffer; at: number }> {
+    const path = await findFile(/\.segment$/);
+    const bytes = await readFile(path);
+    const at = bytes.indexOf(patternBytes(200_000, 99).subarray(0, 64));
+    expect(at).toBeGreaterThan(0);
+    return { path, bytes, at };
+  }
+
   it('F30: a rotten chunk of a blob is an error, and the other chunks are still read', async () => {
-    const blob = await findFile(/\.blob$/);
-    const bytes = await readFile(blob);
-    bytes[100_000] = bytes[100_000]! ^ 1;
-    await writeFile(blob, bytes);
+    const { path, bytes, at } = await findLarge();
+    bytes[at + 100_000] = bytes[at + 100_000]! ^ 1;
+    await writeFile(path, bytes);
     const store = await openTemporary(folder);
     const driver = new StoreDriver(store);
     await expect(readContent(store, idOf('large'))).rejects.toMatchObject({ code: 'damaged' });
@@ -145,18 +153,25 @@ describe('a store that was damaged', () => {
   });
 
   it.each([
-    ['cut short', (bytes: Buffer): Buffer => bytes.subarray(0, bytes.length - 1)],
-    [
-      'another blob',
-      (bytes: Buffer): Buffer => Buffer.concat([bytes.subarray(0, bytes.length - 20), Buffer.alloc(20)]),
-    ],
-  ])('F30: a blob file that is %s is an error', async (_what, change) => {
-    const blob = await findFile(/\.blob$/);
-    await writeFile(blob, change(await readFile(blob)));
-    const store = await openTemporary(folder);
-    await expect(readContent(store, idOf('large'))).rejects.toMatchObject({ code: 'damaged' });
-    await store.close();
-  });
+    ['is cut short', (bytes: Buffer, at: number): Buffer => bytes.subarray(0, at + 200_000)],
+    ['holds another blob', (bytes: Buffer, at: number): Buffer => Buffer.from(bytes).fill(7, at + 200_000)],
+    ['is missing', () => null],
+  ])(
+    'F30: a segment that %s is an error',
+    async (_what, change: (bytes: Buffer, at: number) => Buffer | null) => {
+      const { path, bytes, at } = await findLarge();
+      const changed = change(bytes, at);
+      if (changed === null) await rm(path);
+      else await writeFile(path, changed);
+      const store = await openTemporary(folder);
+      await expect(readContent(store, idOf('large'))).rejects.toMatchObject({ code: 'damaged' });
+      // It is still a store: what comes in now goes to another segment.
+      const driver = await new StoreDriver(store).activate(2);
+      expectCommitted(await driver.put(idOf('large'), patternBytes(200_000, 98)));
+      expectBytes(await driver.content(idOf('large')), patternBytes(200_000, 98));
+      await store.close();
+    },
+  );
 
   it('F30: a flipped byte of a record in a table is an error, not content', async () => {
     const store = await openTemporary(folder); // moves the log's content into a table

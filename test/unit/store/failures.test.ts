@@ -1,7 +1,10 @@
 /** A disk that is full, fails or hangs; and what is shared, pinned and bounded. */
+import { readdirSync } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { countBlobFiles, type DiskCall, failure, WatchedDisk } from './faulty-files.js';
-import { auditStore } from './store-audit.js';
+import { type DiskCall, failure, WatchedDisk } from './faulty-files.js';
+import { auditStore, readSegmentTable } from './store-audit.js';
 import { expectBytes, expectCommitted, idOf, patternBytes, StoreDriver } from './store-driver.js';
 import { makeTemporaryStore, openTemporary, type TemporaryStore } from './temporary-store.js';
 
@@ -83,27 +86,59 @@ describe('the store', () => {
     expectCommitted(await driver.remove(idOf('a')));
   });
 
-  it('removes a blob when its last reference and its last reader are gone', async () => {
+  /** What is alive and what was written, of all segments. */
+  async function readSegments(): Promise<{ liveBytes: number; fileCount: number }> {
+    await temporary.store.close();
+    expect(await auditStore(temporary.folder)).toEqual([]);
+    const segments = await readSegmentTable(temporary.folder);
+    const names = await readdir(join(temporary.folder, 'segments'));
+    return { liveBytes: segments.reduce((sum, row) => sum + row.liveBytes, 0), fileCount: names.length };
+  }
+
+  it('removes a segment when the last reference and the last reader of what is in it are gone', async () => {
+    driver.store = await temporary.reopen({ limits: { segmentBytesMax: 4096 } });
+    await driver.activate(2);
     expectCommitted(await driver.put(idOf('b'), LARGE));
     expectCommitted(await driver.overwrite(idOf('b'), 1_000, Buffer.from('in the middle')));
     const read = await driver.store.read(idOf('b'), { kind: 'whole' });
     expectCommitted(await driver.put(idOf('b'), Buffer.from('small')));
-    expectCommitted(await driver.put(idOf('c'), Buffer.from('c')));
-    expect(countBlobFiles(temporary.folder)).toBe(1);
-    await read!.body[Symbol.asyncIterator]().return!();
-    await expect.poll(() => countBlobFiles(temporary.folder), { interval: 1 }).toBe(0);
-    await driver.put(idOf('d'), Buffer.from('d'));
-    await temporary.store.close();
-    expect(await auditStore(temporary.folder)).toEqual([]);
+    expectCommitted(await driver.put(idOf('c'), LARGE));
+    expectCommitted(await driver.put(idOf('d'), Buffer.from('d')));
+    const listed = (): number => readdirSync(join(temporary.folder, 'segments')).length;
+    expect(listed()).toBe(2);
+    const pieces: Buffer[] = [];
+    for await (const piece of read!.body) pieces.push(piece);
+    const expected = Buffer.from(LARGE);
+    expected.write('in the middle', 1_000);
+    expectBytes(Buffer.concat(pieces), expected);
+    await expect.poll(listed, { interval: 1 }).toBe(1);
+    await driver.put(idOf('e'), Buffer.from('e'));
+    expect((await readSegments()).fileCount).toBe(1);
   });
 
-  it('aborted and discarded stages leave no file', async () => {
+  it('aborted and discarded stages leave nothing alive, and their space is written again', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const writer = driver.store.openStage();
+      for (let index = 0; index < 5; index += 1) await writer.write(LARGE);
+      await writer.abort();
+      const { stageId } = await driver.stage(LARGE);
+      await driver.store.discardStage(stageId);
+    }
+    expect(await readSegments()).toEqual({ liveBytes: 0, fileCount: 1 });
+    const [name] = await readdir(join(temporary.folder, 'segments'));
+    expect((await stat(join(temporary.folder, 'segments', name!))).size).toBeLessThan(6 * LARGE.length);
+  });
+
+  it('an upload that is aborted after more than a segment leaves none behind', async () => {
+    driver.store = await temporary.reopen({
+      limits: { segmentBytesMax: 1_000_000, fragmentBytesMax: 400_000 },
+    });
+    await driver.activate(2);
     const writer = driver.store.openStage();
-    for (let index = 0; index < 5; index += 1) await writer.write(LARGE);
+    for (let index = 0; index < 40; index += 1) await writer.write(LARGE);
     await writer.abort();
-    const { stageId } = await driver.stage(LARGE);
-    await driver.store.discardStage(stageId);
-    await expect.poll(() => countBlobFiles(temporary.folder), { interval: 1 }).toBe(0);
+    await driver.put(idOf('b'), Buffer.from('b'));
+    await expect.poll(() => readdirSync(join(temporary.folder, 'segments')).length, { interval: 1 }).toBe(0);
   });
 
   it('transactions that wait share a batch, and one that is alone does not wait for others', async () => {

@@ -1,11 +1,11 @@
 /** The file port with a hook around every call: to fail it, to copy the store as a crash would leave it, and to know what was synced. */
-import { cpSync, existsSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { closeSync, cpSync, existsSync, openSync, rmSync, writeSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { type DatabaseBatch, openDatabase, type OpenDatabase } from '../../../src/store/database.js';
 import { type FilePort, nodeFiles, type WritableFile } from '../../../src/store/file-port.js';
 
 export type DiskCall =
-  'createFile' | 'write' | 'datasync' | 'syncFolder' | 'removeFile' | 'makeFolder' | 'commit';
+  'createFile' | 'reopenFile' | 'write' | 'datasync' | 'syncFolder' | 'removeFile' | 'makeFolder' | 'commit';
 
 /** Called before a call is made and after it; may throw in its place. */
 export type Hook = (call: DiskCall, when: 'before' | 'after', path: string) => void;
@@ -14,10 +14,18 @@ export function failure(code: string): Error {
   return Object.assign(new Error(`${code}: made for a test`), { code });
 }
 
+const PAGE_BYTES = 4096;
+
+/** A write that a power cut may take, with the pages that it touches. */
+interface UnsyncedWrite {
+  readonly start: number;
+  readonly end: number;
+}
+
 export class WatchedDisk {
   hook: Hook = () => {};
-  /** Files whose content, and those whose folder entry, a power cut may take. */
-  readonly #unsyncedContent = new Set<string>();
+  /** By file what was written and not synced, and the files whose folder entry a power cut may take. */
+  readonly #unsyncedContent = new Map<string, Set<UnsyncedWrite>>();
   readonly #unsyncedEntries = new Set<string>();
 
   async #around<T>(call: DiskCall, path: string, perform: () => Promise<T>): Promise<T> {
@@ -34,6 +42,11 @@ export class WatchedDisk {
         this.#unsyncedEntries.add(path);
         return this.#watchFile(path, await nodeFiles.createFile(path));
       }),
+    reopenFile: (path) =>
+      this.#around('reopenFile', path, async () => {
+        const { file, sizeBytes } = await nodeFiles.reopenFile(path);
+        return { file: this.#watchFile(path, file), sizeBytes };
+      }),
     makeFolder: (path) => this.#around('makeFolder', path, () => nodeFiles.makeFolder(path)),
     // At once, not on another thread: a file that vanishes while another call's hook copies the folder makes the copying fail.
     removeFile: (path) => this.#around('removeFile', path, async () => rmSync(path, { force: true })),
@@ -46,16 +59,20 @@ export class WatchedDisk {
   };
 
   #watchFile(path: string, file: WritableFile): WritableFile {
+    const unsynced = this.#unsyncedContent.get(path) ?? new Set();
+    this.#unsyncedContent.set(path, unsynced);
     return {
       write: (pieces, position) =>
         this.#around('write', path, async () => {
-          this.#unsyncedContent.add(path);
+          const lengthBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+          unsynced.add({ start: position, end: position + lengthBytes });
           await file.write(pieces, position);
         }),
       datasync: () =>
         this.#around('datasync', path, async () => {
+          const before = [...unsynced];
           await file.datasync();
-          this.#unsyncedContent.delete(path);
+          for (const write of before) unsynced.delete(write);
         }),
       close: () => file.close(),
     };
@@ -76,20 +93,25 @@ export class WatchedDisk {
   };
 
   /**
-   * What a crash right now leaves, in a folder of its own: after a kill everything that was written, after a power cut
-   * only what was synced. Precondition: called from a hook, so LevelDB is not writing.
+   * What a crash right now leaves, in a folder of its own: after a kill everything that was written; after a power cut what
+   * was synced, and rubbish in every page that an unsynced write touches. Precondition: called from a hook, so LevelDB is not writing.
    */
   clone(folder: string, target: string, crash: 'kill' | 'power-cut'): void {
     cpSync(folder, target, { recursive: true });
     if (crash === 'kill') return;
     const inClone = (path: string): string => join(target, relative(folder, path));
     for (const path of this.#unsyncedEntries) rmSync(inClone(path), { force: true });
-    for (const path of this.#unsyncedContent) if (existsSync(inClone(path))) truncateSync(inClone(path), 40);
+    for (const [path, writes] of this.#unsyncedContent)
+      if (writes.size > 0 && existsSync(inClone(path))) spoilPages(inClone(path), writes);
   }
 }
 
-export function countBlobFiles(folder: string): number {
-  return readdirSync(join(folder, 'blobs'), { recursive: true, encoding: 'utf8' }).filter((name) =>
-    name.endsWith('.blob'),
-  ).length;
+function spoilPages(path: string, writes: Iterable<UnsyncedWrite>): void {
+  const file = openSync(path, 'r+');
+  for (const { start, end } of writes) {
+    const from = Math.floor(start / PAGE_BYTES) * PAGE_BYTES;
+    const to = Math.ceil(end / PAGE_BYTES) * PAGE_BYTES;
+    writeSync(file, Buffer.alloc(to - from, 0xa5), 0, to - from, from);
+  }
+  closeSync(file);
 }

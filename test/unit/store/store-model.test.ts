@@ -19,6 +19,7 @@ const TIGHT_LIMITS: Partial<StoreLimits> = {
   objectCacheBytesMax: 2_000,
   openBlobsMax: 2,
   writeGatherBytes: 100,
+  segmentBytesMax: 20_000,
   batchTransactionsMax: 4,
 };
 

@@ -1,0 +1,108 @@
+/**
+ * Small contents, packed: what waits goes into one place of a segment, with one write and one sync for all of it. The
+ * place starts on a page of its own, the fragments in it follow one another without gaps.
+ */
+import type { BlobId } from './keys.js';
+import { encodeFragmentTrailer, type Fragment, fragmentBytes } from './segment-format.js';
+import type { Reservation, SegmentSpace } from './segment-space.js';
+
+export interface PackedContent {
+  readonly blobId: BlobId;
+  readonly pieces: readonly Buffer[];
+  readonly lengthBytes: number;
+  /** CRC32C of each chunk. */
+  readonly chunks: readonly number[];
+}
+
+interface Waiting {
+  readonly content: PackedContent;
+  readonly resolve: (fragment: Fragment) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class PackedLane {
+  readonly #space: SegmentSpace;
+  #waiting: Waiting[] = [];
+  #pump: Promise<void> | null = null;
+
+  constructor(space: SegmentSpace) {
+    this.#space = space;
+  }
+
+  /** The content is on disk when it resolves, and holds its segment. Throws StoreError `no-space` or `io-error`. */
+  append(content: PackedContent): Promise<Fragment> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ content, resolve, reject });
+      this.#pump ??= this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    // Everything that arrives in this turn of the event loop shares the first place.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#waiting.length > 0) await this.#writeSome(this.#takeSome());
+    this.#pump = null;
+  }
+
+  #takeSome(): Waiting[] {
+    const { packBytesMax } = this.#space.limits;
+    let totalBytes = 0;
+    let count = 0;
+    for (const { content } of this.#waiting) {
+      if (count > 0 && totalBytes + content.lengthBytes > packBytesMax) break;
+      totalBytes += content.lengthBytes;
+      count += 1;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #writeSome(some: readonly Waiting[]): Promise<void> {
+    try {
+      const fragments = await this.#write(some.map(({ content }) => content));
+      some.forEach(({ resolve }, index) => {
+        const fragment = fragments[index];
+        if (fragment !== undefined) resolve(fragment);
+      });
+    } catch (error) {
+      for (const { reject } of some) reject(error);
+    }
+  }
+
+  async #write(contents: readonly PackedContent[]): Promise<Fragment[]> {
+    const totalBytes = contents.reduce((sum, { lengthBytes }) => sum + fragmentBytes(lengthBytes), 0);
+    const place = await this.#space.reserve('packed', totalBytes, totalBytes);
+    const { pieces, fragments } = layOut(contents, place);
+    try {
+      await this.#space.write(place, pieces, place.offset);
+      await this.#space.sync(place.segment);
+    } catch (error) {
+      // Nothing of it will be named. When the sync failed, the store writes no more anyway.
+      this.#space.settle(place, 0);
+      throw error;
+    }
+    place.segment.holds += contents.length - 1; // one for each fragment
+    this.#space.settle(place, totalBytes);
+    return fragments;
+  }
+
+  /** Resolves when nothing is waiting or being written. */
+  async drain(): Promise<void> {
+    while (this.#pump !== null) await this.#pump;
+  }
+}
+
+function layOut(
+  contents: readonly PackedContent[],
+  { segment, offset }: Reservation,
+): { readonly pieces: Buffer[]; readonly fragments: Fragment[] } {
+  const pieces: Buffer[] = [];
+  const fragments: Fragment[] = [];
+  let at = offset;
+  for (const { blobId, pieces: content, lengthBytes, chunks } of contents) {
+    const identity = { blobId, blobOffset: 0, length: lengthBytes };
+    pieces.push(...content, encodeFragmentTrailer(identity, chunks));
+    fragments.push({ segmentId: segment.id, offset: at, length: lengthBytes });
+    at += fragmentBytes(lengthBytes);
+  }
+  return { pieces, fragments };
+}
