@@ -60,6 +60,8 @@ export class BlobLedger {
   /** Rows of blobs that are dead but may still be read. */
   readonly #dying = new Map<BlobId, BlobRow>();
   #loadCount = 0;
+  /** Idle rows go once there are more rows than this. */
+  #rowsMax = IDLE_ROWS_MAX;
   #nextBlobId: BlobId;
   #blobBytes: number;
 
@@ -154,7 +156,7 @@ export class BlobLedger {
     if (known !== undefined) return known;
     const row = decodeRowOf(blobId, value);
     this.#rows.set(blobId, { row, holds: 0 });
-    if (this.#rows.size > IDLE_ROWS_MAX) this.#evict();
+    this.#evict();
     return row;
   }
 
@@ -244,10 +246,10 @@ export class BlobLedger {
 
   #evict(): void {
     if (this.#loadCount > 0) return; // what is being loaded may be older than what would be forgotten
-    for (const [blobId, { holds }] of this.#rows) {
-      if (this.#rows.size <= IDLE_ROWS_MAX) return;
-      if (holds === 0) this.#rows.delete(blobId);
-    }
+    if (this.#rows.size <= this.#rowsMax) return;
+    for (const [blobId, { holds }] of this.#rows) if (holds === 0) this.#rows.delete(blobId);
+    // All at once and seldom: what can't go now is not looked at again with each batch.
+    this.#rowsMax = this.#rows.size + IDLE_ROWS_MAX;
   }
 
   /** Changes reference counts within a batch. Precondition: all rows are in memory. */
@@ -277,7 +279,7 @@ export class BlobLedger {
     held.holds += 1;
     batch.afterwards(() => {
       held.holds -= 1;
-      if (this.#rows.size > IDLE_ROWS_MAX) this.#evict();
+      this.#evict();
     });
   }
 

@@ -116,11 +116,20 @@ export class SegmentSpace {
       throw asWriteFailure(error);
     }
     this.table.add(segment);
+    try {
+      await this.#commitRow();
+    } catch (error) {
+      this.seal(segment);
+      throw error;
+    }
+    return segment;
+  }
+
+  async #commitRow(): Promise<void> {
     if (this.#commit === null) throw new StoreError('closed', 'the store is not open yet');
     const batch = this.#commit.open();
     batch.requireSync();
     await batch.written;
-    return segment;
   }
 
   /** Throws StoreError `no-space` or `io-error`. */
