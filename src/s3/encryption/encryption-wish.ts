@@ -13,6 +13,8 @@ import type { MasterKey, MasterKeys } from './master-keys.js';
 
 export const ENCRYPTION_HEADER = 'x-amz-server-side-encryption';
 const KMS_KEY_HEADER = 'x-amz-server-side-encryption-aws-kms-key-id';
+/** What a request that reads must not say. */
+export const WRITE_ONLY_HEADERS = [ENCRYPTION_HEADER, KMS_KEY_HEADER];
 /** What a request that writes may say. */
 export const ENCRYPTION_HEADERS = [ENCRYPTION_HEADER, KMS_KEY_HEADER, ...CUSTOMER_KEY_HEADERS];
 
@@ -37,15 +39,14 @@ export function requireMasterKeys({ masterKeys }: EncryptionSettings): MasterKey
   });
 }
 
-/** Throws S3Error NotImplemented for keys of a key management service, InvalidEncryptionAlgorithmError for what is none. */
-export function checkAlgorithm(text: string): void {
-  if (text === ALGORITHM) return;
+/** False for what is no algorithm at all. Throws S3Error NotImplemented for keys of a key management service. */
+export function isDoneAlgorithm(text: string): boolean {
   if (text === 'aws:kms' || text === 'aws:kms:dsse') {
     throw new S3Error('NotImplemented', {
       message: `Encryption with keys of a key management service (${text}) is not implemented.`,
     });
   }
-  throw new S3Error('InvalidEncryptionAlgorithmError');
+  return text === ALGORITHM;
 }
 
 /** What the headers ask for; null: nothing. Throws S3Error. */
@@ -68,7 +69,12 @@ function readHeaders(request: S3Request, settings: EncryptionSettings): Encrypti
   }
   if (customerKey !== null) return { kind: 'customer', customerKey };
   if (algorithm === undefined) return null;
-  checkAlgorithm(algorithm);
+  if (!isDoneAlgorithm(algorithm)) {
+    throw new S3Error('InvalidArgument', {
+      message: 'The encryption method specified is not supported',
+      details: { ArgumentName: ENCRYPTION_HEADER, ArgumentValue: algorithm.slice(0, 64) },
+    });
+  }
   return { kind: 'master', masterKey: requireMasterKeys(settings).current };
 }
 

@@ -4,7 +4,7 @@
  */
 import type { BucketConfiguration } from '../bucket-configuration.js';
 import { ALGORITHM } from '../encryption/customer-key.js';
-import { checkAlgorithm, requireMasterKeys } from '../encryption/encryption-wish.js';
+import { isDoneAlgorithm, requireMasterKeys } from '../encryption/encryption-wish.js';
 import { S3Error } from '../errors.js';
 import { readDocument } from '../payload/document.js';
 import { NO_BODY, type S3Response } from '../response.js';
@@ -47,7 +47,7 @@ function checkRule(rule: XmlElement): void {
   checkChildren(byDefault, ['SSEAlgorithm', 'KMSMasterKeyID']);
   const algorithm = childText(byDefault, 'SSEAlgorithm')?.trim();
   if (algorithm === undefined) throw new S3Error('MalformedXML');
-  checkAlgorithm(algorithm);
+  if (!isDoneAlgorithm(algorithm)) throw new S3Error('MalformedXML');
   if (childText(byDefault, 'KMSMasterKeyID') !== null) {
     throw new S3Error('InvalidArgument', {
       message: 'a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms',

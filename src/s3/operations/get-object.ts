@@ -4,7 +4,7 @@ import type { Extent } from '../../protocol/extent.js';
 import { decodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
 import { evaluateRead, readConditions, type Conditions } from '../conditions.js';
 import { readCustomerKey, type CustomerKey } from '../encryption/customer-key.js';
-import { ENCRYPTION_HEADER } from '../encryption/encryption-wish.js';
+import { WRITE_ONLY_HEADERS } from '../encryption/encryption-wish.js';
 import { contentBytes } from '../encryption/sealing.js';
 import { encryptionHeaders, openSeal, type Seal } from '../encryption/seals.js';
 import { S3Error } from '../errors.js';
@@ -55,10 +55,11 @@ interface Wish {
 }
 
 function readWish(context: ObjectContext): Wish {
-  if (context.request.headers.has(ENCRYPTION_HEADER)) {
+  const writeOnly = WRITE_ONLY_HEADERS.find((name) => context.request.headers.has(name));
+  if (writeOnly !== undefined) {
     throw new S3Error('InvalidArgument', {
-      message: `${ENCRYPTION_HEADER} header is not supported for this operation.`,
-      details: { ArgumentName: ENCRYPTION_HEADER },
+      message: `${writeOnly} header is not supported for this operation.`,
+      details: { ArgumentName: writeOnly },
     });
   }
   const rangeHeader = context.request.headers.get('range');
@@ -208,11 +209,11 @@ async function readConditionally(context: ObjectContext, wish: Wish): Promise<S3
   const { storage } = context.services;
   const found = await requireVersion(context);
   const { head, attributes } = found;
+  const range = chooseRange(wish, attributes);
   const seal = openSeal(attributes, wish.customerKey, context.services.encryption);
   if (wish.conditions !== null && evaluateRead(wish.conditions, attributes) === 'not-modified') {
     return notModified(attributes);
   }
-  const range = chooseRange(wish, attributes);
   try {
     if (seal !== null) return await answerSealed(context, { ...found, seal }, wish);
     const read = await storage.read(head.id, range, head.lastTag);
@@ -248,6 +249,7 @@ export async function getObject(context: ObjectContext): Promise<S3Response> {
 
 async function answerHead(context: ObjectContext, found: StoredVersion, wish: Wish): Promise<S3Response> {
   const { attributes } = found;
+  chooseRange(wish, attributes);
   openSeal(attributes, wish.customerKey, context.services.encryption);
   if (wish.conditions !== null && evaluateRead(wish.conditions, attributes) === 'not-modified') {
     return notModified(attributes);

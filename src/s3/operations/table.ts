@@ -60,7 +60,7 @@ import { RENAME_HEADERS, renameObject } from './rename-object.js';
 import { uploadPartCopy } from './upload-part-copy.js';
 import { uploadPart } from './upload-part.js';
 import { CUSTOMER_KEY_HEADERS, SOURCE_CUSTOMER_KEY_HEADERS } from '../encryption/customer-key.js';
-import { ENCRYPTION_HEADER, ENCRYPTION_HEADERS } from '../encryption/encryption-wish.js';
+import { ENCRYPTION_HEADERS, WRITE_ONLY_HEADERS } from '../encryption/encryption-wish.js';
 import { BYPASS_HEADERS, LOCK_HEADERS } from '../versions/object-lock.js';
 import type { TargetLevel } from '../request.js';
 
@@ -102,7 +102,7 @@ const ANY_ORDER = 'allow-unordered';
 
 const READS = honours(
   [...RESPONSE_OVERRIDES, 'partNumber', 'versionId'],
-  ['x-amz-checksum-mode', ENCRYPTION_HEADER, ...CUSTOMER_KEY_HEADERS],
+  ['x-amz-checksum-mode', ...WRITE_ONLY_HEADERS, ...CUSTOMER_KEY_HEADERS],
 );
 
 export const OPERATIONS: Record<OperationName, Operation> = {
