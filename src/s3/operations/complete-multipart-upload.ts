@@ -254,10 +254,14 @@ async function findCompleted(
   return { attributes, sizeBytes: contentBytes(head.sizeBytes, attributes), versionId };
 }
 
-/** The customer's key may be given, and must be the right one then. Throws S3Error InvalidRequest. */
+/**
+ * The customer's key may be given, and must be the right one then; of an upload with a checksum it must be given (S3 API reference). Throws S3Error
+ * InvalidRequest.
+ */
 function checkCustomerKey({ request, services }: ObjectContext, upload: UploadRecord): void {
   const customerKey = readCustomerKey(request, services.encryption.customerKeysOverHttp);
-  if (customerKey !== null) openSeal(upload.object, customerKey, services.encryption, UPLOAD_REFUSALS);
+  if (customerKey !== null || upload.checksum !== null)
+    openSeal(upload.object, customerKey, services.encryption, UPLOAD_REFUSALS);
 }
 
 async function completeOnce(context: ObjectContext, named: readonly NamedPart[]): Promise<CommittedObject> {

@@ -291,6 +291,14 @@ describe('a part', () => {
     await upload.abort();
   });
 
+  it("of an upload with a checksum is completed with the customer's key only", async () => {
+    const upload = new MultipartClient(server, '/bucket/upload');
+    await upload.create({ ...customerKey('a'), 'x-amz-checksum-algorithm': 'CRC32' });
+    const part = await upload.upload(1, SMALL, customerKey('a'));
+    expect((await upload.complete([part])).code).toBe('InvalidRequest');
+    expect((await upload.complete([part], customerKey('a'))).status).toBe(200);
+  });
+
   it("may bring the customer's key to the completion, which must be the right one", async () => {
     const upload = new MultipartClient(server, '/bucket/upload');
     await upload.create(customerKey('a'));
