@@ -25,8 +25,11 @@ import {
 import type { ClearRefusalCode, StoreId } from '../protocol/token.js';
 import type { Logger } from './logger.js';
 
-/** Requests to one mirror that may be on their way at once; what comes meanwhile is batched. */
-const BATCHES_IN_FLIGHT_MAX = 4;
+/**
+ * Requests to one mirror that may be on their way at once; what comes meanwhile is batched. While the OSD commits one batch it
+ * reads the next. More of them are smaller ones, and cost more (bench/README.md).
+ */
+const BATCHES_IN_FLIGHT_MAX = 2;
 /** How long ready tokens wait for a write to ride on. */
 const TOKEN_FLUSH_DELAY_MS = 100;
 /** Ready tokens kept; beyond it the oldest are forgotten, and their rows stay for the next reconciliation. */

@@ -80,7 +80,10 @@ export class S3Handler {
       );
       const answer = await dispatch(parsed, this.#dispatch, trail);
       await sendResponse({ ...answer, headers: [...answer.headers, ...trail.headers] }, exchange);
-      request.log.debug({ operation: trail.operation, status: answer.status }, 'S3 request');
+      request.log.debug(
+        { requestId: request.id, operation: trail.operation, status: answer.status },
+        'S3 request',
+      );
       end = endOf(answer, null, exchange);
     } catch (thrown) {
       end = await this.sendError(thrown, request, exchange, trail);
@@ -107,28 +110,29 @@ export class S3Handler {
   ): Promise<RequestEnd> {
     const { response } = exchange;
     const { operation } = trail;
+    const requestId = request.id;
     let end: RequestEnd = BROKEN_OFF;
     try {
       if (thrown instanceof ClientGoneError || response.headersSent || response.destroyed) {
-        request.log.info({ operation, err: thrown }, 'S3 request broken off');
+        request.log.info({ requestId, operation, err: thrown }, 'S3 request broken off');
         response.destroy();
       } else {
         const resource = pathOf(request);
         const { error, answer } = errorResponse(thrown, { ...exchange, resource });
         const level = error.status >= 500 && error.status !== 501 ? 'error' : 'debug';
         request.log[level](
-          { operation, code: error.code, status: error.status, err: error.cause ?? error },
+          { requestId, operation, code: error.code, status: error.status, err: error.cause ?? error },
           'S3 request refused',
         );
         await sendResponse({ ...answer, headers: [...answer.headers, ...trail.headers] }, exchange);
         end = endOf(answer, error.code, exchange);
       }
     } catch (failure) {
-      request.log.info({ operation, err: failure }, 'S3 error response broken off');
+      request.log.info({ requestId, operation, err: failure }, 'S3 error response broken off');
       response.destroy();
     }
     if (thrown instanceof InvariantViolation) {
-      request.log.fatal({ operation, err: thrown }, 'broken invariant');
+      request.log.fatal({ requestId, operation, err: thrown }, 'broken invariant');
       this.#onInvariantViolation(thrown);
     }
     return end;

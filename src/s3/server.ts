@@ -106,6 +106,8 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     genReqId: () => ids.next(),
+    // Few requests write into the log; a logger of its own for each would cost all of them.
+    childLoggerFactory: (parent) => parent,
     requestIdHeader: false,
     serverFactory: (listener) => makeHttpServer(listener, handler, limits),
     // makeHttpServer listens for these, on every address.

@@ -97,7 +97,8 @@ function requestTime(request: S3Request, nowMs: number): { timeMs: number; times
       },
     });
   }
-  return { timeMs, timestamp: toBasicIsoDate(timeMs) };
+  // What is signed is the text of the header, when that is the one with the time.
+  return { timeMs, timestamp: amzDate ?? toBasicIsoDate(timeMs) };
 }
 
 /**

@@ -6,7 +6,7 @@
  * as they stand on the wire: curl before 8.3 signs those. Both determine the same request, so neither lets a
  * signature be used for another one.
  */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, hash, timingSafeEqual } from 'node:crypto';
 import type { S3Request } from '../request.js';
 import { canonicalPath, canonicalQuery } from '../uri.js';
 import { ALGORITHM } from './authorization-header.js';
@@ -52,7 +52,7 @@ export function canonicalRequest(request: SignedRequest, reading: Reading): stri
 }
 
 function sha256Hex(text: string): string {
-  return createHash('sha256').update(text, 'latin1').digest('hex');
+  return hash('sha256', Buffer.from(text, 'latin1'), 'hex');
 }
 
 export function scopeText(scope: SigningScope): string {

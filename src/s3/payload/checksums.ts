@@ -2,9 +2,9 @@
  * The additional checksums of S3 (UserGuide "Checking object integrity"): values are base64 of the big-endian digest, and
  * cover the whole object (`FULL_OBJECT`).
  */
-import { createHash } from 'node:crypto';
 import { crc32, crc32c } from '@node-rs/crc32';
 import { createCRC64, type IHasher } from 'hash-wasm';
+import { RunningHash } from './running-hash.js';
 
 export const CHECKSUM_ALGORITHMS = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const;
 export type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
@@ -48,12 +48,12 @@ function openCrc(crc: Crc): Checksum {
 }
 
 function openHash(name: 'sha1' | 'sha256'): Checksum {
-  const hash = createHash(name);
+  const hash = new RunningHash(name);
   return {
     update(piece) {
       hash.update(piece);
     },
-    digestBase64: () => hash.digest('base64'),
+    digestBase64: () => hash.digest().toString('base64'),
   };
 }
 

@@ -3,7 +3,6 @@
  * was promised with what came. When `receivePayload` resolves the payload is whole and right; only then may it be
  * committed.
  */
-import { createHash, type Hash } from 'node:crypto';
 import type { PayloadMode } from '../auth/authenticate.js';
 import type { RequestBody } from '../body.js';
 import { S3Error } from '../errors.js';
@@ -11,6 +10,7 @@ import type { S3Limits } from '../limits.js';
 import { AwsChunkedDecoder } from './aws-chunked.js';
 import { CHECKSUMS, isBase64Of, type Checksum, type ChecksumValue } from './checksums.js';
 import type { PayloadExpectations } from './expectations.js';
+import { RunningHash } from './running-hash.js';
 
 interface Payload {
   readonly mode: PayloadMode;
@@ -40,13 +40,13 @@ function openDecoder(mode: PayloadMode, sizeBytes: number | null): AwsChunkedDec
 
 /** The digests of one payload while it comes in. */
 class Digests {
-  readonly md5 = createHash('md5');
-  readonly sha256: Hash | null;
+  readonly md5 = new RunningHash('md5');
+  readonly sha256: RunningHash | null;
   readonly checksum: Checksum | null;
   sizeBytes = 0;
 
   constructor(mode: PayloadMode, checksum: Checksum | null) {
-    this.sha256 = mode.kind === 'sha256' ? createHash('sha256') : null;
+    this.sha256 = mode.kind === 'sha256' ? new RunningHash('sha256') : null;
     this.checksum = checksum;
   }
 
@@ -58,9 +58,9 @@ class Digests {
   }
 }
 
-function checkSha256(mode: PayloadMode, sha256: Hash | null): void {
+function checkSha256(mode: PayloadMode, sha256: RunningHash | null): void {
   if (mode.kind !== 'sha256' || sha256 === null) return;
-  const computed = sha256.digest('hex');
+  const computed = sha256.digest().toString('hex');
   if (computed === mode.hex) return;
   throw new S3Error('XAmzContentSHA256Mismatch', {
     details: { ClientComputedContentSHA256: mode.hex, S3ComputedContentSHA256: computed },
