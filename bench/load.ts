@@ -1,18 +1,24 @@
-/** One measurement under load: the generator's figures, and what each measured process spent meanwhile. */
+/** Measurements under load: what the generator sees, and what each measured process spends meanwhile. */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { S3Access } from '../test/support/s3-client.js';
-import { cpuSecondsOf } from '../test/support/process-usage.js';
+import { cpuSecondsOf, diskBytesWrittenBy } from '../test/support/process-usage.js';
+import type { Usage } from './measurement.js';
+
+export const LOAD_METHODS = ['PUT', 'GET', 'HEAD', 'DELETE', 'LIST'] as const;
+export type LoadMethod = (typeof LOAD_METHODS)[number];
 
 /** Sent to the load generator. */
 export interface LoadOrder {
   readonly access: S3Access;
-  readonly method: 'PUT' | 'GET';
+  /** In turn, on every connection. */
+  readonly methods: readonly LoadMethod[];
   readonly bucket: string;
+  /** PUT and DELETE: keys `<prefix><n>`, each used once, from `firstIndex` on. */
   readonly keyPrefix: string;
-  /** GET: how many keys there are. */
-  readonly keyCount: number;
   readonly firstIndex: number;
+  /** GET, HEAD and LIST: the keys `<prefix><0 to count>` that are there, in turn. */
+  readonly stored: { readonly keyPrefix: string; readonly keyCount: number };
   readonly sizeBytes: number;
   readonly connections: number;
   readonly seconds: number;
@@ -22,11 +28,13 @@ export interface LoadOrder {
 
 /** What the load generator answers. */
 export interface LoadFigures {
+  /** Those that succeeded. */
   readonly requests: number;
+  /** Of those, the PUTs. */
+  readonly puts: number;
   readonly failures: number;
   readonly seconds: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
+  readonly latencyMs: { readonly p50: number; readonly p99: number; readonly p999: number };
   /** Of the generator itself. */
   readonly cpuSeconds: number;
 }
@@ -36,14 +44,10 @@ export interface MeasuredProcess {
   readonly processId: number;
 }
 
-export interface LoadResult extends LoadFigures {
-  /** Processor seconds by process. */
-  readonly cpu: Readonly<Record<string, number>>;
-}
-
 const GENERATOR = fileURLToPath(new URL('load-generator.js', import.meta.url));
 
-function generate(order: LoadOrder): Promise<LoadFigures> {
+/** Runs a load in a process of its own. */
+export function generateLoad(order: LoadOrder): Promise<LoadFigures> {
   return new Promise((resolve, reject) => {
     const child = fork(GENERATOR, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     child.once('message', (figures) => resolve(figures as LoadFigures));
@@ -56,27 +60,25 @@ function generate(order: LoadOrder): Promise<LoadFigures> {
   });
 }
 
-function readCpu(processes: readonly MeasuredProcess[]): Map<string, number> {
-  return new Map(processes.map(({ name, processId }) => [name, cpuSecondsOf(processId)]));
-}
-
-/** Runs `work` and returns with its result what each process spent. */
-export async function measureCpu<Result>(
+/** Runs `work` and returns with its result what the processes spent. */
+export async function measureUsage<Result>(
   processes: readonly MeasuredProcess[],
   work: () => Promise<Result>,
-): Promise<{ readonly result: Result; readonly cpu: Record<string, number> }> {
-  const before = readCpu(processes);
+): Promise<{ readonly result: Result; readonly usage: Usage }> {
+  const look = () =>
+    processes.map(({ name, processId }) => ({
+      name,
+      cpu: cpuSecondsOf(processId),
+      disk: diskBytesWrittenBy(processId),
+    }));
+  const before = look();
   const result = await work();
-  const after = readCpu(processes);
-  const cpu: Record<string, number> = {};
-  for (const [name, seconds] of after) cpu[name] = seconds - (before.get(name) ?? 0);
-  return { result, cpu };
-}
-
-export async function measureLoad(
-  order: LoadOrder,
-  processes: readonly MeasuredProcess[],
-): Promise<LoadResult> {
-  const { result, cpu } = await measureCpu(processes, () => generate(order));
-  return { ...result, cpu };
+  const after = look();
+  const cpuSeconds: Record<string, number> = {};
+  let diskBytes = 0;
+  for (const [index, { name, cpu, disk }] of after.entries()) {
+    cpuSeconds[name] = cpu - (before[index]?.cpu ?? 0);
+    diskBytes += disk - (before[index]?.disk ?? 0);
+  }
+  return { result, usage: { cpuSeconds, diskBytes } };
 }

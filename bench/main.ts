@@ -1,54 +1,85 @@
 /**
- * `npm run bench -- [--suite put-get,single-stream,reconcile,store] [--load 'put 4 KiB'] [--seconds 10] [--connections 64,16] [--data FOLDER]
- *                    [--endpoint URL --access-key K --secret-key S [--region R] [--process NAME=PID]...]`
+ * `npm run bench -- [--suite put-4k,get-4k,...|all] [--seconds 5] [--connections 64,16] [--keys 5000] [--uploads 20x64]
+ *                    [--load 'put 4 KiB'] [--data FOLDER]
+ *                    [--endpoint URL --access-key K --secret-key S [--region R] [--syncs yes|no] [--process NAME=PID]...]`
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildProgram, repositoryRoot } from '../test/support/repository.js';
+import { benchMultipart, benchPointers, benchStream } from './large-objects.js';
 import type { MeasuredProcess } from './load.js';
-import { benchPutGet } from './put-get.js';
+import { type Measurement, type Syncs, tableOf } from './measurement.js';
+import { benchMemory, type MemoryOptions } from './memory.js';
+import { drawSuite } from './plot.js';
 import { benchReconcile } from './reconcile.js';
-import { benchSingleStream } from './single-stream.js';
+import { benchList, benchSmallObjects, LISTED_KEYS_MIN } from './small-objects.js';
+import { DEFAULT_SUITES, findSuites, type Suite } from './suites.js';
 import { benchStore } from './store.js';
 import { type BenchTable, toMarkdown, toText } from './table.js';
-import { type BenchTarget, startFloor, startTally, useEndpoint } from './target.js';
+import { type BenchTarget, startFloor, startMemoryFloor, startTally, useEndpoint } from './target.js';
 
-const SUITES = ['put-get', 'single-stream', 'reconcile', 'store'] as const;
-type Suite = (typeof SUITES)[number];
-
-function isSuite(text: string): text is Suite {
-  return SUITES.some((suite) => suite === text);
-}
+const MIB = 1024 * 1024;
+const NOTE =
+  'Everything on this machine, every request signed. CPU: user and system time of each measured process. Disk: what the processes had sent to a disk, for each byte of content stored (nothing on a file system in memory). × floor: requests/s against a bare node:http server of this very run. MB = 10^6 bytes.';
 
 function fail(message: string): never {
   console.error(message);
   process.exit(2);
 }
 
+function suitesOf(names: string): readonly Suite[] {
+  try {
+    return findSuites(names);
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function uploadsOf(text: string): MemoryOptions {
+  const match = /^(\d+)x(\d+)$/.exec(text);
+  if (match === null) fail('--uploads is NUMBERxMIB, such as 100x1024');
+  return { uploads: Number(match[1]), sizeBytes: Number(match[2]) * MIB };
+}
+
+function syncsOf(text: string): Syncs {
+  return text === 'yes' || text === 'no' || text === 'unknown' ? text : fail('--syncs is yes or no');
+}
+
 function readOptions() {
   const { values } = parseArgs({
     options: {
-      suite: { type: 'string', default: SUITES.join(',') },
-      seconds: { type: 'string', default: '10' },
+      suite: { type: 'string', default: DEFAULT_SUITES },
+      seconds: { type: 'string', default: '5' },
       connections: { type: 'string', default: '64,16' },
-      data: { type: 'string' },
+      keys: { type: 'string', default: String(LISTED_KEYS_MIN) },
+      uploads: { type: 'string', default: '20x64' },
       load: { type: 'string', default: '' },
+      data: { type: 'string' },
       endpoint: { type: 'string' },
       'access-key': { type: 'string', default: '' },
       'secret-key': { type: 'string', default: '' },
       region: { type: 'string', default: 'us-east-1' },
+      syncs: { type: 'string', default: 'unknown' },
       process: { type: 'string', multiple: true, default: [] },
     },
   });
-  const suites = values.suite
-    .split(',')
-    .map((name) => (isSuite(name) ? name : fail(`--suite is of ${SUITES.join(', ')}`)));
-  return { ...values, suites, data: values.data ?? null, endpoint: values.endpoint ?? null };
+  const keyCount = Number(values.keys);
+  if (!(keyCount >= LISTED_KEYS_MIN)) fail(`--keys is at least ${LISTED_KEYS_MIN}`);
+  return {
+    ...values,
+    keyCount,
+    suites: suitesOf(values.suite),
+    memory: uploadsOf(values.uploads),
+    pace: { seconds: Number(values.seconds), connections: values.connections.split(',').map(Number) },
+    data: values.data ?? null,
+    endpoint: values.endpoint ?? null,
+  };
 }
 
 type Options = ReturnType<typeof readOptions>;
+type Report = (line: string) => void;
 
 function readProcesses(options: Options): MeasuredProcess[] {
   return options.process.map((text) => {
@@ -57,64 +88,125 @@ function readProcesses(options: Options): MeasuredProcess[] {
   });
 }
 
-function endpointAccess(options: Options, endpoint: string) {
-  return {
+function openEndpoint(options: Options, endpoint: string): Promise<BenchTarget> {
+  const access = {
     endpoint,
     accessKeyId: options['access-key'],
     secretAccessKey: options['secret-key'],
     region: options.region,
   };
+  return useEndpoint(access, syncsOf(options.syncs), readProcesses(options));
 }
 
-async function measure(options: Options, report: (line: string) => void): Promise<BenchTable[]> {
-  const tables: BenchTable[] = [];
-  if (options.suites.includes('store')) tables.push(await benchStore(options.data, options.load, report));
-  if (options.suites.every((suite) => suite === 'store')) return tables;
+interface Targets {
+  /** Ours, when it is; null for another endpoint. */
+  readonly tally: Awaited<ReturnType<typeof startTally>> | null;
+  readonly measured: BenchTarget;
+  readonly floors: readonly BenchTarget[];
+}
+
+/** What came of one suite. */
+interface SuiteResult {
+  readonly suite: string;
+  readonly measurements: readonly Measurement[];
+  readonly table: BenchTable;
+}
+
+async function runSuite(
+  suite: Suite,
+  { tally, measured, floors }: Targets,
+  options: Options,
+  report: Report,
+): Promise<SuiteResult | null> {
+  const { name } = suite;
+  const all = [measured, ...floors];
+  const disk = all.filter((target) => target.syncs !== 'no' || target === measured);
+  const withTable = (measurements: Measurement[]): SuiteResult => ({
+    suite: name,
+    measurements,
+    table: tableOf(name, NOTE, measurements),
+  });
+  switch (suite.kind) {
+    case 'small': {
+      const { operation, sizeBytes } = suite;
+      const small = { suite: name, operation, sizeBytes, ...options.pace };
+      return withTable(await benchSmallObjects(all, small, report));
+    }
+    case 'list':
+      return withTable(await benchList(measured, { keyCount: options.keyCount, ...options.pace }, report));
+    case 'stream':
+      return withTable(await benchStream(disk, { suite: name, sizeBytes: suite.sizeBytes }, report));
+    case 'multipart':
+      return withTable(await benchMultipart(measured, report));
+    case 'pointers':
+      return withTable(await benchPointers(measured, report));
+    case 'memory':
+      return { suite: name, measurements: [], table: await benchMemory(measured, options.memory, report) };
+    case 'store':
+      return {
+        suite: name,
+        measurements: [],
+        table: await benchStore(options.data, options.load, report),
+      };
+    case 'reconcile':
+      if (tally !== null)
+        return { suite: name, measurements: [], table: await benchReconcile(tally.system, tally, report) };
+      report('left out: another endpoint has no mirrors that could be killed');
+      return null;
+  }
+}
+
+async function measure(options: Options, report: Report): Promise<SuiteResult[]> {
   const tally = options.endpoint === null ? await startTally(options.data) : null;
-  const target: BenchTarget =
-    tally ?? (await useEndpoint(endpointAccess(options, options.endpoint ?? ''), readProcesses(options)));
-  const floor = await startFloor(options.data);
+  const measured = tally ?? (await openEndpoint(options, options.endpoint ?? ''));
+  const floors = [await startFloor(options.data), await startMemoryFloor()];
+  const results: SuiteResult[] = [];
   try {
     for (const suite of options.suites) {
-      report(`\n${suite}`);
-      if (suite === 'put-get') {
-        const connections = options.connections.split(',').map(Number);
-        const settings = { seconds: Number(options.seconds), connections };
-        tables.push(await benchPutGet([target, floor], settings, report));
-      } else if (suite === 'store') report('see above');
-      else if (suite === 'single-stream') tables.push(await benchSingleStream([target, floor], report));
-      else if (tally !== null) tables.push(await benchReconcile(tally.system, target, report));
-      else report('left out: another endpoint has no mirrors that could be killed');
+      report(`\n${suite.name}`);
+      const result = await runSuite(suite, { tally, measured, floors }, options, report);
+      if (result !== null) results.push(result);
     }
   } finally {
-    await floor.dispose();
-    await target.dispose();
+    for (const target of [...floors, measured]) await target.dispose();
   }
-  return tables;
+  return results;
 }
 
-function keep(tables: readonly BenchTable[], startedAt: Date): string {
-  const folder = join(repositoryRoot, 'bench', 'results');
+/** Writes figures, tables and pictures; returns the path of the tables. */
+function keep(results: readonly SuiteResult[], startedAt: Date): string {
+  const folder = join(
+    repositoryRoot,
+    'bench',
+    'results',
+    startedAt.toISOString().replaceAll(':', '-').slice(0, 19),
+  );
   mkdirSync(folder, { recursive: true });
-  const name = join(folder, startedAt.toISOString().replaceAll(':', '-').slice(0, 19));
   const [processor] = cpus();
   const machine = `${cpus().length} x ${processor?.model ?? 'unknown'}, Node.js ${process.version}`;
-  const about = `${startedAt.toISOString()} on ${machine}; everything on one machine`;
+  const options = process.argv.slice(2);
   writeFileSync(
-    `${name}.json`,
-    JSON.stringify({ startedAt, machine, options: process.argv.slice(2), tables }, null, 2),
+    join(folder, 'figures.json'),
+    JSON.stringify({ startedAt, machine, options, results }, null, 2),
   );
-  writeFileSync(`${name}.md`, `# Benchmark\n\n${about}\n\n${tables.map(toMarkdown).join('\n')}`);
-  return `${name}.md`;
+  const sections = results.map(({ suite, measurements, table }) => {
+    if (measurements.length === 0) return toMarkdown(table);
+    writeFileSync(join(folder, `${suite}.svg`), drawSuite(suite, measurements));
+    return `${toMarkdown(table)}\n![${suite}](${suite}.svg)\n`;
+  });
+  const about = `${startedAt.toISOString()} on ${machine}: \`npm run bench -- ${options.join(' ')}\``;
+  const path = join(folder, 'README.md');
+  writeFileSync(path, `# Benchmark\n\n${about}\n\n${sections.join('\n')}`);
+  return path;
 }
 
 async function main(): Promise<void> {
   const options = readOptions();
   const startedAt = new Date();
   if (options.endpoint === null) buildProgram();
-  const tables = await measure(options, (line) => console.log(line));
-  for (const table of tables) console.log(toText(table));
-  console.log(`\nkept in ${keep(tables, startedAt)}`);
+  const results = await measure(options, (line) => console.log(line));
+  for (const { table } of results) console.log(toText(table));
+  console.log(`\nkept in ${keep(results, startedAt)}`);
 }
 
 await main();

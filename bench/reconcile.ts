@@ -5,7 +5,7 @@
  */
 import { memoryOf } from '../test/support/process-usage.js';
 import type { TallySystem } from '../test/support/tally-system.js';
-import { measureLoad } from './load.js';
+import { generateLoad } from './load.js';
 import type { BenchTable } from './table.js';
 import { BENCH_BUCKET, type BenchTarget } from './target.js';
 
@@ -25,20 +25,17 @@ const STEPS: readonly { readonly stored: number; readonly missed: number }[] = [
 ];
 
 async function write(target: BenchTarget, fields: { firstIndex: number; amount: number }): Promise<void> {
-  const { failures } = await measureLoad(
-    {
-      access: target.access,
-      method: 'PUT',
-      bucket: BENCH_BUCKET,
-      keyPrefix: 'stored-',
-      keyCount: 0,
-      sizeBytes: OBJECT_BYTES,
-      connections: CONNECTIONS,
-      seconds: 0,
-      ...fields,
-    },
-    [],
-  );
+  const { failures } = await generateLoad({
+    access: target.access,
+    methods: ['PUT'],
+    bucket: BENCH_BUCKET,
+    keyPrefix: 'reconciled-',
+    stored: { keyPrefix: 'reconciled-', keyCount: 0 },
+    sizeBytes: OBJECT_BYTES,
+    connections: CONNECTIONS,
+    seconds: 0,
+    ...fields,
+  });
   if (failures > 0) throw new Error(`${failures} writes failed`);
 }
 

@@ -7,12 +7,16 @@ import { fileURLToPath } from 'node:url';
 import { type S3Access, S3Client } from '../test/support/s3-client.js';
 import { TallySystem } from '../test/support/tally-system.js';
 import type { MeasuredProcess } from './load.js';
+import type { Syncs } from './measurement.js';
+import type { SmallOperation } from './suites.js';
 
 export interface BenchTarget {
   readonly name: string;
   readonly access: S3Access;
+  readonly syncs: Syncs;
   /** Those on this machine, whose processor time is counted; empty when there are none. */
   readonly processes: readonly MeasuredProcess[];
+  readonly serves: (operation: SmallOperation) => boolean;
   readonly dispose: () => Promise<void>;
 }
 
@@ -20,6 +24,8 @@ export const BENCH_BUCKET = 'tally-bench';
 
 /** Request logs are part of what is measured in production; here they would measure the terminal. */
 const LOG_LEVEL = 'warn';
+
+const servesAll = (): boolean => true;
 
 export async function startTally(
   folder: string | null,
@@ -29,7 +35,9 @@ export async function startTally(
   return {
     name: 'Tally',
     access: system.access,
+    syncs: 'yes',
     processes: system.processes.map(({ name, processId }) => ({ name, processId })),
+    serves: servesAll,
     system,
     dispose: () => system.dispose(),
   };
@@ -37,6 +45,7 @@ export async function startTally(
 
 export async function useEndpoint(
   access: S3Access,
+  syncs: Syncs,
   processes: readonly MeasuredProcess[],
 ): Promise<BenchTarget> {
   const client = new S3Client(access);
@@ -48,21 +57,27 @@ export async function useEndpoint(
       `${access.endpoint}: the bucket can't be made: ${outcome.reply.status} ${outcome.reply.code ?? ''}`,
     );
   }
-  return { name: access.endpoint, access, processes, dispose: () => Promise.resolve() };
+  return {
+    name: access.endpoint,
+    access,
+    syncs,
+    processes,
+    serves: servesAll,
+    dispose: () => Promise.resolve(),
+  };
 }
 
-/** On the same disk as `besides`, so that both sync the same device. */
-export async function startFloor(besides: string | null): Promise<BenchTarget> {
-  const folder = mkdtempSync(besides === null ? join(tmpdir(), 'tally-floor-') : `${besides}-floor-`);
+async function startFloorServer(
+  place: string,
+): Promise<Pick<BenchTarget, 'access' | 'processes' | 'dispose'>> {
   const program = fileURLToPath(new URL('floor-server.js', import.meta.url));
-  const child = fork(program, [folder], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = fork(program, [place], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const port = await new Promise<number>((resolve, reject) => {
     child.once('message', (message) => resolve(Number(message)));
     child.once('exit', () => reject(new Error('the floor server ended')));
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   return {
-    name: 'floor',
     access: {
       endpoint: `http://127.0.0.1:${port}`,
       accessKeyId: 'none',
@@ -73,7 +88,28 @@ export async function startFloor(besides: string | null): Promise<BenchTarget> {
     dispose: async () => {
       if (child.connected) child.disconnect();
       await ended;
+    },
+  };
+}
+
+/** On the same disk as `besides`, so that both sync the same device. */
+export async function startFloor(besides: string | null): Promise<BenchTarget> {
+  const folder = mkdtempSync(besides === null ? join(tmpdir(), 'tally-floor-') : `${besides}-floor-`);
+  const server = await startFloorServer(folder);
+  return {
+    ...server,
+    name: 'floor',
+    syncs: 'yes',
+    serves: (operation) => operation !== 'mixed',
+    dispose: async () => {
+      await server.dispose();
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Answers GETs from memory, and stores nothing. */
+export async function startMemoryFloor(): Promise<BenchTarget> {
+  const server = await startFloorServer('memory');
+  return { ...server, name: 'memory floor', syncs: 'no', serves: (operation) => operation === 'get' };
 }

@@ -31,3 +31,10 @@ export function cpuSecondsOf(processId: number): number {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[USER_TICKS_FIELD]) + Number(fields[SYSTEM_TICKS_FIELD])) / TICKS_PER_SECOND;
 }
+
+/** Bytes that a process has had sent to a disk, less those that were overwritten before they got there. */
+export function diskBytesWrittenBy(processId: number): number {
+  const io = readFileSync(`/proc/${processId}/io`, 'utf8');
+  const field = (name: string): number => Number(new RegExp(`^${name}: (\\d+)$`, 'm').exec(io)?.[1] ?? 0);
+  return field('write_bytes') - field('cancelled_write_bytes');
+}
