@@ -42,6 +42,8 @@ export interface MemoryObjectStorageOptions {
   /** Awaited before each operation takes effect; what it throws is the operation's failure. */
   readonly beforeEach?: (operation: MemoryOperation) => void | Promise<void>;
   readonly pieceBytesMax?: number;
+  /** Of its tags; 0 unless told. */
+  readonly generator?: number;
 }
 
 interface Stored {
@@ -138,6 +140,12 @@ export class MemoryObjectStorage implements ObjectStorage {
         ? Buffer.alloc(0)
         : stored.content.subarray(extent.offset, extent.offset + extent.length);
     return { head: stored.head, extent, bytes: null, body: this.#pieces(bytes) };
+  }
+
+  /** Ids after one, in the order of the store. */
+  ids(after: ObjectId | null, limit: number): ObjectId[] {
+    const ids = [...this.#objects.keys()].sort(compareUtf8);
+    return ids.filter((id) => after === null || compareUtf8(id, after) > 0).slice(0, limit);
   }
 
   async list(request: ListRequest): Promise<ListPage> {
@@ -259,7 +267,8 @@ export class MemoryObjectStorage implements ObjectStorage {
   #store(id: ObjectId, content: Buffer, attributes: string): ObjectHead {
     this.#lastCounter += 1;
     this.counters.mutations += 1;
-    const lastTag = makeTag({ epoch: toEpoch(1), counter: this.#lastCounter, generator: toGeneratorId(0) });
+    const generator = toGeneratorId(this.#options.generator ?? 0);
+    const lastTag = makeTag({ epoch: toEpoch(1), counter: this.#lastCounter, generator });
     const head: ObjectHead = { id, sizeBytes: content.length, lastTag, attributes };
     this.#objects.set(id, { head, content: Buffer.from(content) });
     return head;
