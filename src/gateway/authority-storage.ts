@@ -1,17 +1,15 @@
 /**
  * Where the synchronization authority keeps its state (DESIGN.md section 5).
  *
- * Guarantees: `save` resolves when the state is on disk; a crash leaves the old state or the new one, whole. Commit
- * order: temporary file written and synced, renamed over the old one, folder synced.
+ * Guarantees: `save` resolves when the state is on disk; a crash leaves the old state or the new one, whole (durable-file.ts).
  *
  * Format: one JSON object, the `AuthorityState` with its `formatVersion`, and under `checksum` the SHA-256 of the rest.
  */
-import { createHash } from 'node:crypto';
-import { open, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { type AuthorityState, type Member, type MirrorId, toMirrorId } from '../protocol/authority-state.js';
 import { type Epoch, EPOCH_NONE, toEpoch } from '../protocol/tag.js';
 import { toStoreId } from '../protocol/token.js';
+import { decodeChecksummed, encodeChecksummed, replaceDurably } from './durable-file.js';
 
 export interface AuthorityStorage {
   /** Null: there never was a state. Throws when there is one that can't be read (F31: it is never made up). */
@@ -42,10 +40,6 @@ export class AuthorityStateError extends Error {
     super(`the synchronization authority's state in ${path} can't be read: ${detail}`, options);
     this.name = 'AuthorityStateError';
   }
-}
-
-function checksumOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }
 
 function asRecord(value: unknown, what: string): Record<string, unknown> {
@@ -116,26 +110,6 @@ function decodeState(value: unknown): AuthorityState {
   };
 }
 
-/** Reads what `encodeAuthorityState` wrote. Throws RangeError or SyntaxError for anything else. */
-function decodeAuthorityState(text: string): AuthorityState {
-  const { checksum, ...rest } = asRecord(JSON.parse(text), 'the file');
-  if (checksum !== checksumOf(JSON.stringify(rest))) throw new RangeError('its checksum does not match');
-  return decodeState(rest);
-}
-
-function encodeAuthorityState(state: AuthorityState): string {
-  return JSON.stringify({ ...state, checksum: checksumOf(JSON.stringify(state)) });
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 /** One file in a folder that exists. */
 export class AuthorityFile implements AuthorityStorage {
   readonly #path: string;
@@ -153,7 +127,7 @@ export class AuthorityFile implements AuthorityStorage {
       throw new AuthorityStateError(this.#path, 'the file can not be opened', { cause: error });
     }
     try {
-      return decodeAuthorityState(text);
+      return decodeState(decodeChecksummed(text));
     } catch (error) {
       throw new AuthorityStateError(this.#path, error instanceof Error ? error.message : 'damaged', {
         cause: error,
@@ -164,15 +138,6 @@ export class AuthorityFile implements AuthorityStorage {
   async save(state: AuthorityState, expectedEpoch: Epoch): Promise<void> {
     const foundEpoch = (await this.load())?.epoch ?? EPOCH_NONE;
     if (foundEpoch !== expectedEpoch) throw new AuthoritySuperseded(expectedEpoch, foundEpoch);
-    const temporaryPath = `${this.#path}.new`;
-    const handle = await open(temporaryPath, 'w', 0o600);
-    try {
-      await handle.writeFile(encodeAuthorityState(state));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporaryPath, this.#path);
-    await syncFolder(dirname(this.#path));
+    await replaceDurably(this.#path, encodeChecksummed(state));
   }
 }

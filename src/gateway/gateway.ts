@@ -4,6 +4,7 @@
 import type { MirrorId } from '../protocol/authority-state.js';
 import type { GeneratorId } from '../protocol/tag.js';
 import { unreachable } from '../protocol/invariant.js';
+import type { ObjectId } from '../protocol/object-id.js';
 import type { TagRow } from '../protocol/write.js';
 import type { OsdConnection, OsdIdentity, RowCursor } from '../wire/osd-connection.js';
 import type { AuthorityStorage } from './authority-storage.js';
@@ -19,7 +20,7 @@ import type {
   ReconcileOperation,
 } from './mirror-set-status.js';
 import { MirroredObjectStorage } from './mirrored-object-storage.js';
-import type { ObjectStorage } from './object-storage.js';
+import { type ObjectStorage, ObjectStorageError } from './object-storage.js';
 import { RecoveryRunner } from './recovery-runner.js';
 import { TagTableLimit } from './tag-table-limit.js';
 import type { GatewayTimings } from './timings.js';
@@ -133,6 +134,22 @@ export class Gateway implements MirrorSetControl {
   /** True while requests are served. */
   get isReady(): boolean {
     return this.#set.gate.isOpen;
+  }
+
+  /** Ids of present objects after one, in key order; fewer than `limit` (at most SUMMARIES_PAGE_MAX) at the end only. Rejects with `unavailable`. */
+  async presentIds(after: ObjectId | null, limit: number): Promise<readonly ObjectId[]> {
+    await this.#set.passToRead();
+    const [mirror] = this.#set.readable;
+    if (mirror === undefined) throw new ObjectStorageError('unavailable', 'no mirror may serve reads');
+    const present: ObjectId[] = [];
+    let from = after;
+    // A page of tombstones alone is not the end.
+    for (;;) {
+      const page = await this.#set.connectionOf(mirror).summaries(from, limit);
+      for (const { objectId, sizeBytes } of page) if (sizeBytes !== null) present.push(objectId);
+      from = page.at(-1)?.objectId ?? from;
+      if (page.length < limit || present.length >= limit) return present;
+    }
   }
 
   /** Ends the service: requests in flight are answered, tokens sent, the clean stop put on record, connections closed. */

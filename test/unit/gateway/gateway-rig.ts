@@ -45,6 +45,7 @@ export class GatewayRig {
   readonly authority = new MemoryAuthority();
   readonly fatal: unknown[] = [];
   tagTableRowsMax = 1_000_000;
+  generator = toGeneratorId(0);
   gateway!: Gateway;
 
   constructor(mirrorCount = 2) {
@@ -67,7 +68,7 @@ export class GatewayRig {
     this.gateway = await Gateway.start({
       setId: SET_ID,
       members: this.osds.map(({ mirror, connection }) => ({ mirror, connection })),
-      generator: toGeneratorId(0),
+      generator: this.generator,
       authority: this.authority,
       timings: { ...timings, ...overrides },
       reconcilesByItself: true,
