@@ -75,13 +75,19 @@ export function configurationFault(layer: ConfigurationLayer): string | null {
 
 function withAbsolutePaths(layer: ConfigurationLayer, folder: string): ConfigurationLayer {
   const at = (path: string) => resolve(folder, path);
-  const { data, mirrorSet, gateway, admin, credentials, osd, log, metrics } = layer;
+  const { data, mirrorSet, furtherSets, gateway, s3, admin, credentials, osd, log, metrics } = layer;
   return {
     ...layer,
     ...(data !== undefined && { data: at(data) }),
     ...(mirrorSet?.secretFile !== undefined && {
       mirrorSet: { ...mirrorSet, secretFile: at(mirrorSet.secretFile) },
     }),
+    ...(furtherSets !== undefined && {
+      furtherSets: furtherSets.map((set) =>
+        set.secretFile === undefined ? set : { ...set, secretFile: at(set.secretFile) },
+      ),
+    }),
+    ...(s3?.masterKeyFile !== undefined && { s3: { ...s3, masterKeyFile: at(s3.masterKeyFile) } }),
     ...(gateway?.authority !== undefined && { gateway: { ...gateway, authority: at(gateway.authority) } }),
     ...(admin?.tokenFile !== undefined && { admin: { ...admin, tokenFile: at(admin.tokenFile) } }),
     ...(credentials !== undefined && {

@@ -2,6 +2,7 @@
  * What may stand in a configuration file. Everything is optional: defaults, the environment and flags fill the rest
  * (see `configuration.ts`). Paths are relative to the file.
  */
+import { SETS_MAX } from '../protocol/placement.js';
 import { PLAIN_HTTP_RULES } from '../s3/encryption/customer-key.js';
 import Type, { type Static, type TProperties } from 'typebox';
 
@@ -18,6 +19,26 @@ const memberSchema = Type.Object(
       description: 'The mirror, such as osd-0.',
     }),
     url: text('Base URL of its OSD, such as http://10.0.0.1:9010.'),
+  },
+  { additionalProperties: false },
+);
+
+/** Together with the first set, protocol's SETS_MAX. */
+const FURTHER_SETS_MAX = SETS_MAX - 1;
+const SET_ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$';
+const MEMBERS_MAX = 16;
+
+const furtherSetSchema = Type.Object(
+  {
+    id: Type.String({ pattern: SET_ID_PATTERN, description: 'Name of the mirror set.' }),
+    secret: Type.Optional(text('Shared secret of gateway and OSDs of this set. Better: secretFile.')),
+    secretFile: Type.Optional(text('File with it. Default: the secret of mirrorSet')),
+    members: Type.Array(memberSchema, { minItems: 1, maxItems: MEMBERS_MAX }),
+    draining: Type.Optional(
+      Type.Boolean({
+        description: 'Its objects move to the other sets, so that it can be taken out. Default: false',
+      }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -58,14 +79,26 @@ export const configurationSchema = section(
     mirrorSet: section(
       {
         id: Type.String({
-          pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
+          pattern: SET_ID_PATTERN,
           description: 'Name of the mirror set.',
         }),
         secret: text('Shared secret of gateway and OSDs. Better: secretFile.'),
         secretFile: text('File with the shared secret. Default: <data>/secrets/osd-secret'),
-        members: Type.Array(memberSchema, { minItems: 1, maxItems: 16 }),
+        members: Type.Array(memberSchema, { minItems: 1, maxItems: MEMBERS_MAX }),
       },
       'The mirrors that hold the same objects.',
+    ),
+    furtherSets: Type.Array(furtherSetSchema, {
+      maxItems: FURTHER_SETS_MAX,
+      description: 'More mirror sets: each object lives on one of them or on mirrorSet. Default: none',
+    }),
+    pins: Type.Record(
+      Type.String({ minLength: 3, maxLength: 63 }),
+      Type.String({ pattern: SET_ID_PATTERN }),
+      {
+        maxProperties: 1000,
+        description: 'Buckets that live on one set: bucket name to set name. Default: none',
+      },
     ),
     gateway: section(
       {

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { toMirrorId, type MirrorId } from '../protocol/authority-state.js';
 import { TAG_TABLE_ROWS_MAX_DEFAULT } from '../gateway/tag-table-limit.js';
 import type { PlainHttpRule } from '../s3/encryption/customer-key.js';
+import { type SetName, toSetName } from '../protocol/placement.js';
 import { parseOsdUrl } from '../wire/osd-url.js';
 import { type Address, addressOfUrl, localUrl, parseAddress } from './address.js';
 import { configurationFault, readConfigurationFile } from './configuration-file.js';
@@ -47,6 +48,14 @@ export interface MemberSettings {
   readonly url: string;
 }
 
+/** A mirror set beside the first one. */
+export interface FurtherSet {
+  readonly id: SetName;
+  readonly secret: SecretSource;
+  readonly members: readonly MemberSettings[];
+  readonly isDraining: boolean;
+}
+
 export interface Configuration {
   readonly dataFolder: string;
   readonly mirrorSet: {
@@ -55,6 +64,9 @@ export interface Configuration {
     readonly secret: SecretSource;
     readonly members: readonly MemberSettings[];
   };
+  readonly furtherSets: readonly FurtherSet[];
+  /** Buckets that live on one set. */
+  readonly pins: ReadonlyMap<string, SetName>;
   readonly gateway: {
     readonly authorityFile: string;
     readonly reconcilesByItself: boolean;
@@ -194,20 +206,39 @@ function readFurtherKeys(layer: ConfigurationLayer): FurtherKey[] {
   return keys;
 }
 
-function readMembers(layer: ConfigurationLayer): MemberSettings[] {
-  const given = layer.mirrorSet?.members ?? loopbackMembers(DEFAULT_OSD_PORTS);
-  const members = given.map(({ name, url }) => {
-    checked(() => parseOsdUrl(url), `mirrorSet.members, ${name}`);
-    return { mirror: checked(() => toMirrorId(name), 'mirrorSet.members'), url };
+type GivenMembers = readonly { readonly name: string; readonly url: string }[];
+
+function readMembers(given: GivenMembers, setting: string): MemberSettings[] {
+  return given.map(({ name, url }) => {
+    checked(() => parseOsdUrl(url), `${setting}, ${name}`);
+    return { mirror: checked(() => toMirrorId(name), setting), url };
   });
+}
+
+function readFurtherSets(layer: ConfigurationLayer, firstSecret: SecretSource): FurtherSet[] {
+  const sets = (layer.furtherSets ?? []).map(({ id, secret, secretFile, members, draining }): FurtherSet => {
+    const isOwn = secret !== undefined || secretFile !== undefined;
+    return {
+      id: checked(() => toSetName(id), 'furtherSets'),
+      secret: isOwn ? secretSource(secret, secretFile, '') : firstSecret,
+      members: readMembers(members, `furtherSets, ${id}`),
+      isDraining: draining ?? false,
+    };
+  });
+  const ids = [...sets.map(({ id }) => id), layer.mirrorSet?.id];
+  if (new Set(ids).size !== ids.length) fail('Two mirror sets have the same id.');
+  return sets;
+}
+
+/** An OSD is a member of one set, once. */
+function requireDistinct(members: readonly MemberSettings[]): void {
   for (const [field, values] of [
     ['name', members.map(({ mirror }) => mirror)],
     ['url', members.map(({ url }) => url)],
   ] as const) {
     if (new Set<string>(values).size !== values.length)
-      fail(`Two members of the mirror set have the same ${field}.`);
+      fail(`Two members of the mirror sets have the same ${field}.`);
   }
-  return members;
 }
 
 /** Fills in the defaults and checks what a schema can't. Throws OperationalError. */
@@ -217,13 +248,24 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
   const { mirrorSet, gateway, s3, admin, osd, log } = layer;
   const adminListen = checked(() => parseAddress(admin?.listen ?? DEFAULT_ADMIN_LISTEN), 'admin.listen');
   const osdListen = osd?.listen;
+  const secret = secretSource(mirrorSet?.secret, mirrorSet?.secretFile, join(secrets, 'osd-secret'));
+  const members = readMembers(mirrorSet?.members ?? loopbackMembers(DEFAULT_OSD_PORTS), 'mirrorSet.members');
+  const furtherSets = readFurtherSets(layer, secret);
+  requireDistinct([...members, ...furtherSets.flatMap((set) => set.members)]);
   return {
     dataFolder,
     mirrorSet: {
       id: mirrorSet?.id ?? null,
-      secret: secretSource(mirrorSet?.secret, mirrorSet?.secretFile, join(secrets, 'osd-secret')),
-      members: readMembers(layer),
+      secret,
+      members,
     },
+    furtherSets,
+    pins: new Map(
+      Object.entries(layer.pins ?? {}).map(([bucket, set]) => [
+        bucket,
+        checked(() => toSetName(set), 'pins'),
+      ]),
+    ),
     gateway: {
       authorityFile: gateway?.authority ?? join(dataFolder, 'authority', 'state.json'),
       reconcilesByItself: gateway?.reconcilesByItself ?? true,
@@ -298,4 +340,21 @@ export async function loadConfiguration(request: ConfigurationRequest): Promise<
 /** Where the OSD of a member of the set listens. Throws OperationalError. */
 export function memberAddress({ mirror, url }: MemberSettings): Address {
   return checked(() => addressOfUrl(url), `the URL of ${mirror}`);
+}
+
+/** The members of all mirror sets. */
+export function allMembers({ mirrorSet, furtherSets }: Configuration): readonly MemberSettings[] {
+  return [mirrorSet, ...furtherSets].flatMap(({ members }) => members);
+}
+
+/** The set that an OSD is a member of; its id is null where the data folder's marker has it. Null: no set has such a member. */
+export function setOfMember(
+  { mirrorSet, furtherSets }: Configuration,
+  name: string,
+): { readonly id: string | null; readonly secret: SecretSource; readonly member: MemberSettings } | null {
+  for (const { id, secret, members } of [mirrorSet, ...furtherSets]) {
+    const member = members.find(({ mirror }) => mirror === name);
+    if (member !== undefined) return { id, secret, member };
+  }
+  return null;
 }

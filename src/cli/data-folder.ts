@@ -77,7 +77,8 @@ export interface FirstStart {
   readonly dataFolder: string;
   /** Null: a random one. */
   readonly setId: string | null;
-  readonly osdNames: readonly string[];
+  /** Each with its mirror set; null: the one of the folder. */
+  readonly osds: readonly { readonly name: string; readonly setId: string | null }[];
   readonly createSecrets: () => Promise<void>;
   /** Unix ms. */
   readonly nowMs: number;
@@ -95,12 +96,12 @@ export async function runFirstStart(
     createdMs: start.nowMs,
   };
   await writeMarker(start.dataFolder, marker);
-  for (const name of start.osdNames) {
+  for (const { name, setId } of start.osds) {
     const folder = join(start.dataFolder, name);
     if ((await readSuperblock(folder)) !== null) continue;
     // Whatever is there without a superblock is half of a format: nothing was ever stored in it.
     await rm(folder, { recursive: true, force: true });
-    await formatStore(folder, { setId: marker.setId });
+    await formatStore(folder, { setId: setId ?? marker.setId });
   }
   await start.createSecrets();
   const ready: DataFolderMarker = { ...marker, state: 'ready' };

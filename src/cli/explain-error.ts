@@ -1,4 +1,5 @@
 /** Turns whatever a command threw into one sentence and an exit code. The one place that does. */
+import { PlacementFileError } from '../gateway/placement/placement-file.js';
 import { AuthoritySuperseded, AuthorityStateError } from '../gateway/authority-storage.js';
 import { InvariantViolation } from '../protocol/invariant.js';
 import { StoreError } from '../store/object-store.js';
@@ -29,7 +30,9 @@ export function explainError(error: unknown): Explanation {
     return { code: 'broken-invariant', message: `A bug of Tally: ${error.message}.`, exitCode: EXIT.bug };
   }
   if (error instanceof AuthoritySuperseded) return { code: error.code, message, exitCode: EXIT.superseded };
-  if (error instanceof AuthorityStateError) return { code: error.code, message, exitCode: EXIT.storage };
+  if (error instanceof AuthorityStateError || error instanceof PlacementFileError) {
+    return { code: error.code, message, exitCode: EXIT.storage };
+  }
   if (error instanceof StoreError) {
     return {
       code: error.code,

@@ -1,7 +1,7 @@
 /** Which OSD a command is about. */
 import { join } from 'node:path';
 import type { Address } from './address.js';
-import { type Configuration, memberAddress } from './configuration.js';
+import { allMembers, type Configuration, memberAddress, setOfMember } from './configuration.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
 
@@ -12,8 +12,11 @@ export interface OsdPlace {
 }
 
 /** Which OSD this is, where its store lies and where it listens. Throws OperationalError. */
-export function placeOfOsd({ osd, mirrorSet, dataFolder }: Configuration): OsdPlace {
-  const names = mirrorSet.members.map(({ mirror }) => mirror).join(', ');
+export function placeOfOsd(configuration: Configuration): OsdPlace {
+  const { osd, dataFolder } = configuration;
+  const names = allMembers(configuration)
+    .map(({ mirror }) => mirror)
+    .join(', ');
   const { name } = osd;
   if (name === null) {
     throw new OperationalError(
@@ -22,7 +25,7 @@ export function placeOfOsd({ osd, mirrorSet, dataFolder }: Configuration): OsdPl
       `Say which OSD this is with --name: one of ${names}.`,
     );
   }
-  const member = mirrorSet.members.find(({ mirror }) => mirror === name);
+  const member = setOfMember(configuration, name)?.member;
   const listen = osd.listen ?? (member === undefined ? null : memberAddress(member));
   if (listen === null) {
     throw new OperationalError(

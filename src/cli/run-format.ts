@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { formatStore } from '../store/format-store.js';
 import { StoreError } from '../store/object-store.js';
 import { readSuperblock } from '../store/superblock.js';
-import type { Configuration } from './configuration.js';
+import { type Configuration, setOfMember } from './configuration.js';
 import { readMarker } from './data-folder.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
@@ -32,7 +32,8 @@ export async function runFormat(configuration: Configuration, request: FormatReq
       'Say which store: --name osd-0, or --store <folder>.',
     );
   }
-  const setId = mirrorSet.id ?? (await readMarker(dataFolder))?.setId;
+  const furtherSet = osd.name === null ? null : setOfMember(configuration, osd.name);
+  const setId = furtherSet?.id ?? mirrorSet.id ?? (await readMarker(dataFolder))?.setId;
   if (setId === undefined) {
     throw new OperationalError(
       'set-id-missing',

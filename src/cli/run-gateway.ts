@@ -4,21 +4,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { createAdminServer } from '../admin/admin-server.js';
 import { S3Figures } from '../admin/s3-figures.js';
-import { AuthorityFile } from '../gateway/authority-storage.js';
-import { Gateway } from '../gateway/gateway.js';
-import { defaultTimings } from '../gateway/timings.js';
-import { toGeneratorId } from '../protocol/tag.js';
+import type { Gateway } from '../gateway/gateway.js';
+import type { ObjectStorage } from '../gateway/object-storage.js';
 import { fixedCredentials } from '../s3/auth/credentials.js';
 import type { RequestObserver } from '../s3/request-observer.js';
 import type { MasterKeys } from '../s3/encryption/master-keys.js';
 import { createS3Server } from '../s3/server.js';
-import { HttpOsdConnection } from '../wire/http-osd-connection.js';
 import { type Address, formatAddress, localUrl } from './address.js';
 import type { Configuration } from './configuration.js';
 import { readMarker } from './data-folder.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { FolderInUse, FolderSocket, joinHolder } from './folder-socket.js';
 import { type AccessLog, makeAccessLog, makeAuditLog, makeLogger } from './logging.js';
+import { openMirrorSets } from './mirror-sets.js';
 import { OperationalError } from './operational-error.js';
 import { makePrivateFolder } from './private-files.js';
 import { announceReady } from './ready-line.js';
@@ -29,7 +27,6 @@ import {
   readFurtherKeys,
   readMasterKeys,
   readS3Keys,
-  readSetSecret,
   type FurtherS3Key,
   type S3Keys,
 } from './secrets.js';
@@ -40,17 +37,13 @@ import {
   ADMIN_DRAIN_MS,
   GATEWAY_DRAIN_MS,
   GATEWAY_STOP_WITHIN_MS,
-  OSD_TIMEOUTS,
   PREDECESSOR_POLL_MS,
   PREDECESSOR_WAIT_MS,
 } from './timeouts.js';
 
-/** One gateway, one generator; several at once are told apart by it. */
-const GENERATOR = toGeneratorId(1);
 const SERVICE_NAME = 'gateway';
 
 interface GatewaySecrets {
-  readonly setSecret: string;
   readonly adminToken: string;
   readonly metricsToken: string | null;
   readonly keys: S3Keys;
@@ -60,7 +53,6 @@ interface GatewaySecrets {
 
 export async function runGateway(configuration: Configuration): Promise<ExitCode> {
   const secrets: GatewaySecrets = {
-    setSecret: await readSetSecret(configuration),
     adminToken: await readAdminToken(configuration),
     metricsToken: await readMetricsToken(configuration),
     keys: await readS3Keys(configuration),
@@ -96,17 +88,17 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
   const { configuration } = start;
   const folder = dirname(configuration.gateway.authorityFile);
   const lock = await lockAuthority(folder);
-  const gateway = await openGateway(start, context);
+  const sets = await openMirrorSets(configuration, start.setId, context);
   const figures = new S3Figures();
   const accessLog = makeAccessLog(SERVICE_NAME, configuration);
-  const s3 = makeS3Server(gateway, start, context, observeRequests(figures, accessLog));
-  const admin = makeAdminServer(gateway, start, context, figures);
+  const s3 = makeS3Server(sets.storage, start, context, observeRequests(figures, accessLog));
+  const admin = makeAdminServer(sets.first, start, context, figures);
   try {
     await listen(s3, configuration.s3.listen, 'The S3 endpoint');
     await listen(admin, configuration.admin.listen, 'The admin API');
   } catch (error) {
     await Promise.all([s3.close(), admin.close()]);
-    await gateway.stop();
+    await sets.stop();
     await lock.close();
     throw error;
   }
@@ -125,7 +117,7 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
     stop: async () => {
       await closeWithin(s3, GATEWAY_DRAIN_MS);
       await accessLog?.close();
-      await gateway.stop();
+      await sets.stop();
       await closeWithin(admin, ADMIN_DRAIN_MS);
       await lock.close();
       membership?.leave();
@@ -164,28 +156,6 @@ async function lockAuthority(folder: string): Promise<FolderSocket> {
   }
 }
 
-function openGateway(
-  { configuration, secrets, setId }: GatewayStart,
-  context: ServiceContext,
-): Promise<Gateway> {
-  const { mirrorSet, gateway } = configuration;
-  return Gateway.start({
-    setId,
-    members: mirrorSet.members.map(({ mirror, url }) => ({
-      mirror,
-      connection: new HttpOsdConnection({ url, secret: secrets.setSecret, timeouts: OSD_TIMEOUTS }),
-    })),
-    generator: GENERATOR,
-    authority: new AuthorityFile(gateway.authorityFile),
-    timings: defaultTimings,
-    reconcilesByItself: gateway.reconcilesByItself,
-    tagTableRowsMax: gateway.tagTableRowsMax,
-    logger: context.logger,
-    clock: Date.now,
-    onFatal: context.onFatal,
-  });
-}
-
 function observeRequests(figures: S3Figures, accessLog: AccessLog | null): RequestObserver {
   if (accessLog === null) return figures;
   return {
@@ -200,7 +170,7 @@ function observeRequests(figures: S3Figures, accessLog: AccessLog | null): Reque
 }
 
 function makeS3Server(
-  gateway: Gateway,
+  storage: ObjectStorage,
   start: GatewayStart,
   context: ServiceContext,
   observer: RequestObserver,
@@ -208,7 +178,7 @@ function makeS3Server(
   const { keys, furtherKeys, masterKeys } = start.secrets;
   const { region, domains, lifecycleDayMs, customerKeysOverHttp } = start.configuration.s3;
   return createS3Server({
-    storage: gateway.storage,
+    storage,
     credentials: fixedCredentials(s3Credentials(start.setId, keys, furtherKeys)),
     region,
     domains,

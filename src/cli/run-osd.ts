@@ -11,7 +11,7 @@ import { openStore } from '../store/disk-object-store.js';
 import { type ObjectStore, StoreError } from '../store/object-store.js';
 import { HttpOsdConnection } from '../wire/http-osd-connection.js';
 import { formatAddress, localUrl } from './address.js';
-import type { Configuration } from './configuration.js';
+import { type Configuration, setOfMember } from './configuration.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { joinHolder } from './folder-socket.js';
 import { makeLogger } from './logging.js';
@@ -26,7 +26,8 @@ import { OSD_STOP_WITHIN_MS, OSD_TIMEOUTS, PREDECESSOR_POLL_MS, PREDECESSOR_WAIT
 
 export async function runOsd(configuration: Configuration): Promise<ExitCode> {
   const place = placeOfOsd(configuration);
-  const secret = await readSetSecret(configuration);
+  const set = setOfMember(configuration, place.name) ?? configuration.mirrorSet;
+  const secret = await readSetSecret(set.secret);
   const metricsToken = await readMetricsToken(configuration);
   const logger = makeLogger(place.name, configuration);
   return liveAsService({

@@ -109,9 +109,9 @@ async function readSecret(source: SecretSource, what: string, howToGive: string)
 }
 
 /** Throws OperationalError. */
-export function readSetSecret({ mirrorSet }: Configuration): Promise<string> {
+export function readSetSecret(secret: SecretSource): Promise<string> {
   return readSecret(
-    mirrorSet.secret,
+    secret,
     'shared secret of the mirror set',
     'TALLY_SET_SECRET_FILE or mirrorSet.secretFile',
   );

@@ -13,7 +13,14 @@ import pico from 'picocolors';
 import type { AdminOperation } from '../../admin/schemas.js';
 import { isLoopback } from '../address.js';
 import { AdminClient } from '../admin-client.js';
-import { type Configuration, mergeLayers, memberAddress, resolveConfiguration } from '../configuration.js';
+import {
+  allMembers,
+  type Configuration,
+  mergeLayers,
+  memberAddress,
+  resolveConfiguration,
+  setOfMember,
+} from '../configuration.js';
 import type { ConfigurationLayer } from '../configuration-schema.js';
 import { claimDataFolder, type DataFolderMarker, readMarker, runFirstStart } from '../data-folder.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';
@@ -99,11 +106,11 @@ class Up {
   }
 
   get #osdNames(): string[] {
-    return this.#configuration.mirrorSet.members.map(({ mirror }) => mirror);
+    return allMembers(this.#configuration).map(({ mirror }) => mirror);
   }
 
   #requireLoopback(): void {
-    const elsewhere = this.#configuration.mirrorSet.members.find(
+    const elsewhere = allMembers(this.#configuration).find(
       (member) => !isLoopback(memberAddress(member).host),
     );
     if (elsewhere === undefined) return;
@@ -150,11 +157,11 @@ class Up {
   }
 
   async #requirePorts(found: DataFolderMarker | null): Promise<void> {
-    const { s3, admin, mirrorSet } = this.#configuration;
+    const { s3, admin } = this.#configuration;
     const wanted = [
       { what: 'the S3 endpoint', address: s3.listen, flag: '--s3-port' },
       { what: 'the admin API', address: admin.listen, flag: '--admin-port' },
-      ...mirrorSet.members.map((member) => ({
+      ...allMembers(this.#configuration).map((member) => ({
         what: member.mirror,
         address: memberAddress(member),
         flag: '--osd-ports',
@@ -178,7 +185,10 @@ class Up {
     const first = {
       dataFolder,
       setId: mirrorSet.id,
-      osdNames: this.#osdNames,
+      osds: this.#osdNames.map((name) => ({
+        name,
+        setId: setOfMember(this.#configuration, name)?.id ?? null,
+      })),
       createSecrets,
       nowMs: Date.now(),
     };
@@ -266,7 +276,7 @@ class Up {
   }
 
   #facts(keys: S3Keys): object {
-    const { s3, admin, dataFolder, mirrorSet } = this.#configuration;
+    const { s3, admin, dataFolder, mirrorSet, furtherSets } = this.#configuration;
     return {
       event: 'up',
       s3: { listen: s3.listen, region: s3.region, accessKey: keys.accessKey },
@@ -274,6 +284,7 @@ class Up {
       data: dataFolder,
       setId: mirrorSet.id,
       members: mirrorSet.members,
+      furtherSets: furtherSets.map(({ id, members }) => ({ id, members })),
       processes: Object.fromEntries(this.#processIds()),
     };
   }

@@ -8,8 +8,8 @@ import { useTemporaryFolder } from './temporary-folder.js';
 const temporary = useTemporaryFolder();
 
 function firstStart(createSecrets: () => Promise<void> = () => Promise.resolve()): FirstStart {
-  const osdNames = ['osd-0', 'osd-1'];
-  return { dataFolder: join(temporary(), 'data'), setId: null, osdNames, createSecrets, nowMs: 1 };
+  const osds = ['osd-0', 'osd-1'].map((name) => ({ name, setId: null }));
+  return { dataFolder: join(temporary(), 'data'), setId: null, osds, createSecrets, nowMs: 1 };
 }
 
 describe('the data folder', () => {
@@ -46,7 +46,7 @@ describe('the first start', () => {
     expect(marker).toMatchObject({ state: 'ready', createdMs: 1 });
     expect(await readMarker(start.dataFolder)).toEqual(marker);
     const stores = await Promise.all(
-      start.osdNames.map((name) => readSuperblock(join(start.dataFolder, name))),
+      start.osds.map(({ name }) => readSuperblock(join(start.dataFolder, name))),
     );
     expect(stores.map((store) => store?.setId)).toEqual([marker.setId, marker.setId]);
     expect(new Set(stores.map((store) => store?.storeId)).size).toBe(2);

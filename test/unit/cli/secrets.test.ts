@@ -69,7 +69,11 @@ describe('secrets of the first start', () => {
     const configuration = configure();
     await createMissingSecrets(configuration);
     const read = () =>
-      Promise.all([readS3Keys(configuration), readAdminToken(configuration), readSetSecret(configuration)]);
+      Promise.all([
+        readS3Keys(configuration),
+        readAdminToken(configuration),
+        readSetSecret(configuration.mirrorSet.secret),
+      ]);
     const first = await read();
     await createMissingSecrets(configuration);
     expect(await read()).toEqual(first);
@@ -82,7 +86,7 @@ describe('secrets of the first start', () => {
     const path = join(temporary(), 'mine');
     const configuration = resolveConfiguration({ data: temporary(), mirrorSet: { secretFile: path } });
     await createMissingSecrets(configuration);
-    await expect(readSetSecret(configuration)).rejects.toThrow(
+    await expect(readSetSecret(configuration.mirrorSet.secret)).rejects.toThrow(
       `There is no shared secret of the mirror set: ${path} does not exist.`,
     );
   });
@@ -93,16 +97,16 @@ describe('a secret', () => {
     'is refused: %s',
     async (secret) => {
       const configuration = resolveConfiguration({ mirrorSet: { secret } });
-      await expect(readSetSecret(configuration)).rejects.toThrow('16 to 256 characters');
+      await expect(readSetSecret(configuration.mirrorSet.secret)).rejects.toThrow('16 to 256 characters');
     },
   );
 
   it('may end in a line break in its file', async () => {
     const path = join(temporary(), 'secret');
     await writeFile(path, 'sixteen-characters\n');
-    expect(await readSetSecret(resolveConfiguration({ mirrorSet: { secretFile: path } }))).toBe(
-      'sixteen-characters',
-    );
+    expect(
+      await readSetSecret(resolveConfiguration({ mirrorSet: { secretFile: path } }).mirrorSet.secret),
+    ).toBe('sixteen-characters');
   });
 
   it('that may not be read is named in one sentence', async () => {

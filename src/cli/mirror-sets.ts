@@ -1,0 +1,91 @@
+/** Opens the mirror sets that a gateway serves: their connections, authorities and placement. */
+import { dirname, join } from 'node:path';
+import { AuthorityFile } from '../gateway/authority-storage.js';
+import { Gateway } from '../gateway/gateway.js';
+import { PlacementFile } from '../gateway/placement/placement-file.js';
+import { PlacedSets } from '../gateway/placement/placed-sets.js';
+import { defaultTimings } from '../gateway/timings.js';
+import { type SetName, toSetName } from '../protocol/placement.js';
+import { PlacementRefused } from '../protocol/placement-record.js';
+import type { GeneratorId } from '../protocol/tag.js';
+import { HttpOsdConnection } from '../wire/http-osd-connection.js';
+import type { Configuration, MemberSettings } from './configuration.js';
+import { EXIT } from './exit-codes.js';
+import { OperationalError } from './operational-error.js';
+import { readSetSecret } from './secrets.js';
+import type { ServiceContext } from './service-life.js';
+import { OSD_TIMEOUTS } from './timeouts.js';
+
+interface SetToOpen {
+  readonly secret: string;
+  readonly members: readonly MemberSettings[];
+  readonly authorityFile: string;
+  readonly isDraining: boolean;
+}
+
+/** `setId` names the first set. Throws OperationalError. */
+export async function openMirrorSets(
+  configuration: Configuration,
+  setId: string,
+  context: ServiceContext,
+): Promise<PlacedSets> {
+  const sets = await readSets(configuration, setId);
+  const { gateway, pins } = configuration;
+  const { logger } = context;
+  const startSet = (set: SetName, generator: GeneratorId): Promise<Gateway> => {
+    const { secret, members, authorityFile } = sets.get(set) ?? unknownSet(set);
+    return Gateway.start({
+      setId: set,
+      members: members.map(({ mirror, url }) => ({
+        mirror,
+        connection: new HttpOsdConnection({ url, secret, timeouts: OSD_TIMEOUTS }),
+      })),
+      generator,
+      authority: new AuthorityFile(authorityFile),
+      timings: defaultTimings,
+      reconcilesByItself: gateway.reconcilesByItself,
+      tagTableRowsMax: gateway.tagTableRowsMax,
+      logger,
+      clock: Date.now,
+      onFatal: context.onFatal,
+    });
+  };
+  const filled = [...sets].filter(([, { isDraining }]) => !isDraining).map(([set]) => set);
+  try {
+    return await PlacedSets.start({
+      configured: [...sets.keys()],
+      placement: { sets: filled, pins },
+      record: new PlacementFile(join(dirname(gateway.authorityFile), 'placement.json')),
+      startSet,
+      logger,
+    });
+  } catch (error) {
+    if (!(error instanceof PlacementRefused)) throw error;
+    throw new OperationalError(error.code, EXIT.configuration, error.message, { cause: error });
+  }
+}
+
+function unknownSet(set: SetName): never {
+  throw new RangeError(`no mirror set ${set}`);
+}
+
+async function readSets(configuration: Configuration, setId: string): Promise<Map<SetName, SetToOpen>> {
+  const { mirrorSet, furtherSets, gateway } = configuration;
+  const folder = dirname(gateway.authorityFile);
+  const sets = new Map<SetName, SetToOpen>();
+  sets.set(toSetName(setId), {
+    secret: await readSetSecret(mirrorSet.secret),
+    members: mirrorSet.members,
+    authorityFile: gateway.authorityFile,
+    isDraining: false,
+  });
+  for (const { id, secret, members, isDraining } of furtherSets) {
+    sets.set(id, {
+      secret: await readSetSecret(secret),
+      members,
+      authorityFile: join(folder, `${id}.json`),
+      isDraining,
+    });
+  }
+  return sets;
+}
