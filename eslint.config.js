@@ -79,7 +79,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['src/cli/**/*.ts', 'bench/**/*.ts', 'test/crash/**/*.ts'],
+    files: ['src/cli/**/*.ts', 'bench/**/*.ts', 'test/crash/**/*.ts', 'test/fuzz/campaign.ts'],
     rules: { 'no-console': 'off' },
   },
   {

@@ -1,5 +1,6 @@
 /** The Access-Control-* headers of answers (UserGuide "How does Amazon S3 evaluate the CORS configuration"). */
 import { CORS_DOCUMENT, findCorsRule, type CorsRequest, type CorsRule } from './cors.js';
+import { checkBucketName } from './keys.js';
 import type { Services } from './operations/context.js';
 import type { S3Request } from './request.js';
 import type { HeaderList } from './response.js';
@@ -18,12 +19,13 @@ export function ruleHeaders(rule: CorsRule, { origin, headers }: CorsRequest): H
   return list;
 }
 
-/** Null for a bucket without CORS, and when no rule covers the request. Throws S3Error NoSuchBucket. */
+/** Null for a bucket without CORS, and when no rule covers the request. Throws S3Error InvalidBucketName, NoSuchBucket. */
 export async function findBucketRule(
   services: Services,
   bucketName: string,
   asked: CorsRequest,
 ): Promise<CorsRule | null> {
+  checkBucketName(bucketName);
   const bucket = await services.buckets.get(bucketName);
   const configuration = await services.buckets.document(bucket, CORS_DOCUMENT);
   return configuration === null ? null : findCorsRule(configuration, asked);

@@ -3,7 +3,7 @@ import { XML_CONTENT_TYPE, document, textElement } from '../xml/render.js';
 import type { S3Response } from '../response.js';
 import { encryptionHeaders } from '../encryption/seals.js';
 import type { ObjectContext } from './context.js';
-import { newObjectAttributes } from './put-object.js';
+import { checkDirective, newObjectAttributes } from './put-object.js';
 import { openWriteSeal } from './write-seal.js';
 import { readUploadChecksum, uploadChecksumHeaders } from './upload-target.js';
 
@@ -11,6 +11,7 @@ import { readUploadChecksum, uploadChecksumHeaders } from './upload-target.js';
 const NOTHING_RECEIVED = { sizeBytes: 0, md5: Buffer.alloc(0), checksum: null };
 
 export async function createMultipartUpload(context: ObjectContext): Promise<S3Response> {
+  checkDirective(context);
   const { services, request, bucket, key, identity } = context;
   const checksum = readUploadChecksum(request);
   const { seal, customerKey } = openWriteSeal(context);

@@ -2,7 +2,6 @@
 import { CORS_METHODS, type CorsRequest } from '../cors.js';
 import { findBucketRule, ruleHeaders } from '../cors-headers.js';
 import { S3Error } from '../errors.js';
-import { checkBucketName } from '../keys.js';
 import { NO_BODY, type S3Response } from '../response.js';
 import type { UnsignedContext } from './context.js';
 
@@ -28,7 +27,6 @@ export async function preflight(context: UnsignedContext): Promise<S3Response> {
   const { target } = context.request;
   const asked = readPreflight(context);
   if (target.level === 'service') throw new S3Error('AccessForbidden');
-  checkBucketName(target.bucket);
   const rule = await findBucketRule(context.services, target.bucket, asked);
   if (rule === null) {
     throw new S3Error('AccessForbidden', {

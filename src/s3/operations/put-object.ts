@@ -3,6 +3,7 @@ import { newObjectAccess } from '../access/object-access.js';
 import { NO_ANNOTATIONS, type ObjectAttributes } from '../attributes.js';
 import { readConditions } from '../conditions.js';
 import { encryptionHeaders, type Seal } from '../encryption/seals.js';
+import { S3Error } from '../errors.js';
 import { contentEtag, quoteEtag } from '../etags.js';
 import type { ReceivedPayload } from '../payload/receive.js';
 import { NO_BODY, type S3Response } from '../response.js';
@@ -14,6 +15,16 @@ import { expirationHeaders } from './expiration-header.js';
 import { checksumHeaders, readMetadata, readStoredHeaders } from './object-headers.js';
 import { contentExpectations, storeContent } from './store-content.js';
 import { openWriteSeal } from './write-seal.js';
+
+/** A new object's metadata is what the request brings, which is all that may be said of it. */
+export function checkDirective({ request }: ObjectContext): void {
+  const directive = request.headers.get('x-amz-metadata-directive') ?? 'REPLACE';
+  if (directive === 'REPLACE') return;
+  throw new S3Error('InvalidArgument', {
+    message: 'Only a copy can take over metadata.',
+    details: { ArgumentName: 'x-amz-metadata-directive', ArgumentValue: directive.slice(0, 128) },
+  });
+}
 
 /** The attributes of an object that this request writes whole, but for what depends on the payload. `seal` null: not encrypted. */
 export function newObjectAttributes(
@@ -46,6 +57,7 @@ export function newObjectAttributes(
 }
 
 export async function putObject(context: ObjectContext): Promise<S3Response> {
+  checkDirective(context);
   const conditions = readConditions(context.request);
   const { seal, customerKey } = openWriteSeal(context);
   const makeAttributes = newObjectAttributes(context, seal);

@@ -79,6 +79,8 @@ const RESPONSE_OVERRIDES = [
   'response-content-type',
   'response-expires',
 ];
+/** s3fs says of plain writes, too, that the metadata is to be what comes along. */
+const METADATA_DIRECTIVE = 'x-amz-metadata-directive';
 /** What a new object may be told besides its content. */
 const OBJECT_HEADERS = [...ACL_HEADERS, 'x-amz-storage-class', 'x-amz-tagging', ...LOCK_HEADERS];
 const WRITE_HEADERS = [...PAYLOAD_HEADERS, ...OBJECT_HEADERS];
@@ -92,7 +94,7 @@ const COPY_CONDITIONS = [
 const COPY_HEADERS = [
   ...COPY_CONDITIONS,
   'x-amz-checksum-algorithm',
-  'x-amz-metadata-directive',
+  METADATA_DIRECTIVE,
   'x-amz-tagging-directive',
 ];
 const DELETE_CONDITIONS = ['x-amz-if-match-last-modified-time', 'x-amz-if-match-size'];
@@ -153,7 +155,13 @@ export const OPERATIONS: Record<OperationName, Operation> = {
     match: match('POST', 'object', ['uploads']),
     honours: honours(
       [],
-      [...OBJECT_HEADERS, ...ENCRYPTION_HEADERS, 'x-amz-checksum-algorithm', 'x-amz-checksum-type'],
+      [
+        ...OBJECT_HEADERS,
+        ...ENCRYPTION_HEADERS,
+        METADATA_DIRECTIVE,
+        'x-amz-checksum-algorithm',
+        'x-amz-checksum-type',
+      ],
       true,
     ),
     act: createMultipartUpload,
@@ -512,7 +520,7 @@ export const OPERATIONS: Record<OperationName, Operation> = {
   PutObject: {
     kind: 'object',
     match: match('PUT', 'object'),
-    honours: honours([], [...WRITE_HEADERS, ...ENCRYPTION_HEADERS], true),
+    honours: honours([], [...WRITE_HEADERS, ...ENCRYPTION_HEADERS, METADATA_DIRECTIVE], true),
     act: putObject,
   },
   PutObjectAcl: {

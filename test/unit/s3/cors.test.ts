@@ -140,4 +140,15 @@ describe('other requests', () => {
       expect([answer.status, answer.headers['access-control-allow-origin']]).toEqual([200, undefined]);
     }
   });
+
+  it.each(['x', 'k'.repeat(911), 'No_Name', '%C3%BC'])(
+    'of a bucket that can be none (%.20s) are refused',
+    async (name) => {
+      for (const method of ['GET', 'OPTIONS']) {
+        const sent = { host: server.host, ...asking('http://a.test', 'GET') };
+        const answer = await server.sendWith({ method, target: `/${name}/key` }, sent);
+        expect([answer.status, answer.code]).toEqual([400, 'InvalidBucketName']);
+      }
+    },
+  );
 });

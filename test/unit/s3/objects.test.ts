@@ -39,6 +39,15 @@ describe('PutObject, GetObject, HeadObject, DeleteObject (S3 API reference)', ()
     expect(Date.parse(got.headers['last-modified'] ?? '')).toBeGreaterThan(Date.now() - 60_000);
   });
 
+  it('its metadata is what the request brings, and it may say so', async () => {
+    const said = { 'x-amz-meta-a': '1', 'x-amz-metadata-directive': 'REPLACE' };
+    expect((await put('directive', 'x', said)).status).toBe(200);
+    expect((await get('directive')).headers['x-amz-meta-a']).toBe('1');
+    const other = await put('directive', 'y', { 'x-amz-metadata-directive': 'COPY' });
+    expect([other.status, other.code]).toEqual([400, 'InvalidArgument']);
+    expect((await get('directive')).text).toBe('x');
+  });
+
   it('every answer, errors too, has x-amz-request-id and x-amz-id-2', async () => {
     const answers = [await get('a'), await get('absent'), await server.sendWith({ target: '/bucket/a' }, {})];
     for (const { headers } of answers) {
