@@ -36,7 +36,7 @@ interface Load {
   readonly sizeBytes: number;
   readonly concurrency: number;
   readonly amount: number;
-  /** Keys in use; fewer than `amount`: later puts replace earlier ones, and leave dead space behind. */
+  /** Keys in use; fewer than `amount`: puts replace others here and there, and leave segments half dead, to be compacted. */
   readonly keyCount: number;
   readonly isStaged: boolean;
 }
@@ -52,7 +52,8 @@ const LOADS: readonly Load[] = [
   loadOf('put 16 KiB', 16 * KIB, 64, 12_000),
   loadOf('put 64 KiB', 64 * KIB, 64, 6_000),
   loadOf('put 1 MiB', MIB, 16, 600),
-  { ...loadOf('replace 64 KiB (compaction)', 64 * KIB, 64, 12_000), keyCount: 2_000 },
+  { ...loadOf('replace 64 KiB (compaction)', 64 * KIB, 64, 20_000), keyCount: 4_000 },
+  { ...loadOf('replace 4 KiB (compaction)', 4 * KIB, 64, 200_000), keyCount: 60_000 },
   loadOf('stream 1 GiB', 1024 * MIB, 1, 1),
   loadOf('16 streams of 64 MiB', 64 * MIB, 16, 16),
 ];
@@ -90,7 +91,9 @@ class Writer {
 
   async #work(amount: number): Promise<void> {
     while (this.#issued < amount) {
-      const index = this.#issued % this.#load.keyCount;
+      const isReplacing = this.#load.keyCount < this.#load.amount;
+      const index =
+        (isReplacing ? Math.imul(this.#issued, 0x9e3779b1) >>> 0 : this.#issued) % this.#load.keyCount;
       this.#issued += 1;
       const startMs = performance.now();
       await this.#put(`${this.#prefix}/${index.toString().padStart(8, '0')}`);

@@ -124,6 +124,7 @@ export class BlobLedger {
   async use(blobId: BlobId): Promise<BlobRow> {
     for (;;) {
       const row = this.#known(blobId) ?? (await this.#load(blobId));
+      if (row === null) throw new StoreError('damaged', `blob ${blobId} is not in the blob table`);
       const missing = [...segmentsOf(row)].filter((segmentId) => !this.#segments.has(segmentId));
       if (missing.length === 0) {
         this.#segments.hold(fragmentsOf(row.location));
@@ -141,7 +142,7 @@ export class BlobLedger {
     return this.#rows.get(blobId)?.row ?? this.#dying.get(blobId);
   }
 
-  async #load(blobId: BlobId): Promise<BlobRow> {
+  async #load(blobId: BlobId): Promise<BlobRow | null> {
     this.#loadCount += 1;
     let value: Buffer | undefined;
     try {
@@ -154,6 +155,7 @@ export class BlobLedger {
     // What is in memory is newer.
     const known = this.#known(blobId);
     if (known !== undefined) return known;
+    if (value === undefined) return null;
     const row = decodeRowOf(blobId, value);
     this.#rows.set(blobId, { row, holds: 0 });
     this.#evict();
@@ -162,11 +164,11 @@ export class BlobLedger {
 
   /** Holds the row of a pinned blob for `relocate`, until `release`. Null: it is dead. */
   async holdAlive(blobId: BlobId): Promise<BlobRow | null> {
-    const row = await this.use(blobId);
-    this.endUse(row);
+    if (this.#known(blobId) === undefined && (await this.#load(blobId)) === null) return null;
     const held = this.#rows.get(blobId);
     if (held === undefined) return null;
     held.holds += 1;
+    await this.#segments.load(segmentsOf(held.row));
     return held.row;
   }
 

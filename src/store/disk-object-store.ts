@@ -17,6 +17,7 @@ import type { StoreFault } from '../protocol/store-fault.js';
 import type { Epoch } from '../protocol/tag.js';
 import type { ObjectState, TagRow } from '../protocol/write.js';
 import { performClear, performRowDrop } from './clears.js';
+import { Compaction } from './compaction.js';
 import { FULL_COPY_CURSOR_KEY } from './keys.js';
 import { listObjects, readSummaries } from './listing.js';
 import {
@@ -59,6 +60,7 @@ export class DiskObjectStore implements ObjectStore {
   readonly #stages: Stages;
   readonly #tombstones: Tombstones;
   readonly #oldestRow: OldestRow;
+  readonly #compaction: Compaction;
   #closing: Promise<void> | null = null;
 
   /** Use `openStore`. */
@@ -71,7 +73,9 @@ export class DiskObjectStore implements ObjectStore {
     core.onRowsCleared = (entry) => this.#tombstones.consider(entry);
     core.onRowPut = (row) => this.#oldestRow.rowPut(row);
     core.onRowDeleted = (objectId, tag) => this.#oldestRow.rowDeleted(objectId, tag);
+    this.#compaction = new Compaction(core);
     this.#tombstones.start();
+    this.#compaction.start();
   }
 
   report(): StoreReport {
@@ -228,6 +232,7 @@ export class DiskObjectStore implements ObjectStore {
     const { commit, parts } = this.#core;
     this.#core.markClosed();
     await this.#tombstones.stop();
+    await this.#compaction.stop();
     this.#stages.discardAll();
     await parts.packed.drain();
     if (this.#core.hasLooseEnds && commit.failure === null) commit.open();

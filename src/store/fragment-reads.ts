@@ -50,20 +50,23 @@ export class FragmentReads {
     return bytes.subarray(offset - start, offset - start + length);
   }
 
-  /** The whole of a fragment, checked, as it stands in its segment. */
-  async readWhole(fragment: PlacedFragment): Promise<{ readonly image: Buffer; readonly content: Buffer }> {
+  /** The whole content of a small fragment, and the checksums that it was found to have. */
+  async readWhole(
+    fragment: PlacedFragment,
+  ): Promise<{ readonly content: Buffer; readonly chunks: readonly number[] }> {
     const image = Buffer.allocUnsafeSlow(fragmentBytes(fragment.length));
     await this.#files.read(fragment.segmentId, image, fragment.offset);
     const content = image.subarray(0, fragment.length);
     const chunks = decodeFragmentTrailer(identityOf(fragment), image.subarray(fragment.length));
     checkChunks(fragment, content, { chunks, start: 0 });
-    return { image, content };
+    return { content, chunks };
   }
 
   async #chunksOf(fragment: PlacedFragment): Promise<readonly number[]> {
     // A place in a segment is used again for other blobs.
     const key = `${fragment.segmentId}/${fragment.offset}/${fragment.blobId}/${fragment.blobOffset}`;
-    const chunks = this.#kept.get(key) ?? (await this.#readTrailer(fragment));
+    const chunks =
+      this.#kept.get(key) ?? decodeFragmentTrailer(identityOf(fragment), await this.readTrailer(fragment));
     this.#kept.delete(key);
     this.#kept.set(key, chunks);
     for (const oldest of this.#kept.keys()) {
@@ -73,10 +76,11 @@ export class FragmentReads {
     return chunks;
   }
 
-  async #readTrailer(fragment: PlacedFragment): Promise<readonly number[]> {
+  /** As it stands in its segment. */
+  async readTrailer(fragment: PlacedFragment): Promise<Buffer> {
     const trailer = Buffer.allocUnsafe(fragmentTrailerBytes(fragment.length));
     await this.#files.read(fragment.segmentId, trailer, fragment.offset + fragment.length);
-    return decodeFragmentTrailer(identityOf(fragment), trailer);
+    return trailer;
   }
 }
 

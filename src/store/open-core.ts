@@ -146,7 +146,7 @@ function assemble(
   const reaper = new BlobReaper(blobFiles, openBlobs, logger);
   const segments = new SegmentTable({ database, files: segmentFiles, reaper, logger }, start.openSegments);
   const space = new SegmentSpace(segments, segmentFiles, { limits, logger });
-  const packed = new PackedLane(space);
+  const packed = new PackedLane(space, 'packed');
   const ledger: BlobLedger = new BlobLedger({ database, reaper, segments }, start.head);
   const freeSpace = new FreeSpace(files, folder, limits.freeReserveBytes, clock);
   const disk = {

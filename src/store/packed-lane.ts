@@ -4,10 +4,12 @@
  */
 import type { BlobId } from './keys.js';
 import { encodeFragmentTrailer, type Fragment, fragmentBytes } from './segment-format.js';
-import type { Reservation, SegmentSpace } from './segment-space.js';
+import type { LaneName, Reservation, SegmentSpace } from './segment-space.js';
 
 export interface PackedContent {
   readonly blobId: BlobId;
+  /** Where in the blob it begins. */
+  readonly blobOffset: number;
   readonly pieces: readonly Buffer[];
   readonly lengthBytes: number;
   /** CRC32C of each chunk. */
@@ -22,11 +24,13 @@ interface Waiting {
 
 export class PackedLane {
   readonly #space: SegmentSpace;
+  readonly #laneName: LaneName;
   #waiting: Waiting[] = [];
   #pump: Promise<void> | null = null;
 
-  constructor(space: SegmentSpace) {
+  constructor(space: SegmentSpace, laneName: LaneName) {
     this.#space = space;
+    this.#laneName = laneName;
   }
 
   /** The content is on disk when it resolves, and holds its segment. Throws StoreError `no-space` or `io-error`. */
@@ -70,7 +74,7 @@ export class PackedLane {
 
   async #write(contents: readonly PackedContent[]): Promise<Fragment[]> {
     const totalBytes = contents.reduce((sum, { lengthBytes }) => sum + fragmentBytes(lengthBytes), 0);
-    const place = await this.#space.reserve('packed', totalBytes, totalBytes);
+    const place = await this.#space.reserve(this.#laneName, totalBytes, totalBytes);
     const { pieces, fragments } = layOut(contents, place);
     try {
       await this.#space.write(place, pieces, place.offset);
@@ -98,8 +102,8 @@ function layOut(
   const pieces: Buffer[] = [];
   const fragments: Fragment[] = [];
   let at = offset;
-  for (const { blobId, pieces: content, lengthBytes, chunks } of contents) {
-    const identity = { blobId, blobOffset: 0, length: lengthBytes };
+  for (const { blobId, blobOffset, pieces: content, lengthBytes, chunks } of contents) {
+    const identity = { blobId, blobOffset, length: lengthBytes };
     pieces.push(...content, encodeFragmentTrailer(identity, chunks));
     fragments.push({ segmentId: segment.id, offset: at, length: lengthBytes });
     at += fragmentBytes(lengthBytes);

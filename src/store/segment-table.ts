@@ -28,6 +28,8 @@ export class SegmentTable {
   readonly #parts: SegmentTableParts;
   /** Those that were touched in this run; few (one for each 256 MiB), so they stay. */
   readonly #segments = new Map<SegmentId, Segment>();
+  /** Those that went in this run, of which a row may still be on disk. */
+  readonly #gone = new Set<SegmentId>();
   readonly #dirty = new Set<Segment>();
   readonly #open = new Set<SegmentId>();
   #nextSegmentId: SegmentId;
@@ -75,8 +77,9 @@ export class SegmentTable {
     });
   }
 
-  /** Takes in a row as it is on disk, unless a newer one is in memory. */
-  learn(segmentId: SegmentId, value: Buffer): Segment {
+  /** Takes in a row as it is on disk, unless a newer one is in memory. Null: the segment went in this run. */
+  learn(segmentId: SegmentId, value: Buffer): Segment | null {
+    if (this.#gone.has(segmentId)) return null;
     const known = this.#segments.get(segmentId);
     if (known !== undefined) return known;
     const segment = new Segment(segmentId, decodeSegmentRow(segmentKey(segmentId), value));
@@ -189,6 +192,7 @@ export class SegmentTable {
 
   #retire(segment: Segment): void {
     if (!this.#segments.delete(segment.id)) return;
+    this.#gone.add(segment.id);
     this.#removals = this.#removals.then(() => this.#remove(segment));
   }
 

@@ -179,7 +179,9 @@ export class SegmentWriter {
 
   async #pack(chunks: readonly number[]): Promise<void> {
     const { blobId, lengthBytes } = this;
-    this.#fragments.push(await this.#packed.append({ blobId, pieces: this.#gathered, lengthBytes, chunks }));
+    this.#fragments.push(
+      await this.#packed.append({ blobId, blobOffset: 0, pieces: this.#gathered, lengthBytes, chunks }),
+    );
     this.#gathered = [];
   }
 

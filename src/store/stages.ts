@@ -100,7 +100,8 @@ export async function storeSmall(
   const chunks = bytes.length <= CHUNK_BYTES ? [contentChecksum] : chunksOf(bytes);
   try {
     const lengthBytes = bytes.length;
-    const fragment = await core.parts.packed.append({ blobId, pieces: [bytes], lengthBytes, chunks });
+    const packed = { blobId, blobOffset: 0, pieces: [bytes], lengthBytes, chunks };
+    const fragment = await core.parts.packed.append(packed);
     return register(core, { blobId, lengthBytes, contentChecksum, fragments: [fragment] });
   } catch (error) {
     core.failOn(error);

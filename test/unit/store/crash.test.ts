@@ -17,6 +17,8 @@ const LIMITS: Partial<StoreLimits> = {
   busyInlineBytesMax: 100,
   busyWritesMin: 2,
   segmentBytesMax: 40_000,
+  compactionDeadShare: 0.3,
+  compactionBytesPerSecondMax: Infinity,
 };
 
 /** What may be found of one object after a crash: every state from the last acknowledged one on. */

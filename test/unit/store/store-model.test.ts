@@ -20,6 +20,8 @@ const TIGHT_LIMITS: Partial<StoreLimits> = {
   openBlobsMax: 2,
   writeGatherBytes: 100,
   segmentBytesMax: 20_000,
+  compactionDeadShare: 0.3,
+  compactionBytesPerSecondMax: Infinity,
   batchTransactionsMax: 4,
 };
 
