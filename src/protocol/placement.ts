@@ -39,16 +39,15 @@ export interface PlacementKey {
 }
 
 /**
- * Containers of Tally's own are named `.word` or `.word.bucket`. Names in the former stand for themselves, up to the first slash
- * (parts of an upload stay together); those in the latter belong to the bucket's key of that name.
+ * Containers of Tally's own are named `.word` or `.word.bucket`. Names in the former stand for themselves;
+ * those in the latter belong to the bucket's key of that name.
  */
 export function placementKeyOf(id: ObjectId): PlacementKey {
   const { container, name } = parseObjectId(id);
   if (!container.startsWith('.')) return { bucket: container, key: name };
   const dot = container.indexOf('.', 1);
   if (dot >= 0) return { bucket: container.slice(dot + 1), key: name };
-  const slash = name.indexOf('/');
-  return { bucket: container, key: slash < 0 ? name : name.slice(0, slash) };
+  return { bucket: container, key: name };
 }
 
 /** The set where an object belongs. */

@@ -9,7 +9,7 @@
  * - Nothing is remembered here but what the sweeper could find out by itself.
  */
 import { LIST_LIMIT_MAX, type ObjectHead, type ObjectStorage } from '../../gateway/object-storage.js';
-import { makeObjectId, type ObjectId } from '../../protocol/object-id.js';
+import type { ObjectId } from '../../protocol/object-id.js';
 import { decodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
 import type { Bucket } from '../buckets.js';
 import { S3Error } from '../errors.js';
@@ -21,11 +21,11 @@ import {
   indexObjectId,
   isUploadId,
   newUploadId,
-  partName,
   partNumberOf,
-  PARTS_CONTAINER,
-  partsPrefix,
+  partsContainer,
+  partVersion,
   uploadObjectId,
+  type UploadPlace,
   type UploadRecord,
 } from './upload-record.js';
 
@@ -51,6 +51,11 @@ export interface PartPage {
   readonly isTruncated: boolean;
 }
 
+/** Names without the bucket's record. */
+export function placeOf({ bucket, key, uploadId }: UploadName): UploadPlace {
+  return { bucket: bucket.name, key, uploadId };
+}
+
 export function noSuchUpload(uploadId: string): S3Error {
   return new S3Error('NoSuchUpload', { details: { UploadId: uploadId.slice(0, 256) } });
 }
@@ -58,7 +63,7 @@ export function noSuchUpload(uploadId: string): S3Error {
 export class UploadDirectory {
   readonly #storage: ObjectStorage;
   readonly #locks = new SharedLocks();
-  readonly #ended = new Set<string>();
+  readonly #ended = new Map<string, UploadPlace>();
   #onEnded: () => void = () => undefined;
 
   constructor(storage: ObjectStorage) {
@@ -108,38 +113,34 @@ export class UploadDirectory {
     return this.#locks.exclusive(uploadId, task);
   }
 
-  partId(uploadId: string, partNumber: number): ObjectId {
-    return makeObjectId(PARTS_CONTAINER, partName(uploadId, partNumber));
-  }
-
   /** Parts in order of their numbers, those above `after`. `limit` is from 1 to LIST_LIMIT_MAX. */
-  async listParts(uploadId: string, after: number, limit: number): Promise<PartPage> {
+  async listParts(place: UploadPlace, after: number, limit: number): Promise<PartPage> {
+    const { bucket, key, uploadId } = place;
     const page = await this.#storage.list({
-      container: PARTS_CONTAINER,
-      prefix: partsPrefix(uploadId),
-      after: partName(uploadId, after),
+      container: partsContainer(bucket),
+      prefix: key,
+      after: key,
+      afterVersion: partVersion(uploadId, after),
       delimiter: '',
       limit,
     });
-    const parts = page.entries.flatMap((entry): Part[] =>
-      entry.kind === 'object'
-        ? [
-            {
-              number: partNumberOf(entry.name),
-              head: entry.head,
-              attributes: decodeObjectAttributes(entry.head.attributes),
-            },
-          ]
-        : [],
-    );
+    const parts: Part[] = [];
+    for (const entry of page.entries) {
+      const number =
+        entry.kind === 'object' && entry.name === key ? partNumberOf(uploadId, entry.version) : null;
+      // Other uploads and other keys follow behind the last part.
+      if (entry.kind !== 'object' || number === null) return { parts, isTruncated: false };
+      const { head } = entry;
+      parts.push({ number, head, attributes: decodeObjectAttributes(head.attributes) });
+    }
     return { parts, isTruncated: page.truncated };
   }
 
-  async allParts(uploadId: string): Promise<ReadonlyMap<number, Part>> {
+  async allParts(place: UploadPlace): Promise<ReadonlyMap<number, Part>> {
     const found = new Map<number, Part>();
     let after = 0;
     for (;;) {
-      const { parts, isTruncated } = await this.listParts(uploadId, after, LIST_LIMIT_MAX);
+      const { parts, isTruncated } = await this.listParts(place, after, LIST_LIMIT_MAX);
       for (const part of parts) {
         found.set(part.number, part);
         after = part.number;
@@ -151,11 +152,11 @@ export class UploadDirectory {
   /** Ends an upload, under `alone`. */
   async end(bucket: string, key: string, uploadId: string): Promise<void> {
     await this.#storage.remove({ id: uploadObjectId(bucket, key, uploadId) });
-    this.noteEnded(uploadId);
+    this.noteEnded({ bucket, key, uploadId });
   }
 
-  noteEnded(uploadId: string): void {
-    if (this.#ended.size < ENDED_MAX) this.#ended.add(uploadId);
+  noteEnded(place: UploadPlace): void {
+    if (this.#ended.size < ENDED_MAX) this.#ended.set(place.uploadId, place);
     this.#onEnded();
   }
 
@@ -163,11 +164,11 @@ export class UploadDirectory {
    * Removes the parts and the index entry of an upload that has ended, so that none of its parts is stored any more; that
    * needs no lock. Stops between two batches once `isStopped` says so.
    */
-  async removeRest(uploadId: string, isStopped: () => boolean = () => false): Promise<void> {
+  async removeRest(place: UploadPlace, isStopped: () => boolean = () => false): Promise<void> {
     while (!isStopped()) {
-      const { parts } = await this.listParts(uploadId, 0, CONCURRENT_REMOVALS_MAX);
+      const { parts } = await this.listParts(place, 0, CONCURRENT_REMOVALS_MAX);
       if (parts.length === 0) {
-        await this.#storage.remove({ id: indexObjectId(uploadId) });
+        await this.#storage.remove({ id: indexObjectId(place.uploadId) });
         return;
       }
       await Promise.all(parts.map(({ head }) => this.#storage.remove({ id: head.id })));
@@ -180,11 +181,11 @@ export class UploadDirectory {
   }
 
   /** An upload that has ended since it was last asked; null without one. */
-  takeEnded(): string | null {
-    const [uploadId] = this.#ended;
-    if (uploadId === undefined) return null;
-    this.#ended.delete(uploadId);
-    return uploadId;
+  takeEnded(): UploadPlace | null {
+    const [place] = this.#ended.values();
+    if (place === undefined) return null;
+    this.#ended.delete(place.uploadId);
+    return place;
   }
 
   async #storeEmpty(id: ObjectId, attributes: string): Promise<void> {

@@ -4,7 +4,7 @@
  *   .uploads.<bucket>  <key>  version <upload id>   no content; {"v":1,"initiatedMs":0,"bucketCreatedMs":0,"initiatorId":"...",
  *                                                    "initiatorName":"...","checksum":{"algorithm":"...","type":"..."},"object":"..."}
  *   .uploads           <upload id>                  no content; {"v":1,"initiatedMs":0,"bucketCreatedMs":0,"bucket":"...","key":"..."}
- *   .parts             <upload id>/<five digits>    the part's bytes; attributes as an object's
+ *   .parts.<bucket>    <key>  version <upload id>/<five digits>    the part's bytes; attributes as an object's
  *
  * The first is the upload: without it there is none, whatever else lies about. The second is the sweeper's index; it is
  * written first and removed last, so nothing of an upload is ever without it. `object` has the attributes of the object to be.
@@ -23,7 +23,7 @@ import type { ChecksumType } from '../payload/combined-checksums.js';
 import { asFields, countField, textField, wordField } from '../stored-fields.js';
 
 export const INDEX_CONTAINER = '.uploads';
-export const PARTS_CONTAINER = '.parts';
+const PARTS_CONTAINER = '.parts';
 const FORMAT = 1;
 const TIME_DIGITS = 12;
 const RANDOM_BYTES = 16;
@@ -51,16 +51,30 @@ export function indexObjectId(uploadId: string): ObjectId {
   return makeObjectId(INDEX_CONTAINER, uploadId);
 }
 
-export function partsPrefix(uploadId: string): string {
-  return `${uploadId}/`;
+/** Which upload of which key. */
+export interface UploadPlace {
+  readonly bucket: string;
+  readonly key: string;
+  readonly uploadId: string;
 }
 
-export function partName(uploadId: string, partNumber: number): string {
-  return partsPrefix(uploadId) + String(partNumber).padStart(PART_DIGITS, '0');
+/** Parts live under the key that they are for, so that they are where it will be (protocol/placement.ts). */
+export function partsContainer(bucket: string): string {
+  return `${PARTS_CONTAINER}.${bucket}`;
 }
 
-export function partNumberOf(name: string): number {
-  return Number(name.slice(-PART_DIGITS));
+/** The versions of a key in the container of parts: by upload, then by part number. */
+export function partVersion(uploadId: string, partNumber: number): string {
+  return `${uploadId}/${String(partNumber).padStart(PART_DIGITS, '0')}`;
+}
+
+export function partObjectId({ bucket, key, uploadId }: UploadPlace, partNumber: number): ObjectId {
+  return makeObjectId(partsContainer(bucket), key, partVersion(uploadId, partNumber));
+}
+
+/** Null: the version is of a part of another upload. */
+export function partNumberOf(uploadId: string, version: string): number | null {
+  return version.startsWith(`${uploadId}/`) ? Number(version.slice(-PART_DIGITS)) : null;
 }
 
 export interface UploadChecksum {

@@ -128,14 +128,15 @@ export class UploadSweeper {
 
   async #look(uploadId: string, entry: IndexRecord): Promise<void> {
     const { storage, uploads } = this.#setup;
+    const { bucket, key } = entry;
     const hasEnded = await uploads.alone(uploadId, async () => {
-      const id = uploadObjectId(entry.bucket, entry.key, uploadId);
+      const id = uploadObjectId(bucket, key, uploadId);
       if ((await storage.head(id)) === null) return true;
       if (!(await this.#isOver(uploadId, entry))) return false;
       await storage.remove({ id });
       return true;
     });
-    if (hasEnded) await uploads.removeRest(uploadId, () => this.#isStopped);
+    if (hasEnded) await uploads.removeRest({ bucket, key, uploadId }, () => this.#isStopped);
   }
 
   async #isOver(uploadId: string, entry: IndexRecord): Promise<boolean> {
@@ -160,11 +161,11 @@ export class UploadSweeper {
     return head !== null && decodeObjectAttributes(head.attributes).uploadId === uploadId;
   }
 
-  async #isAbandoned(uploadId: string, { initiatedMs }: IndexRecord): Promise<boolean> {
+  async #isAbandoned(uploadId: string, { initiatedMs, bucket, key }: IndexRecord): Promise<boolean> {
     const { uploads, clock, limits } = this.#setup;
     const eldestMs = clock() - limits.uploadAgeMsMax;
     if (initiatedMs > eldestMs) return false;
-    const parts = await uploads.allParts(uploadId);
+    const parts = await uploads.allParts({ bucket, key, uploadId });
     return Array.from(parts.values()).every(({ attributes }) => attributes.modifiedMs <= eldestMs);
   }
 }

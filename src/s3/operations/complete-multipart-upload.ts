@@ -15,7 +15,7 @@ import { encryptionHeaders, openSeal, UPLOAD_REFUSALS } from '../encryption/seal
 import { S3Error } from '../errors.js';
 import { multipartEtag, quoteEtag } from '../etags.js';
 import { PARTS_MAX } from '../limits.js';
-import { noSuchUpload, type Part, type UploadName } from '../multipart/upload-directory.js';
+import { noSuchUpload, type Part, placeOf, type UploadName } from '../multipart/upload-directory.js';
 import type { UploadChecksum, UploadRecord } from '../multipart/upload-record.js';
 import { makeObjectParts } from '../object-parts.js';
 import { CHECKSUM_ALGORITHMS, CHECKSUMS, type ChecksumValue } from '../payload/checksums.js';
@@ -222,7 +222,7 @@ async function complete(
   named: readonly NamedPart[],
 ): Promise<CommittedObject> {
   const { uploads, storage } = context.services;
-  const parts = chooseParts(context, named, await uploads.allParts(uploadName(context).uploadId));
+  const parts = chooseParts(context, named, await uploads.allParts(placeOf(uploadName(context))));
   checkSize(context, parts);
   const checksum = await combineAndCheck(context.request, upload.checksum, parts);
   const attributes = describeObject(context, upload, parts, checksum);

@@ -6,7 +6,7 @@ import { openSeal, UPLOAD_REFUSALS } from '../encryption/seals.js';
 import { quoteEtag } from '../etags.js';
 import { toIsoDate } from '../http-date.js';
 import { PARTS_MAX } from '../limits.js';
-import type { Part, PartPage } from '../multipart/upload-directory.js';
+import { type Part, type PartPage, placeOf } from '../multipart/upload-directory.js';
 import { ownerOf } from '../access/owner.js';
 import type { S3Response } from '../response.js';
 import { document, element, textElement, XML_CONTENT_TYPE } from '../xml/render.js';
@@ -41,7 +41,7 @@ export async function listParts(context: ObjectContext): Promise<S3Response> {
   if (customerKey !== null) openSeal(upload.object, customerKey, services.encryption, UPLOAD_REFUSALS);
   const owner = ownerOf(context, upload.object.access);
   const page: PartPage =
-    limit === 0 ? { parts: [], isTruncated: false } : await uploads.listParts(name.uploadId, marker, limit);
+    limit === 0 ? { parts: [], isTruncated: false } : await uploads.listParts(placeOf(name), marker, limit);
   const result = document(
     'ListPartsResult',
     textElement('Bucket', bucket.name),

@@ -18,6 +18,8 @@ import type { ObjectContext } from './context.js';
 import { sourceChecksum, withCopySource, type CopySource } from './copy-source.js';
 import { checkCopySize, transcribe } from './transcribe.js';
 import { openUpload, storePart } from './upload-part.js';
+import { placeOf } from '../multipart/upload-directory.js';
+import { partObjectId } from '../multipart/upload-record.js';
 import { checksumElement, readPartNumber, uploadName } from './upload-target.js';
 
 const RANGE_HEADER = 'x-amz-copy-source-range';
@@ -54,8 +56,7 @@ async function copyBytes(
   seal: Seal | null,
 ): Promise<{ readonly content: StagedContent; readonly etag: string }> {
   if (source.seal !== null || seal !== null) {
-    const { uploadId } = uploadName(context);
-    const target = context.services.uploads.partId(uploadId, readPartNumber(context.request));
+    const target = partObjectId(placeOf(uploadName(context)), readPartNumber(context.request));
     const { content, md5 } = await transcribe(context, source, extent, { target, seal });
     return { content, etag: contentEtag(md5, seal) };
   }

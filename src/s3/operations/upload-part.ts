@@ -5,7 +5,8 @@ import { readCustomerKey, type CustomerKey } from '../encryption/customer-key.js
 import { encryptionHeaders, openSeal, UPLOAD_REFUSALS, type Seal } from '../encryption/seals.js';
 import { S3Error } from '../errors.js';
 import { contentEtag, quoteEtag } from '../etags.js';
-import type { UploadChecksum, UploadRecord } from '../multipart/upload-record.js';
+import { placeOf } from '../multipart/upload-directory.js';
+import { partObjectId, type UploadChecksum, type UploadRecord } from '../multipart/upload-record.js';
 import type { ChecksumValue } from '../payload/checksums.js';
 import type { PayloadExpectations } from '../payload/expectations.js';
 import { NO_BODY, type S3Response } from '../response.js';
@@ -68,7 +69,7 @@ export async function storePart(
     rename: null,
     sealing: seal === null ? null : seal.sealing,
   };
-  const id = uploads.partId(name.uploadId, partNumber);
+  const id = partObjectId(placeOf(name), partNumber);
   await uploads.withUpload(name, () =>
     storage.replace({ id, content, attributes: encodeObjectAttributes(attributes) }),
   );
@@ -79,7 +80,7 @@ export async function uploadPart(context: ObjectContext): Promise<S3Response> {
   const partNumber = readPartNumber(context.request);
   const { upload, seal, customerKey } = await openUpload(context);
   const expectations = expectPart(contentExpectations(context), upload.checksum);
-  const target = context.services.uploads.partId(uploadName(context).uploadId, partNumber);
+  const target = partObjectId(placeOf(uploadName(context)), partNumber);
   const wish = { target, expectations, seal };
   const stored = await storeContent(context, wish, (content, received) =>
     storePart(context, partNumber, content, {

@@ -92,7 +92,7 @@ describe('multipart uploads', () => {
     await uploadAll();
     await upload.abort();
     await until(() => server.storage.counters.heldContents === 0);
-    for (const container of ['.parts', '.uploads', '.uploads.photos']) {
+    for (const container of ['.parts.photos', '.uploads', '.uploads.photos']) {
       await expect.poll(() => countEntries(container)).toBe(0);
     }
   });
@@ -219,6 +219,25 @@ describe('multipart uploads', () => {
     expect((await upload.complete(parts, { 'x-amz-mp-object-size': '5' })).code).toBe('InvalidRequest');
     const size = String(BODIES.join('').length);
     expect((await upload.complete(parts, { 'x-amz-mp-object-size': size })).status).toBe(200);
+  });
+
+  it('uploads of one key, and of a key that begins like it, each have their own parts', async () => {
+    const uploads: MultipartClient[] = [];
+    for (const key of ['a', 'a', 'ab', 'a']) {
+      const upload = new MultipartClient(server, `/photos/${key}`);
+      await upload.create();
+      uploads.push(upload);
+    }
+    for (const [index, upload] of uploads.entries()) {
+      for (let number = 1; number <= index + 1; number += 1)
+        await upload.upload(number, `${index}`.repeat(8));
+    }
+    for (const [index, upload] of uploads.entries()) {
+      const numbers = Array.from({ length: index + 1 }, (_, part) => String(part + 1));
+      const whole = await upload.list();
+      expect(elements(whole.text, 'PartNumber')).toEqual(numbers);
+      expect(elements(whole.text, 'IsTruncated')).toEqual(['false']);
+    }
   });
 
   it('ListParts pages by part number', async () => {

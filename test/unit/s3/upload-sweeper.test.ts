@@ -5,6 +5,7 @@ import { NO_ANNOTATIONS, type ObjectAttributes, encodeObjectAttributes } from '.
 import { BucketDirectory, type Bucket } from '../../../src/s3/buckets.js';
 import { DEFAULT_S3_LIMITS } from '../../../src/s3/limits.js';
 import { UploadDirectory } from '../../../src/s3/multipart/upload-directory.js';
+import { partObjectId } from '../../../src/s3/multipart/upload-record.js';
 import { UploadSweeper } from '../../../src/s3/multipart/upload-sweeper.js';
 import { makeObjectId, type ObjectId } from '../../../src/protocol/object-id.js';
 import { MemoryObjectStorage } from '../../fakes/memory-object-storage.js';
@@ -84,19 +85,19 @@ describe('the sweeper of multipart uploads', () => {
 
   it('an upload to which nothing came for the age limit is aborted with its parts', async () => {
     const uploadId = await begin('old');
-    await store(uploads.partId(uploadId, 1));
+    await store(partObjectId({ bucket: 'photos', key: 'old', uploadId }, 1));
     nowMs += AGE_MS + 1;
     const young = await begin('young');
     await sweeper.round();
     expect(await names('.uploads')).toEqual([young]);
     expect(await names('.uploads.photos')).toEqual(['young']);
-    expect(await names('.parts')).toEqual([]);
+    expect(await names('.parts.photos')).toEqual([]);
   });
 
   it('an old upload to which a part came lately stays', async () => {
     const uploadId = await begin('slow');
     nowMs += AGE_MS;
-    await store(uploads.partId(uploadId, 1));
+    await store(partObjectId({ bucket: 'photos', key: 'slow', uploadId }, 1));
     nowMs += 1;
     await sweeper.round();
     expect(await names('.uploads.photos')).toEqual(['slow']);
@@ -104,10 +105,10 @@ describe('the sweeper of multipart uploads', () => {
 
   it('an upload whose object is there was completed: only a crash kept it from being removed', async () => {
     const uploadId = await begin('done');
-    await store(uploads.partId(uploadId, 1));
+    await store(partObjectId({ bucket: 'photos', key: 'done', uploadId }, 1));
     await store(makeObjectId('photos', 'done'), { uploadId });
     await sweeper.round();
-    expect([await names('.uploads'), await names('.uploads.photos'), await names('.parts')]).toEqual([
+    expect([await names('.uploads'), await names('.uploads.photos'), await names('.parts.photos')]).toEqual([
       [],
       [],
       [],
@@ -117,18 +118,18 @@ describe('the sweeper of multipart uploads', () => {
 
   it('parts of an upload that ended before they were removed go away', async () => {
     const uploadId = await begin('ended');
-    await store(uploads.partId(uploadId, 1));
+    await store(partObjectId({ bucket: 'photos', key: 'ended', uploadId }, 1));
     await storage.remove({ id: makeObjectId('.uploads.photos', 'ended', uploadId) });
     await sweeper.round();
-    expect([await names('.uploads'), await names('.parts')]).toEqual([[], []]);
+    expect([await names('.uploads'), await names('.parts.photos')]).toEqual([[], []]);
   });
 
   it('uploads into a bucket that is gone go away', async () => {
     const uploadId = await begin('orphan');
-    await store(uploads.partId(uploadId, 1));
+    await store(partObjectId({ bucket: 'photos', key: 'orphan', uploadId }, 1));
     await buckets.remove('photos');
     await sweeper.round();
-    expect([await names('.uploads'), await names('.uploads.photos'), await names('.parts')]).toEqual([
+    expect([await names('.uploads'), await names('.uploads.photos'), await names('.parts.photos')]).toEqual([
       [],
       [],
       [],
@@ -137,10 +138,11 @@ describe('the sweeper of multipart uploads', () => {
 
   it('once started it removes the parts of an ended upload at once, and once stopped it does nothing more', async () => {
     const uploadId = await begin('ended');
-    for (let number = 1; number <= 40; number += 1) await store(uploads.partId(uploadId, number));
+    for (let number = 1; number <= 40; number += 1)
+      await store(partObjectId({ bucket: 'photos', key: 'ended', uploadId }, number));
     sweeper.start();
     await uploads.alone(uploadId, () => uploads.end('photos', 'ended', uploadId));
-    await expect.poll(() => names('.parts')).toEqual([]);
+    await expect.poll(() => names('.parts.photos')).toEqual([]);
     await sweeper.stop();
     const other = await begin('other');
     await uploads.alone(other, () => uploads.end('photos', 'other', other));
