@@ -79,7 +79,13 @@ export default defineConfig(
     },
   },
   {
-    files: ['src/cli/**/*.ts', 'bench/**/*.ts', 'test/crash/**/*.ts', 'test/fuzz/campaign.ts'],
+    files: [
+      'src/cli/**/*.ts',
+      'bench/**/*.ts',
+      'test/crash/**/*.ts',
+      'test/fuzz/campaign.ts',
+      'test/s3-suite/**/*.ts',
+    ],
     rules: { 'no-console': 'off' },
   },
   {

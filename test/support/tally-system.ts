@@ -41,6 +41,8 @@ export interface SystemOptions {
   /** Default: a new temporary folder, removed by `dispose`. */
   readonly folder?: string;
   readonly logLevel?: string;
+  /** What else is configured; what is said here (addresses, secrets, the first key) goes over it. */
+  readonly configurationFile?: string;
 }
 
 export interface OsdHandle {
@@ -61,10 +63,10 @@ export class TallySystem {
   readonly #environment: Readonly<Record<string, string>>;
   readonly #isTemporary: boolean;
 
-  private constructor(folder: string, isTemporary: boolean, ports: readonly number[], logLevel: string) {
+  private constructor(folder: string, ports: readonly number[], options: SystemOptions) {
     const [s3Port = 0, adminPort = 0, osd0Port = 0, osd1Port = 0] = ports;
     this.folder = folder;
-    this.#isTemporary = isTemporary;
+    this.#isTemporary = options.folder === undefined;
     const urls = [`http://127.0.0.1:${osd0Port}`, `http://127.0.0.1:${osd1Port}`] as const;
     this.#environment = {
       TALLY_DATA: folder,
@@ -75,7 +77,8 @@ export class TallySystem {
       TALLY_ACCESS_KEY: ACCESS_KEY,
       TALLY_SECRET_KEY: SECRET_KEY,
       TALLY_REGION: REGION,
-      TALLY_LOG_LEVEL: logLevel,
+      TALLY_LOG_LEVEL: options.logLevel ?? 'info',
+      ...(options.configurationFile !== undefined && { TALLY_CONFIG: options.configurationFile }),
     };
     const endpoint = `http://127.0.0.1:${s3Port}`;
     this.access = { endpoint, accessKeyId: ACCESS_KEY, secretAccessKey: SECRET_KEY, region: REGION };
@@ -91,7 +94,7 @@ export class TallySystem {
     mkdirSync(join(folder, 'logs'), { recursive: true });
     makeMasterKeys(join(folder, 'secrets'));
     const ports = await findFreePorts(4);
-    const system = new TallySystem(folder, options.folder === undefined, ports, options.logLevel ?? 'info');
+    const system = new TallySystem(folder, ports, options);
     try {
       for (const osd of system.osds) {
         system.format(osd);
