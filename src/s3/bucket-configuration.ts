@@ -8,6 +8,7 @@
  * exclusive lock (BucketDirectory.configure, .putDocument), and mutations of objects hold it shared, so that what a
  * mutation finds under `withBucket` is what holds when it happens.
  */
+import { SERVER_ALGORITHMS, type ServerAlgorithm } from './encryption/server-algorithm.js';
 import { invariant } from '../protocol/invariant.js';
 import {
   decodeBucketAccess,
@@ -29,14 +30,20 @@ export interface DefaultRetention {
 /** S3's object (or bucket) tagging, which has nothing to do with the tags of writes. In the order given. */
 export type TagSet = readonly (readonly [key: string, value: string])[];
 
+export interface DefaultEncryption {
+  readonly algorithm: ServerAlgorithm;
+  /** The master key; null: the one that is current when an object is written. */
+  readonly keyId: string | null;
+}
+
 export interface BucketConfiguration {
   /** A bucket leaves `unversioned` once and never goes back. */
   readonly versioning: 'unversioned' | 'enabled' | 'suspended';
   /** Null: the bucket has no object lock. With it, versioning stays enabled. */
   readonly objectLock: { readonly defaultRetention: DefaultRetention | null } | null;
   readonly tags: TagSet;
-  /** New objects are encrypted by a master key of the server (SSE-S3) unless they ask for something else. */
-  readonly isEncryptedByDefault: boolean;
+  /** How new objects are encrypted that do not say so themselves; null: not at all. */
+  readonly defaultEncryption: DefaultEncryption | null;
   /** ACL, ownership and public access block. */
   readonly access: BucketAccess;
 }
@@ -45,7 +52,7 @@ export const DEFAULT_BUCKET_CONFIGURATION: BucketConfiguration = {
   versioning: 'unversioned',
   objectLock: null,
   tags: [],
-  isEncryptedByDefault: false,
+  defaultEncryption: null,
   access: PRIVATE_BUCKET,
 };
 
@@ -89,21 +96,26 @@ function encodeObjectLock(objectLock: BucketConfiguration['objectLock']): unknow
   return objectLock.defaultRetention === null ? {} : objectLock;
 }
 
-function decodeEncryption(fields: Fields): boolean {
-  const algorithm = optionalText(fields, 'encryption');
-  invariant(algorithm === null || algorithm === 'AES256', 'a stored default encryption is known');
-  return algorithm !== null;
+function decodeEncryption(fields: Fields): DefaultEncryption | null {
+  if (fields['encryption'] === undefined) return null;
+  return {
+    algorithm: wordField(fields, 'encryption', SERVER_ALGORITHMS),
+    keyId: optionalText(fields, 'encryptionKey'),
+  };
 }
 
 /** The JSON value to store; undefined when all is as by default. */
 export function encodeBucketConfiguration(configuration: BucketConfiguration): unknown {
-  const { versioning, objectLock, tags, isEncryptedByDefault } = configuration;
+  const { versioning, objectLock, tags, defaultEncryption } = configuration;
   const access = encodeBucketAccess(configuration.access);
   return {
     ...(versioning !== 'unversioned' && { versioning }),
     ...(objectLock !== null && { objectLock: encodeObjectLock(objectLock) }),
     ...(tags.length > 0 && { tags }),
-    ...(isEncryptedByDefault && { encryption: 'AES256' }),
+    ...(defaultEncryption !== null && {
+      encryption: defaultEncryption.algorithm,
+      ...(defaultEncryption.keyId !== null && { encryptionKey: defaultEncryption.keyId }),
+    }),
     ...(access !== undefined && { access }),
   };
 }
@@ -118,7 +130,7 @@ export function decodeBucketConfiguration(value: unknown): BucketConfiguration {
         : wordField(fields, 'versioning', ['enabled', 'suspended'] as const),
     objectLock: decodeObjectLock(fields['objectLock']),
     tags: decodeTagSet(fields, 'tags'),
-    isEncryptedByDefault: decodeEncryption(fields),
+    defaultEncryption: decodeEncryption(fields),
     access: decodeBucketAccess(fields['access']),
   };
 }

@@ -89,6 +89,7 @@ const ERRORS = {
     'The write offset value that you specified does not match the current object size.',
   ],
   KeyTooLongError: [400, 'Your key is too long.'],
+  'KMS.NotFoundException': [400, 'There is no key of that name.'],
   MalformedACLError: [
     400,
     'The XML you provided was not well-formed or did not validate against our published schema',

@@ -1,18 +1,26 @@
-/** How a request wants what it writes to be encrypted (UserGuide "Protecting data with encryption"), and the bucket's default. */
-import type { BucketConfiguration } from '../bucket-configuration.js';
+/**
+ * How a request wants what it writes to be encrypted (UserGuide "Protecting data with encryption"), and the bucket's default.
+ *
+ * SSE-KMS (`aws:kms`) is SSE-S3 with a key that is named: any of the master keys, by its name. There is no service behind it, so a key has no policy of its own: whoever may
+ * write may name it, whoever may read reads. What only such a service can do is refused: encryption contexts, bucket keys, two layers.
+ */
+import type { DefaultEncryption } from '../bucket-configuration.js';
 import { S3Error } from '../errors.js';
 import type { S3Request } from '../request.js';
 import {
-  ALGORITHM,
   CUSTOMER_KEY_HEADERS,
   readCustomerKey,
   type CustomerKey,
   type PlainHttpRule,
 } from './customer-key.js';
 import type { MasterKey, MasterKeys } from './master-keys.js';
+import { SERVER_ALGORITHMS, type ServerAlgorithm } from './server-algorithm.js';
 
 export const ENCRYPTION_HEADER = 'x-amz-server-side-encryption';
-const KMS_KEY_HEADER = 'x-amz-server-side-encryption-aws-kms-key-id';
+export const KMS_KEY_HEADER = 'x-amz-server-side-encryption-aws-kms-key-id';
+/** What keys of the server are asked for by name with. */
+export const NAMED_KEY: ServerAlgorithm = 'aws:kms';
+const TWO_LAYERS = 'aws:kms:dsse';
 /** What a request that reads must not say. */
 export const WRITE_ONLY_HEADERS = [ENCRYPTION_HEADER, KMS_KEY_HEADER];
 /** What a request that writes may say. */
@@ -27,7 +35,7 @@ export interface EncryptionSettings {
 export type EncryptionWish =
   | { readonly kind: 'none' }
   | { readonly kind: 'customer'; readonly customerKey: CustomerKey }
-  | { readonly kind: 'master'; readonly masterKey: MasterKey };
+  | { readonly kind: 'master'; readonly masterKey: MasterKey; readonly algorithm: ServerAlgorithm };
 
 const NONE: EncryptionWish = { kind: 'none' };
 
@@ -39,14 +47,23 @@ export function requireMasterKeys({ masterKeys }: EncryptionSettings): MasterKey
   });
 }
 
-/** False for what is no algorithm at all. Throws S3Error NotImplemented for keys of a key management service. */
-export function isDoneAlgorithm(text: string): boolean {
-  if (text === 'aws:kms' || text === 'aws:kms:dsse') {
+/** Null for what is no algorithm at all. Throws S3Error NotImplemented for two layers of encryption. */
+export function toServerAlgorithm(text: string): ServerAlgorithm | null {
+  if (text === TWO_LAYERS) {
     throw new S3Error('NotImplemented', {
-      message: `Encryption with keys of a key management service (${text}) is not implemented.`,
+      message: `Encryption in two layers (${text}) is not implemented.`,
     });
   }
-  return text === ALGORITHM;
+  return SERVER_ALGORITHMS.find((name) => name === text) ?? null;
+}
+
+/** The key of that name; null: the one that is current. Throws S3Error KMS.NotFoundException, NotImplemented. */
+export function namedMasterKey(settings: EncryptionSettings, keyId: string | null): MasterKey {
+  const masterKeys = requireMasterKeys(settings);
+  if (keyId === null) return masterKeys.current;
+  const key = masterKeys.find(keyId);
+  if (key !== null) return { id: keyId, key };
+  throw new S3Error('KMS.NotFoundException', { details: { KeyId: keyId.slice(0, 128) } });
 }
 
 /** What the headers ask for; null: nothing. Throws S3Error. */
@@ -61,7 +78,7 @@ function readHeaders(request: S3Request, settings: EncryptionSettings): Encrypti
       details: { ArgumentName: ENCRYPTION_HEADER, ArgumentValue: algorithm.slice(0, 64) },
     });
   }
-  if (headers.has(KMS_KEY_HEADER) && algorithm !== 'aws:kms' && algorithm !== 'aws:kms:dsse') {
+  if (headers.has(KMS_KEY_HEADER) && algorithm !== NAMED_KEY && algorithm !== TWO_LAYERS) {
     throw new S3Error('InvalidArgument', {
       message: `Server Side Encryption with AWS KMS managed key requires HTTP header ${ENCRYPTION_HEADER} : aws:kms`,
       details: { ArgumentName: ENCRYPTION_HEADER },
@@ -69,26 +86,29 @@ function readHeaders(request: S3Request, settings: EncryptionSettings): Encrypti
   }
   if (customerKey !== null) return { kind: 'customer', customerKey };
   if (algorithm === undefined) return null;
-  if (!isDoneAlgorithm(algorithm)) {
+  const serverAlgorithm = toServerAlgorithm(algorithm);
+  if (serverAlgorithm === null) {
     throw new S3Error('InvalidArgument', {
       message: 'The encryption method specified is not supported',
       details: { ArgumentName: ENCRYPTION_HEADER, ArgumentValue: algorithm.slice(0, 64) },
     });
   }
-  return { kind: 'master', masterKey: requireMasterKeys(settings).current };
+  const keyId = headers.get(KMS_KEY_HEADER)?.trim() ?? null;
+  return { kind: 'master', masterKey: namedMasterKey(settings, keyId), algorithm: serverAlgorithm };
 }
 
 /** Throws S3Error InvalidArgument, InvalidEncryptionAlgorithmError, InvalidRequest, NotImplemented. */
 export function readEncryptionWish(
   request: S3Request,
   settings: EncryptionSettings,
-  /** Whether the request says nothing: what then? */
-  { isEncryptedByDefault }: Pick<BucketConfiguration, 'isEncryptedByDefault'>,
+  /** When the request says nothing; null: not at all. */
+  byDefault: DefaultEncryption | null,
 ): EncryptionWish {
   const asked = readHeaders(request, settings);
   if (asked !== null) return asked;
-  if (!isEncryptedByDefault) return NONE;
-  return { kind: 'master', masterKey: requireMasterKeys(settings).current };
+  if (byDefault === null) return NONE;
+  const { algorithm, keyId } = byDefault;
+  return { kind: 'master', masterKey: namedMasterKey(settings, keyId), algorithm };
 }
 
 /** Whether the request itself says how to encrypt. */

@@ -1,9 +1,9 @@
 /**
  * What an object's attributes say of its encryption:
  *
- *   "sealing":{"masterKeyId":"...","key":"<wrapped data key>","pieces":[5242880,3,17,1]}
+ *   "sealing":{"masterKeyId":"...","isNamed":true,"key":"<wrapped data key>","pieces":[5242880,3,17,1]}
  *
- * Without `masterKeyId` the data key is wrapped by the customer's key. `pieces` are runs of plain sizes: a size, how many pieces in a row have it, and so on;
+ * Without `masterKeyId` the data key is wrapped by the customer's key; `isNamed` when the writer named the master key. `pieces` are runs of plain sizes: a size, how many pieces in a row have it, and so on;
  * left out when there is one piece. Only the content is encrypted: name, metadata, tags, and checksums stand in the clear.
  */
 import { invariant } from '../../protocol/invariant.js';
@@ -14,14 +14,17 @@ import { plainSize } from './sealed-pieces.js';
 export interface Sealing {
   /** Null: the customer keeps the key. */
   readonly masterKeyId: string | null;
+  /** The writer asked for this master key by its name (SSE-KMS). */
+  readonly isNamed: boolean;
   readonly wrappedKey: string;
   /** Runs of plain sizes; null: one piece. */
   readonly pieces: readonly number[] | null;
 }
 
-export function encodeSealing({ masterKeyId, wrappedKey, pieces }: Sealing): object {
+export function encodeSealing({ masterKeyId, isNamed, wrappedKey, pieces }: Sealing): object {
   return {
     ...(masterKeyId !== null && { masterKeyId }),
+    ...(isNamed && { isNamed }),
     key: wrappedKey,
     ...(pieces !== null && { pieces }),
   };
@@ -40,6 +43,7 @@ export function decodeSealing(value: unknown): Sealing | null {
   const fields = asFields(value);
   return {
     masterKeyId: optionalText(fields, 'masterKeyId'),
+    isNamed: fields['isNamed'] === true,
     wrappedKey: textField(fields, 'key'),
     pieces: fields['pieces'] === undefined ? null : listField(fields, 'pieces').map(decodePieces),
   };

@@ -5,7 +5,7 @@ import type { ObjectAttributes } from '../attributes.js';
 import { ALGORITHM, type CustomerKey } from './customer-key.js';
 import { DataKey } from './data-key.js';
 import type { EncryptionSettings, EncryptionWish } from './encryption-wish.js';
-import { ENCRYPTION_HEADER } from './encryption-wish.js';
+import { ENCRYPTION_HEADER, KMS_KEY_HEADER, NAMED_KEY } from './encryption-wish.js';
 import type { Sealing } from './sealing.js';
 
 /** What new content is sealed with. */
@@ -15,9 +15,13 @@ export interface Seal {
 }
 
 function wrapFor(wish: Exclude<EncryptionWish, { kind: 'none' }>, dataKey: DataKey): Sealing {
-  return wish.kind === 'customer'
-    ? { masterKeyId: null, wrappedKey: dataKey.wrap(wish.customerKey.key), pieces: null }
-    : { masterKeyId: wish.masterKey.id, wrappedKey: dataKey.wrap(wish.masterKey.key), pieces: null };
+  const isCustomers = wish.kind === 'customer';
+  return {
+    masterKeyId: isCustomers ? null : wish.masterKey.id,
+    isNamed: !isCustomers && wish.algorithm === NAMED_KEY,
+    wrappedKey: dataKey.wrap(isCustomers ? wish.customerKey.key : wish.masterKey.key),
+    pieces: null,
+  };
 }
 
 /** Null: not encrypted. */
@@ -91,7 +95,11 @@ export function encryptionHeaders(
   customerKey: CustomerKey | null,
 ): HeaderList {
   if (sealing === null) return [];
-  if (sealing.masterKeyId !== null) return [ENCRYPTION_HEADER, ALGORITHM];
+  if (sealing.masterKeyId !== null) {
+    return sealing.isNamed
+      ? [ENCRYPTION_HEADER, NAMED_KEY, KMS_KEY_HEADER, sealing.masterKeyId]
+      : [ENCRYPTION_HEADER, ALGORITHM];
+  }
   if (customerKey === null) return [];
   return [
     `${ENCRYPTION_HEADER}-customer-algorithm`,

@@ -102,7 +102,7 @@ function extend(context: ObjectContext, append: Append): Promise<RangeTarget> {
 }
 
 function create(context: ObjectContext, append: Append): Promise<RangeTarget> {
-  if (context.bucket.configuration.isEncryptedByDefault)
+  if (context.bucket.configuration.defaultEncryption !== null)
     throw cannotAppend('The bucket encrypts new objects');
   const attributes = newObjectAttributes(context, null)(append.received);
   return commitObject(context, {

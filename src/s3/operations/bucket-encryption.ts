@@ -1,26 +1,30 @@
 /**
- * GetBucketEncryption, PutBucketEncryption, DeleteBucketEncryption (S3 API reference): how new objects are encrypted that do not say so themselves. Of the algorithms
- * AES256 is done (SSE-S3), where the server has a master key.
+ * GetBucketEncryption, PutBucketEncryption, DeleteBucketEncryption (S3 API reference): how new objects are encrypted that do not say so themselves: by the
+ * current master key (AES256), or by one that is named (aws:kms).
  */
-import type { BucketConfiguration } from '../bucket-configuration.js';
-import { ALGORITHM } from '../encryption/customer-key.js';
-import { isDoneAlgorithm, requireMasterKeys } from '../encryption/encryption-wish.js';
+import type { BucketConfiguration, DefaultEncryption } from '../bucket-configuration.js';
+import { NAMED_KEY, namedMasterKey, toServerAlgorithm } from '../encryption/encryption-wish.js';
 import { S3Error } from '../errors.js';
 import { readDocument } from '../payload/document.js';
 import { NO_BODY, type S3Response } from '../response.js';
 import { checkChildren, childrenNamed, childText, type XmlElement } from '../xml/parse.js';
-import { element, textElement } from '../xml/render.js';
+import { element, optionalElement, textElement } from '../xml/render.js';
 import type { BucketContext } from './context.js';
 import { xmlAnswer } from './xml-answer.js';
 
 export function getBucketEncryption({ bucket }: BucketContext): Promise<S3Response> {
-  if (!bucket.configuration.isEncryptedByDefault) {
+  const { defaultEncryption } = bucket.configuration;
+  if (defaultEncryption === null) {
     const details = { BucketName: bucket.name };
     return Promise.reject(new S3Error('ServerSideEncryptionConfigurationNotFoundError', { details }));
   }
   const rule = element(
     'Rule',
-    element('ApplyServerSideEncryptionByDefault', textElement('SSEAlgorithm', ALGORITHM)),
+    element(
+      'ApplyServerSideEncryptionByDefault',
+      textElement('SSEAlgorithm', defaultEncryption.algorithm),
+      optionalElement('KMSMasterKeyID', defaultEncryption.keyId),
+    ),
     textElement('BucketKeyEnabled', false),
   );
   return Promise.resolve(xmlAnswer('ServerSideEncryptionConfiguration', rule));
@@ -33,7 +37,7 @@ function onlyChild(parent: XmlElement, name: string): XmlElement {
 }
 
 /** Bucket keys are a matter of key management services. */
-function checkRule(rule: XmlElement): void {
+function readRule(rule: XmlElement): DefaultEncryption {
   checkChildren(rule, ['ApplyServerSideEncryptionByDefault', 'BucketKeyEnabled', 'BlockedEncryptionTypes']);
   const bucketKey = childText(rule, 'BucketKeyEnabled')?.trim() ?? 'false';
   if (bucketKey !== 'true' && bucketKey !== 'false') throw new S3Error('MalformedXML');
@@ -47,19 +51,22 @@ function checkRule(rule: XmlElement): void {
   checkChildren(byDefault, ['SSEAlgorithm', 'KMSMasterKeyID']);
   const algorithm = childText(byDefault, 'SSEAlgorithm')?.trim();
   if (algorithm === undefined) throw new S3Error('MalformedXML');
-  if (!isDoneAlgorithm(algorithm)) throw new S3Error('MalformedXML');
-  if (childText(byDefault, 'KMSMasterKeyID') !== null) {
+  const serverAlgorithm = toServerAlgorithm(algorithm);
+  if (serverAlgorithm === null) throw new S3Error('MalformedXML');
+  const keyId = childText(byDefault, 'KMSMasterKeyID')?.trim() ?? null;
+  if (keyId !== null && serverAlgorithm !== NAMED_KEY) {
     throw new S3Error('InvalidArgument', {
       message: 'a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms',
       details: { ArgumentName: 'ApplyServerSideEncryptionByDefault' },
     });
   }
+  return { algorithm: serverAlgorithm, keyId };
 }
 
-function configure(context: BucketContext, isEncryptedByDefault: boolean): Promise<void> {
+function configure(context: BucketContext, defaultEncryption: DefaultEncryption | null): Promise<void> {
   return context.services.buckets.configure(context.bucket, (present): BucketConfiguration => ({
     ...present,
-    isEncryptedByDefault,
+    defaultEncryption,
   }));
 }
 
@@ -67,13 +74,13 @@ export async function putBucketEncryption(context: BucketContext): Promise<S3Res
   const root = await readDocument(context);
   if (root?.name !== 'ServerSideEncryptionConfiguration') throw new S3Error('MalformedXML');
   checkChildren(root, ['Rule']);
-  checkRule(onlyChild(root, 'Rule'));
-  requireMasterKeys(context.services.encryption);
-  await configure(context, true);
+  const encryption = readRule(onlyChild(root, 'Rule'));
+  namedMasterKey(context.services.encryption, encryption.keyId);
+  await configure(context, encryption);
   return { status: 200, headers: [], body: NO_BODY };
 }
 
 export async function deleteBucketEncryption(context: BucketContext): Promise<S3Response> {
-  await configure(context, false);
+  await configure(context, null);
   return { status: 204, headers: [], body: NO_BODY };
 }

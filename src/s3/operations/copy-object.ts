@@ -74,10 +74,12 @@ interface CopiedContent {
 function readCopyEncryption(context: ObjectContext, { seal }: CopySource): EncryptionWish {
   const { request, services, bucket } = context;
   const isSourceEncryptedHere = seal !== null && seal.sealing.masterKeyId !== null;
-  const { isEncryptedByDefault } = bucket.configuration;
-  return readEncryptionWish(request, services.encryption, {
-    isEncryptedByDefault: isEncryptedByDefault || isSourceEncryptedHere,
-  });
+  const asItsSource = isSourceEncryptedHere ? ({ algorithm: 'AES256', keyId: null } as const) : null;
+  return readEncryptionWish(
+    request,
+    services.encryption,
+    bucket.configuration.defaultEncryption ?? asItsSource,
+  );
 }
 
 async function copyContent(

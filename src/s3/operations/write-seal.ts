@@ -13,6 +13,6 @@ export interface WriteSeal {
 
 /** As the headers ask, else as the bucket has it. Throws S3Error. */
 export function openWriteSeal({ request, services, bucket }: ObjectContext): WriteSeal {
-  const wish = readEncryptionWish(request, services.encryption, bucket.configuration);
+  const wish = readEncryptionWish(request, services.encryption, bucket.configuration.defaultEncryption);
   return { seal: newSeal(wish), customerKey: wish.kind === 'customer' ? wish.customerKey : null };
 }

@@ -27,6 +27,13 @@ export function sourceCustomerKey(name: string): Headers {
 
 export const BY_SERVER: Headers = { 'x-amz-server-side-encryption': 'AES256' };
 
+export function byNamedKey(name: string): Headers {
+  return {
+    'x-amz-server-side-encryption': 'aws:kms',
+    'x-amz-server-side-encryption-aws-kms-key-id': name,
+  };
+}
+
 export function masterKeys(...names: readonly string[]): MasterKeys {
   return MasterKeys.parse(names.map((name) => `${name} ${makeKey(name).toString('base64')}`).join('\n'));
 }
@@ -41,6 +48,10 @@ export function saysOf({ headers }: Answer): Headers {
 }
 
 export const SAYS_SERVER = { sse: 'AES256' };
+
+export function saysNamed(name: string): Headers {
+  return { sse: 'aws:kms', 'sse-aws-kms-key-id': name };
+}
 
 export function saysCustomer(name: string): Headers {
   return {

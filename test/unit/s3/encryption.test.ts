@@ -3,10 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   BY_SERVER,
+  byNamedKey,
   customerKey,
   masterKeys,
   SAYS_SERVER,
   saysCustomer,
+  saysNamed,
   saysOf,
   sourceCustomerKey,
 } from './encryption-rig.js';
@@ -38,7 +40,7 @@ function get(target: string, headers: Headers = {}, further: Partial<Wish> = {})
   return server.send({ target, headers, ...further });
 }
 
-/** Two ways to be encrypted: what a write says, a read says, and an answer says. */
+/** Three ways to be encrypted: what a write says, a read says, and an answer says. */
 const KINDS = [
   {
     kind: "a customer's key",
@@ -47,6 +49,7 @@ const KINDS = [
     says: saysCustomer('mine'),
   },
   { kind: 'a key of the server', write: BY_SERVER, read: {}, says: SAYS_SERVER },
+  { kind: 'a key of the server by its name', write: byNamedKey('old'), read: {}, says: saysNamed('old') },
 ] as const;
 
 describe.each(KINDS)('with $kind', ({ kind, write, read, says }) => {
@@ -249,8 +252,13 @@ describe('a write with a key that is none', () => {
       'InvalidArgument',
     ],
     ['beside a key of the server', { ...customerKey('a'), ...BY_SERVER }, 'InvalidArgument'],
-    ['of a key management service', { 'x-amz-server-side-encryption': 'aws:kms' }, 'NotImplemented'],
-    ['of such a service, twice', { 'x-amz-server-side-encryption': 'aws:kms:dsse' }, 'NotImplemented'],
+    ['by a name that no key has', byNamedKey('nobody'), 'KMS.NotFoundException'],
+    [
+      'by a name, and a context',
+      { ...byNamedKey('old'), 'x-amz-server-side-encryption-context': 'e30=' },
+      'NotImplemented',
+    ],
+    ['in two layers', { 'x-amz-server-side-encryption': 'aws:kms:dsse' }, 'NotImplemented'],
     ['of nobody', { 'x-amz-server-side-encryption': 'rot13' }, 'InvalidArgument'],
     [
       'named without such a service',
@@ -397,8 +405,23 @@ describe('a copy', () => {
 });
 
 describe('the default encryption of a bucket', () => {
-  const document = (algorithm: string, further = ''): string =>
-    `<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>${algorithm}</SSEAlgorithm></ApplyServerSideEncryptionByDefault>${further}</Rule></ServerSideEncryptionConfiguration>`;
+  const document = (algorithm: string, further = '', key = ''): string =>
+    `<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>${algorithm}</SSEAlgorithm>${key}</ApplyServerSideEncryptionByDefault>${further}</Rule></ServerSideEncryptionConfiguration>`;
+  const keyElement = (name: string): string => `<KMSMasterKeyID>${name}</KMSMasterKeyID>`;
+
+  it('may name a key', async () => {
+    await server.send({ method: 'PUT', target: '/named' });
+    expect((await put('/named?encryption', document('aws:kms', '', keyElement('old')))).status).toBe(200);
+    const { text } = await get('/named?encryption');
+    expect([elements(text, 'SSEAlgorithm'), elements(text, 'KMSMasterKeyID')]).toEqual([
+      ['aws:kms'],
+      ['old'],
+    ]);
+    expect(saysOf(await put('/named/a', SMALL))).toEqual(saysNamed('old'));
+    expect(saysOf(await put('/named/b', SMALL, BY_SERVER))).toEqual(SAYS_SERVER);
+    expect((await put('/named?encryption', document('aws:kms'))).status).toBe(200);
+    expect(saysOf(await put('/named/c', SMALL))).toEqual(saysNamed('new'));
+  });
 
   it('is told, kept, and taken back', async () => {
     await server.send({ method: 'PUT', target: '/default' });
@@ -419,7 +442,9 @@ describe('the default encryption of a bucket', () => {
   });
 
   it.each([
-    ['of a key management service', document('aws:kms'), 'NotImplemented'],
+    ['by a name that no key has', document('aws:kms', '', keyElement('nobody')), 'KMS.NotFoundException'],
+    ['by a name where none is wanted', document('AES256', '', keyElement('old')), 'InvalidArgument'],
+    ['in two layers', document('aws:kms:dsse'), 'NotImplemented'],
     ['of nobody', document('ROT13'), 'MalformedXML'],
     ['with bucket keys', document('AES256', '<BucketKeyEnabled>true</BucketKeyEnabled>'), 'NotImplemented'],
     ['of nothing', '<ServerSideEncryptionConfiguration/>', 'MalformedXML'],

@@ -132,7 +132,7 @@ function signHeaders(wish: Wish, host: string, payload: string | null): SignedHe
 
 function toAnswer(status: number, headers: IncomingHttpHeaders, body: Buffer): Answer {
   const text = body.toString('utf8');
-  return { status, headers, body, text, code: /<Error><Code>(\w+)<\/Code>/.exec(text)?.[1] ?? null };
+  return { status, headers, body, text, code: /<Error><Code>([\w.]+)<\/Code>/.exec(text)?.[1] ?? null };
 }
 
 interface TestServerOptions {
