@@ -15,7 +15,11 @@ export const FEATURES: readonly Feature[] = [
   { name: 'bad headers', pattern: /^test_headers\.py/, ours: unit('sigv4', 'payload', 'connections') },
   { name: 'bucket logging', pattern: /logging/, ours: [] },
   { name: 'object lock', pattern: /object_lock/, ours: unit('tagging-and-lock') },
-  { name: 'encryption', pattern: /encrypt|sse_|kms|_enc_|copy_enc|copy_part_enc/, ours: [] },
+  {
+    name: 'encryption',
+    pattern: /encrypt|sse_|kms|_enc_|copy_enc|copy_part_enc/,
+    ours: unit('encryption', 'sealed-pieces'),
+  },
   {
     name: 'lifecycle',
     pattern: /lifecycle|transition|cloud|restore|read_through|delete_marker_(exp|susp|nonv|vers)/,
