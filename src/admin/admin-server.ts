@@ -41,6 +41,8 @@ import {
   operationParametersSchema,
   operationSchema,
   operationsSchema,
+  scrubQuerySchema,
+  scrubStartedSchema,
   statusSchema,
   tagTableQuerySchema,
   tagTableSchema,
@@ -94,6 +96,7 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
   addStatusRoutes(app, options);
   addReconcileRoutes(app, options, streams);
   addTagTableRoute(app, options);
+  addScrubRoute(app, options);
   return app;
 }
 
@@ -230,6 +233,19 @@ function addTagTableRoute(app: FastifyInstance, { control }: AdminServerOptions)
       const last = rows.at(-1);
       const next = last === undefined || rows.length < limit ? null : formatCursor(last);
       return { mirror, rows: rows.map(toTagTableRow), next };
+    },
+  );
+}
+
+function addScrubRoute(app: FastifyInstance, { control }: AdminServerOptions): void {
+  const typed = app.withTypeProvider<TypeBoxTypeProvider>();
+  typed.post(
+    '/scrub',
+    { schema: { querystring: scrubQuerySchema, response: { 202: scrubStartedSchema } } },
+    async (request, reply) => {
+      const started = control.scrub(request.query.mirror ?? null);
+      if (started === null) throw new AdminError('no-such-mirror', 'No such mirror is in sync.');
+      return reply.code(202).send({ mirrors: await started });
     },
   );
 }

@@ -1,7 +1,7 @@
 /** What the admin API answers: JSON Schema for the server and its clients at once. Times are Unix ms, sizes bytes. */
 import Type, { type Static, type TProperties, type TSchema } from 'typebox';
 import type { MirrorCondition, MirrorSetEvent, ReconcileTrigger } from '../gateway/mirror-set-status.js';
-import type { ReconcileProgress } from '../wire/osd-connection.js';
+import type { ReconcileProgress, ScrubProgress } from '../wire/osd-connection.js';
 import type { StoreFault } from '../protocol/store-fault.js';
 import type { WriteKind, WriteMode } from '../protocol/write.js';
 import { TAG_TABLE_PAGE_MAX } from './admin-limits.js';
@@ -72,6 +72,17 @@ export const operationSchema = object({
   failure: orNull(Type.String()),
 });
 
+const scrubSchema = object({
+  state: words<ScrubProgress['state']>({ running: true, stopped: true, done: true, failed: true }),
+  startedMs: timeMs,
+  endedMs: orNull(timeMs),
+  objectsExamined: count,
+  bytesExamined: count,
+  objectsDamaged: count,
+  objectsHealed: count,
+  failure: orNull(Type.String()),
+});
+
 const identitySchema = object({
   setId: Type.String(),
   storeId: Type.String(),
@@ -97,6 +108,12 @@ const identitySchema = object({
   objectCount: count,
   tombstoneCount: count,
   blobBytes: count,
+  care: object({
+    objectsDamaged: count,
+    objectsHealed: count,
+    bytesHealed: count,
+    scrub: orNull(scrubSchema),
+  }),
 });
 
 const mirrorSchema = object({
@@ -150,6 +167,7 @@ export const eventsSchema = object({
       kind: words<MirrorSetEvent['kind']>({
         excluded: true,
         'rows-forgone': true,
+        scrub: true,
         returned: true,
         'recovery-started': true,
         'recovery-ended': true,
@@ -192,6 +210,11 @@ export const tagTableSchema = object({
 export const healthSchema = object({ status: Type.String() });
 export const errorSchema = object({ code: Type.String(), message: Type.String() });
 
+export const scrubQuerySchema = Type.Object(
+  { mirror: Type.Optional(Type.String({ minLength: 1, maxLength: 63 })) },
+  { additionalProperties: false },
+);
+export const scrubStartedSchema = object({ mirrors: list(mirrorName) });
 export const operationParametersSchema = Type.Object({ id: Type.String({ maxLength: 64 }) });
 export const tagTableQuerySchema = Type.Object(
   {

@@ -10,6 +10,7 @@ import {
   eventsSchema,
   operationSchema,
   operationsSchema,
+  scrubStartedSchema,
   statusSchema,
 } from '../admin/schemas.js';
 import { EXIT } from './exit-codes.js';
@@ -66,6 +67,13 @@ export class AdminClient {
       return { operation, isNew: false };
     }
     return { operation: conform(operationSchema, await this.#json(response), this.#url), isNew: true };
+  }
+
+  /** The mirrors that scrub now. */
+  async scrub(mirror: string | null): Promise<readonly string[]> {
+    const query = mirror === null ? '' : `?mirror=${encodeURIComponent(mirror)}`;
+    const answer = await this.#json(await this.#send('POST', `/scrub${query}`));
+    return conform(scrubStartedSchema, answer, this.#url).mirrors;
   }
 
   /** Newest first. */

@@ -108,6 +108,16 @@ export const configurationSchema = section(
         reconcilesByItself: Type.Boolean({
           description: 'Reconcile a mirror as soon as it is back. Default: true',
         }),
+        scrubEveryHours: Type.Number({
+          minimum: 0,
+          maximum: 100_000,
+          description: 'Each OSD reads everything it has so often, and has it healed; 0: never. Default: 168',
+        }),
+        scrubMebibytesPerSecond: Type.Number({
+          exclusiveMinimum: 0,
+          maximum: 1_000_000,
+          description: 'What each OSD reads for a scrub at the most. Default: 16',
+        }),
         tagTableRowsMax: Type.Integer({
           minimum: 1,
           maximum: 1_000_000_000,

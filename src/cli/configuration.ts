@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { toMirrorId, type MirrorId } from '../protocol/authority-state.js';
+import type { ScrubSettings } from '../gateway/scrub-schedule.js';
 import { TAG_TABLE_ROWS_MAX_DEFAULT } from '../gateway/tag-table-limit.js';
 import type { PlainHttpRule } from '../s3/encryption/customer-key.js';
 import { type SetName, toSetName } from '../protocol/placement.js';
@@ -71,6 +72,7 @@ export interface Configuration {
     readonly authorityFile: string;
     readonly reconcilesByItself: boolean;
     readonly tagTableRowsMax: number;
+    readonly scrub: ScrubSettings;
   };
   readonly s3: {
     readonly listen: Address;
@@ -241,6 +243,21 @@ function requireDistinct(members: readonly MemberSettings[]): void {
   }
 }
 
+const HOUR_MS = 60 * 60 * 1000;
+const SCRUB_EVERY_HOURS_DEFAULT = 168;
+const SCRUB_MEBIBYTES_PER_SECOND_DEFAULT = 16;
+const MEBIBYTE = 1024 * 1024;
+
+function scrubSettings(gateway: ConfigurationLayer['gateway']): ScrubSettings {
+  const everyHours = gateway?.scrubEveryHours ?? SCRUB_EVERY_HOURS_DEFAULT;
+  return {
+    intervalMs: everyHours === 0 ? null : everyHours * HOUR_MS,
+    bytesPerSecond: Math.ceil(
+      (gateway?.scrubMebibytesPerSecond ?? SCRUB_MEBIBYTES_PER_SECOND_DEFAULT) * MEBIBYTE,
+    ),
+  };
+}
+
 /** Fills in the defaults and checks what a schema can't. Throws OperationalError. */
 export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
   const dataFolder = resolve(layer.data ?? DEFAULT_DATA_FOLDER);
@@ -269,6 +286,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
     gateway: {
       authorityFile: gateway?.authority ?? join(dataFolder, 'authority', 'state.json'),
       reconcilesByItself: gateway?.reconcilesByItself ?? true,
+      scrub: scrubSettings(gateway),
       tagTableRowsMax: gateway?.tagTableRowsMax ?? TAG_TABLE_ROWS_MAX_DEFAULT,
     },
     s3: {

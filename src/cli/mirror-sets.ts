@@ -45,6 +45,7 @@ export async function openMirrorSets(
       timings: defaultTimings,
       reconcilesByItself: gateway.reconcilesByItself,
       tagTableRowsMax: gateway.tagTableRowsMax,
+      scrub: gateway.scrub,
       logger,
       clock: Date.now,
       onFatal: context.onFatal,

@@ -13,6 +13,7 @@ import { type Flags, layerOfFlags } from './flags.js';
 import { readInvocation } from './invocation.js';
 import { OperationalError } from './operational-error.js';
 import { reconcile } from './run-reconcile.js';
+import { scrub } from './run-scrub.js';
 import { readAdminToken } from './secrets.js';
 import { showStatus } from './show-status.js';
 import { readSoftwareVersion } from './software-version.js';
@@ -40,6 +41,7 @@ type RunFlags = Flags & {
   readonly watch?: boolean;
   readonly interval?: string;
   readonly wait?: boolean;
+  readonly mirror?: string;
   readonly ifMissing?: boolean;
 };
 
@@ -95,6 +97,7 @@ export function makeProgram(context: ProgramContext): Command {
   addServices(program, context, run);
   addFormat(program, context, run);
   addOperations(program, context, run);
+  addCare(program, context, run);
   addHealth(program, context, run);
   return program;
 }
@@ -225,6 +228,28 @@ function addOperations(program: Command, context: ProgramContext, run: Run): voi
     .action(
       run(async (flags) =>
         reconcile(await connect(flags, context), { isJson: flags.json === true, waits: flags.wait === true }),
+      ),
+    );
+}
+
+function addCare(program: Command, context: ProgramContext, run: Run): void {
+  addCommand(
+    program,
+    'scrub',
+    'make the OSDs read all they have, and heal what is damaged from another mirror',
+    ['tally scrub --wait', 'tally scrub --mirror osd-1'],
+  )
+    .option('-m, --mirror <name>', 'only this mirror (default: all that are in sync)')
+    .option('-w, --wait', 'wait for the end; exit code 0: nothing is damaged any more')
+    .option('--admin-url <url>', 'URL of the admin API')
+    .option('--json', 'print JSON')
+    .action(
+      run(async (flags) =>
+        scrub(await connect(flags, context), {
+          mirror: flags.mirror ?? null,
+          isJson: flags.json === true,
+          waits: flags.wait === true,
+        }),
       ),
     );
 }

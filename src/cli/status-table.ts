@@ -2,6 +2,7 @@
 import pico from 'picocolors';
 import type { AdminMirror, AdminStatus } from '../admin/schemas.js';
 import type { StoreFault } from '../protocol/store-fault.js';
+import { describeScrub } from './run-scrub.js';
 import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
 
 type Paint = (text: string) => string;
@@ -109,6 +110,10 @@ export function renderStatus(status: AdminStatus): string {
     if (fullCopyReason !== null) lines.push(`${mirror} needs a full copy: ${fullCopyReason}.`);
   }
   for (const { mirror, identity } of mirrors) {
+    const scrub = identity?.care.scrub ?? null;
+    if (scrub !== null && (scrub.state === 'running' || scrub.objectsDamaged > 0 || scrub.failure !== null)) {
+      lines.push(`${mirror}: ${describeScrub(scrub)}.`);
+    }
     const fault = identity?.fault ?? null;
     if (fault !== null) lines.push(`${mirror} ${FAULT_ADVICE[fault.kind]} (${fault.detail}).`);
   }

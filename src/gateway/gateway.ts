@@ -22,6 +22,7 @@ import type {
 import { MirroredObjectStorage } from './mirrored-object-storage.js';
 import { type ObjectStorage, ObjectStorageError } from './object-storage.js';
 import { RecoveryRunner } from './recovery-runner.js';
+import { ScrubSchedule, type ScrubSettings } from './scrub-schedule.js';
 import { TagTableLimit } from './tag-table-limit.js';
 import type { GatewayTimings } from './timings.js';
 
@@ -38,6 +39,7 @@ export interface GatewayOptions {
   readonly reconcilesByItself: boolean;
   /** Rows of a tag table at which a mirror that is away is put down for a full copy (F27). */
   readonly tagTableRowsMax: number;
+  readonly scrub: ScrubSettings;
   readonly logger: Logger;
   /** Unix ms. */
   readonly clock: () => number;
@@ -56,6 +58,8 @@ export interface MirrorSetControl {
   reconcile(): { readonly operation: ReconcileOperation; readonly isNew: boolean };
   operation(id: string): ReconcileOperation | null;
   operations(): readonly ReconcileOperation[];
+  /** Makes mirrors in sync read everything that they have: one, or all (null). Null: no such mirror in sync. */
+  scrub(mirror: string | null): Promise<readonly MirrorId[]> | null;
   /** One page of a mirror's tag table, straight from its OSD. Null: no such mirror. */
   rows(mirror: string, after: RowCursor | null, limit: number): Promise<readonly TagRow[]> | null;
 }
@@ -67,6 +71,7 @@ export class Gateway implements MirrorSetControl {
   readonly #runner: RecoveryRunner;
   readonly #health: HealthMonitor;
   readonly #tagTableLimit: TagTableLimit;
+  readonly #scrubs: ScrubSchedule;
   readonly #events: MirrorSetEvent[] = [];
   readonly #eventCounts = new Map<MirrorSetEvent['kind'], number>();
   #isStopped = false;
@@ -99,13 +104,16 @@ export class Gateway implements MirrorSetControl {
       },
       onLooked: () => {
         this.#tagTableLimit.review();
+        this.#scrubs.review();
       },
     });
+    const identityOf = (mirror: MirrorId): OsdIdentity | null => this.#health.healthOf(mirror).identity;
+    this.#scrubs = new ScrubSchedule({ set, settings: options.scrub, logger, clock, identityOf });
     this.#tagTableLimit = new TagTableLimit({
       set,
       rowsMax: options.tagTableRowsMax,
       logger,
-      identityOf: (mirror) => this.#health.healthOf(mirror).identity,
+      identityOf,
       onForgone: (mirrors, reason) => {
         const message = `${mirrors.join(', ')} will need a full copy: ${reason}`;
         this.#note({ atMs: clock(), kind: 'rows-forgone', message });
@@ -220,6 +228,19 @@ export class Gateway implements MirrorSetControl {
   rows(mirror: string, after: RowCursor | null, limit: number): Promise<readonly TagRow[]> | null {
     const member = this.#set.members.find((candidate) => candidate.mirror === mirror);
     return member === undefined ? null : member.connection.rows(after, limit);
+  }
+
+  scrub(mirror: string | null): Promise<readonly MirrorId[]> | null {
+    const { inSync } = this.#set;
+    const meant = mirror === null ? inSync : inSync.filter((candidate) => candidate === mirror);
+    return meant.length === 0 ? null : this.#scrub(meant);
+  }
+
+  async #scrub(mirrors: readonly MirrorId[]): Promise<readonly MirrorId[]> {
+    for (const mirror of mirrors) await this.#scrubs.start(mirror);
+    const message = `an operator asked for a scrub of ${mirrors.join(', ')}`;
+    this.#note({ atMs: this.#options.clock(), kind: 'scrub', message });
+    return mirrors;
   }
 
   status(): MirrorSetStatus {

@@ -71,6 +71,7 @@ export interface MirrorSetEvent {
   readonly kind:
     | 'excluded'
     | 'rows-forgone'
+    | 'scrub'
     | 'returned'
     | 'recovery-started'
     | 'recovery-ended'

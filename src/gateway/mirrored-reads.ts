@@ -20,6 +20,7 @@ import {
 import type { Logger } from './logger.js';
 import type { InFlightWrite } from './in-flight-writes.js';
 import type { MirrorSet } from './mirror-set.js';
+import { ReadRepair } from './read-repair.js';
 import {
   type ListPage,
   type ListRequest,
@@ -50,10 +51,12 @@ function isDamage(error: unknown): boolean {
 export class MirroredReads {
   readonly #set: MirrorSet;
   readonly #logger: Logger;
+  readonly #repair: ReadRepair;
 
   constructor(set: MirrorSet, logger: Logger) {
     this.#set = set;
     this.#logger = logger;
+    this.#repair = new ReadRepair(set, logger);
   }
 
   async head(id: ObjectId): Promise<ObjectHead | null> {
@@ -71,7 +74,7 @@ export class MirroredReads {
       id,
       async (connection, mirror) => {
         servedBy = mirror;
-        return connection.read(this.#set.epoch, id, range);
+        return this.#noteDamage(mirror, id, connection.read(this.#set.epoch, id, range));
       },
       (found) => this.#openWritesOf(id, found?.state.lastTag ?? null),
       (found) => {
@@ -101,6 +104,16 @@ export class MirroredReads {
       (found) => this.#openWritesIn(request, found),
     );
     return toListPage(page);
+  }
+
+  /** A mirror whose bytes are rotten is told to heal them, whatever becomes of this read. */
+  async #noteDamage<Answer>(mirror: MirrorId, id: ObjectId, reading: Promise<Answer>): Promise<Answer> {
+    try {
+      return await reading;
+    } catch (error) {
+      if (isDamage(error)) this.#repair.found(mirror, id);
+      throw error;
+    }
   }
 
   /** Asks one mirror after the other until one answers, and again until nothing in the answer is in flight. */
@@ -217,6 +230,7 @@ export class MirroredReads {
     let position = read.extent.offset;
     const end = extentEnd(read.extent);
     const tried = new Set(servedBy === null ? [] : [servedBy]);
+    let from = servedBy;
     let current: RemoteRead | null = read;
     let cause: unknown = null;
     while (current !== null) {
@@ -229,9 +243,12 @@ export class MirroredReads {
         cause = new Error('the body ended early');
       } catch (error) {
         cause = error;
+        if (from !== null && isDamage(error)) this.#repair.found(from, id);
       }
       this.#logger.warn({ err: cause }, 'a mirror broke off a read; the rest comes from another one');
-      current = await this.#readRest(id, read.state.lastTag, position, end, tried);
+      const rest = await this.#readRest(id, read.state.lastTag, position, end, tried);
+      current = rest?.read ?? null;
+      from = rest?.mirror ?? null;
     }
     throw new ObjectStorageError(
       isDamage(cause) ? 'damaged' : 'unavailable',
@@ -246,14 +263,15 @@ export class MirroredReads {
     position: number,
     end: number,
     tried: Set<MirrorId>,
-  ): Promise<RemoteRead | null> {
+  ): Promise<{ readonly read: RemoteRead; readonly mirror: MirrorId } | null> {
     for (const mirror of this.#set.readable) {
       if (tried.has(mirror)) continue;
       tried.add(mirror);
       try {
         const range = { kind: 'between' as const, first: position, last: end - 1 };
-        const rest = await this.#set.connectionOf(mirror).read(this.#set.epoch, id, range);
-        if (rest?.state.lastTag === lastTag) return rest;
+        const reading = this.#set.connectionOf(mirror).read(this.#set.epoch, id, range);
+        const rest = await this.#noteDamage(mirror, id, reading);
+        if (rest?.state.lastTag === lastTag) return { read: rest, mirror };
         letGo(rest);
       } catch (error) {
         this.#logger.warn({ mirror, err: error }, 'nor could this mirror');

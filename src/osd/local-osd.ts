@@ -12,34 +12,42 @@ import type { Epoch, Tag } from '../protocol/tag.js';
 import type { Witness } from '../protocol/token.js';
 import type { ObjectState, TagRow } from '../protocol/write.js';
 import { type ObjectStore, StoreError, type StoreListEntry, type StoreRead } from '../store/object-store.js';
-import type {
-  ClearsReply,
-  OsdConnection,
-  OsdIdentity,
-  PresentObject,
-  ReconcileOrder,
-  ReconcileProgress,
-  RemoteListPage,
-  RemoteListRequest,
-  RemotePush,
-  RemotePushReply,
-  RemoteRange,
-  RemoteRead,
-  RemoteStage,
-  RowCursor,
-  TransactionBatch,
-  TransactionBatchReply,
-  PushContent,
-  TransactionItem,
-  TransactionReply,
+import {
+  type ClearsReply,
+  type ExaminationReply,
+  type ExaminationRequest,
+  EXAMINED_WINDOW_BYTES,
+  type HealOrder,
+  type OsdConnection,
+  type OsdIdentity,
+  type PresentObject,
+  type PushContent,
+  type ReconcileOrder,
+  type ReconcileProgress,
+  type RemoteListPage,
+  type RemoteListRequest,
+  type RemotePush,
+  type RemotePushReply,
+  type RemoteRange,
+  type RemoteRead,
+  type RemoteStage,
+  type RowCursor,
+  type ScrubOrder,
+  type TransactionBatch,
+  type TransactionBatchReply,
+  type TransactionItem,
+  type TransactionReply,
 } from '../wire/osd-connection.js';
 import { transactionChecksum } from '../wire/transaction-checksum.js';
+import { examineExtent } from './examination.js';
+import { Healer } from './healer.js';
 import type { OsdLimits } from './limits.js';
 import { LocalStage } from './local-stage.js';
 import { OldestRow } from './oldest-row.js';
 import type { OsdLogger } from './osd-logger.js';
 import { refusal, refuseStoreErrors } from './refusal.js';
 import { Reconciler } from './reconcile/reconciler.js';
+import { Scrubber } from './scrubber.js';
 import { type RegisteredStage, StageRegistry } from './stage-registry.js';
 
 export interface LocalOsdOptions {
@@ -67,6 +75,8 @@ export class LocalOsd implements OsdConnection {
   readonly #stages: StageRegistry;
   readonly #reconciler: Reconciler;
   readonly #oldestRow: OldestRow;
+  readonly #healer: Healer;
+  readonly #scrubber: Scrubber;
 
   constructor(options: LocalOsdOptions) {
     const { store, logger, clock, limits } = options;
@@ -75,6 +85,13 @@ export class LocalOsd implements OsdConnection {
     this.#oldestRow = new OldestRow(store, clock);
     this.#stages = new StageRegistry({ store, logger, clock, ...limits });
     this.#reconciler = new Reconciler({ self: this, ...options });
+    this.#healer = new Healer({
+      self: this,
+      ...options,
+      stage: (bytes) => this.#stageOfPush(bytes),
+      discardStage: (stageId) => this.#discardQuietly(stageId),
+    });
+    this.#scrubber = new Scrubber({ healer: this.#healer, ...options });
   }
 
   /** Why this OSD can't do its work, or null when it can. */
@@ -116,6 +133,7 @@ export class LocalOsd implements OsdConnection {
       objectCount: report.objectCount,
       tombstoneCount: report.tombstoneCount,
       blobBytes: report.blobBytes,
+      care: { ...this.#healer.counts, scrub: await refuseStoreErrors(() => this.#scrubber.progress()) },
     };
   }
 
@@ -328,6 +346,28 @@ export class LocalOsd implements OsdConnection {
     await refuseStoreErrors(() => this.#store.setFullCopyCursor(cursor));
   }
 
+  async examine(requests: readonly ExaminationRequest[]): Promise<readonly ExaminationReply[]> {
+    const replies: ExaminationReply[] = [];
+    for (const { objectId, extent } of requests) {
+      if (extent.length > EXAMINED_WINDOW_BYTES) throw refusal('bad-request', 'a window is too long');
+      replies.push(await refuseStoreErrors(() => examineExtent(this.#store, objectId, extent)));
+    }
+    return replies;
+  }
+
+  async orderHeal(order: HealOrder): Promise<void> {
+    this.#refuseStaleEpoch(order.epoch);
+    this.#healer.order(order);
+  }
+
+  async startScrub(order: ScrubOrder): Promise<void> {
+    await refuseStoreErrors(() => this.#scrubber.start(order));
+  }
+
+  async stopScrub(): Promise<void> {
+    await this.#scrubber.stop();
+  }
+
   async startReconcile(order: ReconcileOrder): Promise<ReconcileProgress> {
     const running = this.#reconciler.progressOf(order.epoch);
     if (running !== null) return running;
@@ -350,6 +390,8 @@ export class LocalOsd implements OsdConnection {
   /** Stops what runs in the background. The store is its owner's to close. */
   async close(): Promise<void> {
     await this.#reconciler.close();
+    await this.#scrubber.stop();
+    await this.#healer.close();
     await this.#stages.close();
   }
 }

@@ -7,8 +7,11 @@ import {
   advanceRequest,
   cursorRequest,
   epochRequest,
+  examinationRequest,
+  healRequest,
   reconcileRequest,
   rowDropRequest,
+  scrubRequest,
   selfDoubtRequest,
   statesRequest,
 } from '../wire/messages.js';
@@ -106,6 +109,22 @@ export function addRepairRoutes(app: FastifyInstance, osd: LocalOsd): void {
   app.put(OSD_PATHS.fullCopyCursor, async (request, reply) => {
     const { epoch, cursor } = cursorRequest.decodeBytes(bodyOf(request));
     await osd.setFullCopyCursor(epoch, cursor);
+    return sendJson(reply, DONE);
+  });
+  app.post(OSD_PATHS.examinations, { bodyLimit: JSON_REQUEST_BYTES_MAX }, async (request, reply) => {
+    const { requests } = examinationRequest.decodeBytes(bodyOf(request));
+    return sendJson(reply, { examinations: await osd.examine(requests) });
+  });
+  app.post(OSD_PATHS.heals, async (request, reply) => {
+    await osd.orderHeal(healRequest.decodeBytes(bodyOf(request)));
+    return sendJson(reply, DONE);
+  });
+  app.post(OSD_PATHS.scrub, async (request, reply) => {
+    await osd.startScrub(scrubRequest.decodeBytes(bodyOf(request)));
+    return sendJson(reply, DONE);
+  });
+  app.delete(OSD_PATHS.scrub, async (_request, reply) => {
+    await osd.stopScrub();
     return sendJson(reply, DONE);
   });
   app.post(OSD_PATHS.reconciliations, async (request, reply) =>

@@ -8,7 +8,7 @@
  *
  * Commit order of every change: content written to a segment and synced, one synced LevelDB batch, answer. A crash leaves
  * at most dead space in the segments that were being written to; never a record without its content.
- * Left out for now: scrubbing, repair of damaged records.
+ * Left out for now: repair of damaged records.
  */
 import { decideActivate, decideAdvance, decideFence, type FenceVerdict } from '../protocol/fence.js';
 import type { ObjectId } from '../protocol/object-id.js';
@@ -18,11 +18,14 @@ import type { Epoch } from '../protocol/tag.js';
 import type { ObjectState, TagRow } from '../protocol/write.js';
 import { performClear, performRowDrop } from './clears.js';
 import { Compaction } from './compaction.js';
-import { FULL_COPY_CURSOR_KEY } from './keys.js';
+import { performHeal } from './heals.js';
+import { FULL_COPY_CURSOR_KEY, SCRUB_RECORD_KEY } from './keys.js';
 import { listObjects, readSummaries } from './listing.js';
 import {
   type ClearBatch,
   type ClearReply,
+  type Heal,
+  type HealReply,
   type ObjectStore,
   type Push,
   type PushReply,
@@ -161,6 +164,10 @@ export class DiskObjectStore implements ObjectStore {
     return this.#queued(() => performPush(this.#core, this.#stages, push));
   }
 
+  heal(heal: Heal): Promise<HealReply> {
+    return this.#queued(() => performHeal(this.#core, this.#stages, heal));
+  }
+
   dropRows(drop: RowDrop): Promise<ClearReply> {
     return this.#queued(() => performRowDrop(this.#core, drop));
   }
@@ -220,6 +227,19 @@ export class DiskObjectStore implements ObjectStore {
     if (cursor === null) batch.delete(FULL_COPY_CURSOR_KEY);
     else batch.put(FULL_COPY_CURSOR_KEY, encodeText(FULL_COPY_CURSOR_KEY, cursor));
     this.#core.fullCopyCursor = cursor;
+    await batch.written;
+  }
+
+  async scrubRecord(): Promise<string | null> {
+    this.#core.assertOpen();
+    return this.#core.readText(SCRUB_RECORD_KEY);
+  }
+
+  async setScrubRecord(record: string): Promise<void> {
+    this.#core.assertUsable();
+    const batch = this.#core.commit.open();
+    batch.requireSync();
+    batch.put(SCRUB_RECORD_KEY, encodeText(SCRUB_RECORD_KEY, record));
     await batch.written;
   }
 

@@ -6,6 +6,7 @@
  *   03            self doubt                  30 id 00 tag    tag table row
  *   04            full copy cursor            40 blob u64     blob table
  *   05            segments that are open      41 blob u64     a blob without references whose file is still to be removed
+ *   06            scrub record
  *   10 slot u16   commit ring                 42 seg u64 blob u64   a blob that has fragments in a segment
  *   11 store 16   witness of a peer           43 seg u64      segment table
  *   12 gen u16    floor of a generator
@@ -43,6 +44,7 @@ export const KEY_SPACE = {
   selfDoubt: 0x03,
   fullCopyCursor: 0x04,
   openSegments: 0x05,
+  scrubRecord: 0x06,
   ring: 0x10,
   witness: 0x11,
   floor: 0x12,
@@ -59,6 +61,7 @@ export const IDENTITY_KEY = Buffer.of(KEY_SPACE.identity);
 export const HEAD_KEY = Buffer.of(KEY_SPACE.head);
 export const SELF_DOUBT_KEY = Buffer.of(KEY_SPACE.selfDoubt);
 export const FULL_COPY_CURSOR_KEY = Buffer.of(KEY_SPACE.fullCopyCursor);
+export const SCRUB_RECORD_KEY = Buffer.of(KEY_SPACE.scrubRecord);
 
 export const OPEN_SEGMENTS_KEY = Buffer.of(KEY_SPACE.openSegments);
 

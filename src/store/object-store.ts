@@ -13,6 +13,7 @@
 import type { ComposeSource } from '../protocol/compose.js';
 import type { Extent } from '../protocol/extent.js';
 import type { FenceState, FenceVerdict, PushClaim, PushRefusalCode } from '../protocol/fence.js';
+import type { HealClaim, HealRefusalCode } from '../protocol/heal.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
 import type { StoreFault } from '../protocol/store-fault.js';
@@ -188,6 +189,22 @@ export type PushReply =
       readonly code: PushRefusalCode | 'unknown-stage' | 'checksum-mismatch' | 'no-base' | 'no-space';
     };
 
+/** Intact bytes for an object that stays what it is. */
+export interface Heal extends HealClaim {
+  readonly objectId: ObjectId;
+  /** What the staged bytes take the place of, inside the object; together as long as they are. */
+  readonly extents: readonly Extent[];
+  readonly stageId: string;
+  readonly contentChecksum: number;
+}
+
+export type HealReply =
+  | { readonly kind: 'landed' }
+  | {
+      readonly kind: 'refused';
+      readonly code: HealRefusalCode | 'unknown-stage' | 'checksum-mismatch' | 'no-space';
+    };
+
 export interface RowDrop {
   readonly setId: string;
   readonly epoch: Epoch;
@@ -224,6 +241,8 @@ export interface ObjectStore {
   summaries(after: ObjectId | null, limit: number): Promise<ObjectSummary[]>;
   /** Only at the epoch of the running recovery. */
   push(push: Push): Promise<PushReply>;
+  /** Only at the active epoch. Durable when it has landed. */
+  heal(heal: Heal): Promise<HealReply>;
   /**
    * Drops rows that reconciliation has matched or repaired on all configured mirrors, at the epoch of the running
    * recovery; or, at the active epoch, rows that nobody needs any more (F27).
@@ -232,6 +251,11 @@ export interface ObjectStore {
   /** The durable cursor of a full copy that this store receives. */
   fullCopyCursor(): Promise<ObjectId | null>;
   setFullCopyCursor(cursor: ObjectId | null): Promise<void>;
+
+  /** What was noted last of a scrub, null when nothing was. */
+  scrubRecord(): Promise<string | null>;
+  /** Durable when it resolves. */
+  setScrubRecord(record: string): Promise<void>;
 
   /** Waits for what is being committed, then lets go of everything. */
   close(): Promise<void>;

@@ -273,6 +273,12 @@ export class StoreCore {
     entry.learnRows(rows);
   }
 
+  /** One small text of the store's own; null when it is not there. */
+  async readText(key: Buffer): Promise<string | null> {
+    const value = await this.#reads.get(key);
+    return value === undefined ? null : values.decodeText(key, value);
+  }
+
   async #load(id: ObjectId): Promise<LoadedObject> {
     const stored = await this.#loadStored(id);
     // A store that lost something may have rows of objects that it does not know.

@@ -25,6 +25,9 @@ export const OSD_PATHS = {
   rowDrops: '/v1/row-drops',
   selfDoubt: '/v1/self-doubt',
   fullCopyCursor: '/v1/full-copy-cursor',
+  examinations: '/v1/examinations',
+  heals: '/v1/heals',
+  scrub: '/v1/scrub',
   reconciliations: '/v1/reconciliations',
   reconciliation: '/v1/reconciliations/{epoch}',
 } as const;

@@ -32,6 +32,7 @@ import { parseJson } from './frame.js';
 import { MalformedMessage } from './malformed-message.js';
 import {
   cursorAnswer,
+  examinationsAnswer,
   headAnswer,
   identityAnswer,
   listAnswer,
@@ -46,6 +47,9 @@ import {
 } from './messages.js';
 import {
   type ClearsReply,
+  type ExaminationReply,
+  type ExaminationRequest,
+  type HealOrder,
   type OsdConnection,
   type OsdIdentity,
   OsdRefusal,
@@ -62,6 +66,7 @@ import {
   type RemoteRead,
   type RemoteStage,
   type RowCursor,
+  type ScrubOrder,
   type TransactionBatch,
   type TransactionBatchReply,
 } from './osd-connection.js';
@@ -252,6 +257,25 @@ export class HttpOsdConnection implements OsdConnection {
 
   async setFullCopyCursor(epoch: Epoch, cursor: ObjectId | null): Promise<void> {
     await this.#put(OSD_PATHS.fullCopyCursor, { epoch, cursor });
+  }
+
+  async examine(requests: readonly ExaminationRequest[]): Promise<readonly ExaminationReply[]> {
+    const { examinations } = await this.#post(OSD_PATHS.examinations, { requests }, examinationsAnswer);
+    if (examinations.length !== requests.length)
+      throw unintelligible(new MalformedMessage('not one examination for each request'));
+    return examinations;
+  }
+
+  async orderHeal(order: HealOrder): Promise<void> {
+    await this.#send('POST', OSD_PATHS.heals, MEDIA_JSON, Buffer.from(JSON.stringify(order)));
+  }
+
+  async startScrub(order: ScrubOrder): Promise<void> {
+    await this.#send('POST', OSD_PATHS.scrub, MEDIA_JSON, Buffer.from(JSON.stringify(order)));
+  }
+
+  async stopScrub(): Promise<void> {
+    await this.#send('DELETE', OSD_PATHS.scrub, null, null);
   }
 
   async startReconcile(order: ReconcileOrder): Promise<ReconcileProgress> {

@@ -2,13 +2,15 @@
 import Type, { type Static } from 'typebox';
 import { PUSH_EXTENTS_MAX, PUSH_ROWS_MAX } from './contract.js';
 import { makeDecoder } from './decoder.js';
-import { ROWS_PAGE_MAX, SUMMARIES_PAGE_MAX } from './osd-connection.js';
+import { EXAMINATIONS_MAX, ROWS_PAGE_MAX, SUMMARIES_PAGE_MAX } from './osd-connection.js';
 import type {
+  HealOrder,
   OsdIdentity,
   ReconcileOrder,
   ReconcileProgress,
   RemoteListPage,
   RemotePushReply,
+  ScrubOrder,
 } from './osd-connection.js';
 import {
   checksumSchema,
@@ -114,7 +116,56 @@ export const pushHeader = makeDecoder(
   }),
 );
 
+export const examinationRequest = makeDecoder(
+  'request',
+  strictObject({
+    requests: Type.Array(strictObject({ objectId: objectIdSchema, extent: extentSchema }), {
+      maxItems: EXAMINATIONS_MAX,
+    }),
+  }),
+);
+
+const healSourcesSchema = Type.Array(strictObject({ mirror: mirrorIdSchema, url: shortTextSchema }), {
+  maxItems: PARTICIPANTS_MAX,
+});
+const healOrderSchema = strictObject({
+  epoch: epochSchema,
+  objectId: objectIdSchema,
+  extents: orNull(Type.Array(extentSchema, { maxItems: PUSH_EXTENTS_MAX })),
+  sources: healSourcesSchema,
+});
+export const healRequest = makeDecoder('order', healOrderSchema);
+const scrubOrderSchema = strictObject({
+  bytesPerSecond: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+  sources: healSourcesSchema,
+});
+export const scrubRequest = makeDecoder('order', scrubOrderSchema);
+
 // --- answers
+
+const scrubProgressSchema = strictObject({
+  state: literals('running', 'stopped', 'done', 'failed'),
+  startedMs: countSchema,
+  endedMs: orNull(countSchema),
+  objectsExamined: countSchema,
+  bytesExamined: countSchema,
+  objectsDamaged: countSchema,
+  objectsHealed: countSchema,
+  failure: orNull(Type.String()),
+});
+const careSchema = strictObject({
+  objectsDamaged: countSchema,
+  objectsHealed: countSchema,
+  bytesHealed: countSchema,
+  scrub: orNull(scrubProgressSchema),
+});
+const examinationsSchema = strictObject({
+  examinations: Type.Array(
+    strictObject({ state: orNull(presentObjectSchema), contentChecksum: orNull(checksumSchema) }),
+    { maxItems: EXAMINATIONS_MAX },
+  ),
+});
+export const examinationsAnswer = makeDecoder('examinations', examinationsSchema);
 
 const identitySchema = strictObject({
   setId: shortTextSchema,
@@ -136,6 +187,7 @@ const identitySchema = strictObject({
   objectCount: countSchema,
   tombstoneCount: countSchema,
   blobBytes: countSchema,
+  care: careSchema,
 });
 export const identityAnswer = makeDecoder('identity', identitySchema);
 
@@ -223,6 +275,8 @@ type Same<Actual extends Expected, Expected> = Actual;
 export type MessageChecks = [
   Same<Static<typeof identitySchema>, OsdIdentity>,
   Same<Static<typeof orderSchema>, ReconcileOrder>,
+  Same<Static<typeof healOrderSchema>, HealOrder>,
+  Same<Static<typeof scrubOrderSchema>, ScrubOrder>,
   Same<Static<typeof progressSchema>, ReconcileProgress>,
   Same<Static<typeof listPageSchema>, RemoteListPage>,
   Same<Static<typeof pushReplySchema>, RemotePushReply>,

@@ -43,6 +43,69 @@ export interface OsdIdentity {
   readonly objectCount: number;
   readonly tombstoneCount: number;
   readonly blobBytes: number;
+  /** How it looks after its bytes. */
+  readonly care: OsdCare;
+}
+
+/** Counts since the OSD was started. Sizes are bytes. */
+export interface OsdCare {
+  /** Times that stored bytes were found damaged, and that a peer's took their place. */
+  readonly objectsDamaged: number;
+  readonly objectsHealed: number;
+  readonly bytesHealed: number;
+  /** The scrub that runs, or the latest one; null: there never was one. */
+  readonly scrub: ScrubProgress | null;
+}
+
+/** One reading of everything. Times are Unix ms, sizes bytes. */
+export interface ScrubProgress {
+  /** `stopped`: it goes on where it is with the next order. */
+  readonly state: 'running' | 'stopped' | 'done' | 'failed';
+  readonly startedMs: number;
+  readonly endedMs: number | null;
+  readonly objectsExamined: number;
+  readonly bytesExamined: number;
+  readonly objectsDamaged: number;
+  readonly objectsHealed: number;
+  readonly failure: string | null;
+}
+
+export interface HealSource {
+  readonly mirror: MirrorId;
+  readonly url: string;
+}
+
+/** An order to replace damaged bytes of one object by those of a peer (POST /v1/heals). */
+export interface HealOrder {
+  readonly epoch: Epoch;
+  readonly objectId: ObjectId;
+  /** What to replace; null: whatever is damaged. */
+  readonly extents: readonly Extent[] | null;
+  /** Other mirrors in sync, tried in this order. */
+  readonly sources: readonly HealSource[];
+}
+
+/** An order to read everything (POST /v1/scrub). */
+export interface ScrubOrder {
+  readonly bytesPerSecond: number;
+  readonly sources: readonly HealSource[];
+}
+
+export const EXAMINED_WINDOW_BYTES = 1024 * 1024;
+/** Windows in one request. */
+export const EXAMINATIONS_MAX = 64;
+
+/** A part of an object, at most EXAMINED_WINDOW_BYTES long. */
+export interface ExaminationRequest {
+  readonly objectId: ObjectId;
+  readonly extent: Extent;
+}
+
+export interface ExaminationReply {
+  /** Null: there is no such object. */
+  readonly state: PresentObject | null;
+  /** CRC32C of the bytes, null when they are damaged. */
+  readonly contentChecksum: number | null;
 }
 
 export type TransactionContent =
@@ -266,6 +329,14 @@ export interface OsdConnection {
   setSelfDoubt(epoch: Epoch, reason: string | null): Promise<void>;
   fullCopyCursor(): Promise<ObjectId | null>;
   setFullCopyCursor(epoch: Epoch, cursor: ObjectId | null): Promise<void>;
+
+  /** Reads parts of objects and says what their checksums are. Answers are in the order asked. */
+  examine(requests: readonly ExaminationRequest[]): Promise<readonly ExaminationReply[]>;
+  /** Resolves when the order is in the queue; `identity().care` and the log say what became of it. */
+  orderHeal(order: HealOrder): Promise<void>;
+  /** Begins a scrub, or goes on with one that was left. */
+  startScrub(order: ScrubOrder): Promise<void>;
+  stopScrub(): Promise<void>;
 
   startReconcile(order: ReconcileOrder): Promise<ReconcileProgress>;
   reconcileProgress(epoch: Epoch): Promise<ReconcileProgress>;

@@ -4,8 +4,9 @@
  */
 import { type ComposeSource, composeText, isSourceAsExpected } from '../../src/protocol/compose.js';
 import { crc32c } from '@node-rs/crc32';
-import { type Extent, extentEnd } from '../../src/protocol/extent.js';
+import { type Extent, extentBytes, extentEnd } from '../../src/protocol/extent.js';
 import * as fences from '../../src/protocol/fence.js';
+import { decideHeal } from '../../src/protocol/heal.js';
 import { compareUtf8, type ObjectId, parseObjectId } from '../../src/protocol/object-id.js';
 import type { ObjectSummary } from '../../src/protocol/reconcile-plan.js';
 import { type Epoch, EPOCH_NONE, type GeneratorId, type Tag, tagGenerator } from '../../src/protocol/tag.js';
@@ -72,6 +73,7 @@ export class MemoryObjectStore implements port.ObjectStore {
   #commitSequence = 0;
   #hasContent = false;
   #selfDoubt: string | null = null;
+  #scrubRecord: string | null = null;
   #fullCopyCursor: ObjectId | null = null;
   #stageCount = 0;
   #isClosed = false;
@@ -302,6 +304,36 @@ export class MemoryObjectStore implements port.ObjectStore {
     if (verdict.code === 'state-lost')
       await this.setSelfDoubt('a peer knows of a later commit: state was lost');
     return { kind: 'refused', code: verdict.code };
+  }
+
+  async heal(heal: port.Heal): Promise<port.HealReply> {
+    const object = this.#objects.get(heal.objectId);
+    const targetLastTag = object?.state.kind === 'present' ? object.state.lastTag : null;
+    const verdict = decideHeal({ fence: this.#fence, targetLastTag }, heal);
+    if (verdict.kind === 'refuse') return { kind: 'refused', code: verdict.code };
+    const bytes = this.#stages.get(heal.stageId);
+    if (bytes === undefined || object === undefined) return { kind: 'refused', code: 'unknown-stage' };
+    if (crc32c(bytes) !== heal.contentChecksum || bytes.length !== extentBytes(heal.extents)) {
+      return { kind: 'refused', code: 'checksum-mismatch' };
+    }
+    this.#stages.delete(heal.stageId);
+    const healed = Buffer.from(object.bytes);
+    let at = 0;
+    for (const { offset, length } of heal.extents) {
+      bytes.copy(healed, offset, at, at + length);
+      at += length;
+    }
+    this.#objects.set(heal.objectId, { ...object, bytes: healed });
+    this.#commitSequence += 1;
+    return { kind: 'landed' };
+  }
+
+  async scrubRecord(): Promise<string | null> {
+    return this.#scrubRecord;
+  }
+
+  async setScrubRecord(record: string): Promise<void> {
+    this.#scrubRecord = record;
   }
 
   async dropRows(drop: port.RowDrop): Promise<port.ClearReply> {

@@ -4,7 +4,7 @@
  */
 import { type ComposeSource, composeText, isSourceAsExpected } from '../../src/protocol/compose.js';
 import { crc32c } from '@node-rs/crc32';
-import { complementExtents, type Extent, extentEnd } from '../../src/protocol/extent.js';
+import { complementExtents, type Extent, extentBytes, extentEnd } from '../../src/protocol/extent.js';
 import {
   decideActivate,
   decideAdvance,
@@ -15,6 +15,7 @@ import {
   mayDropRows,
   reopenFence,
 } from '../../src/protocol/fence.js';
+import { decideHeal } from '../../src/protocol/heal.js';
 import { compareUtf8, type ObjectId, parseObjectId } from '../../src/protocol/object-id.js';
 import type { ObjectSummary } from '../../src/protocol/reconcile-plan.js';
 import type { StoreFault } from '../../src/protocol/store-fault.js';
@@ -38,6 +39,8 @@ import {
 import {
   type ClearBatch,
   type ClearReply,
+  type Heal,
+  type HealReply,
   type ObjectStore,
   type Push,
   type PushReply,
@@ -98,6 +101,7 @@ export class MemoryOsdStore implements ObjectStore {
   #stageCounter = 0;
   #selfDoubt: string | null = null;
   #cursor: ObjectId | null = null;
+  #scrubRecord: string | null = null;
 
   constructor(setId: string, storeNumber: number) {
     this.setId = setId;
@@ -405,6 +409,33 @@ export class MemoryOsdStore implements ObjectStore {
     }
     for (const { storeId, commitSequence } of drop.witnesses) this.witnesses.set(storeId, commitSequence);
     return { kind: 'cleared', rowCount };
+  }
+
+  async heal(heal: Heal): Promise<HealReply> {
+    this.#failWithDisk();
+    const held = this.objects.get(heal.objectId);
+    const targetLastTag = held?.state.kind === 'present' ? held.state.lastTag : null;
+    const verdict = decideHeal({ fence: this.#fence, targetLastTag }, heal);
+    if (verdict.kind === 'refuse') return { kind: 'refused', code: verdict.code };
+    const bytes = this.stages.get(heal.stageId);
+    if (bytes === undefined || held === undefined) return { kind: 'refused', code: 'unknown-stage' };
+    if (crc32c(bytes) !== heal.contentChecksum || bytes.length !== extentBytes(heal.extents)) {
+      return { kind: 'refused', code: 'checksum-mismatch' };
+    }
+    this.stages.delete(heal.stageId);
+    this.#sequence += 1;
+    this.objects.set(heal.objectId, { ...held, bytes: splice(held.bytes, heal.extents, bytes) });
+    this.damaged.delete(heal.objectId);
+    return { kind: 'landed' };
+  }
+
+  async scrubRecord(): Promise<string | null> {
+    return this.#scrubRecord;
+  }
+
+  async setScrubRecord(record: string): Promise<void> {
+    this.#failWithDisk();
+    this.#scrubRecord = record;
   }
 
   async fullCopyCursor(): Promise<ObjectId | null> {

@@ -5,6 +5,7 @@
  * again before it lands (F30). Small content is gathered in one buffer, large content streams into a stage of the target
  * with its backpressure and is never held whole.
  */
+import type { MirrorId } from '../../protocol/authority-state.js';
 import { type Extent, extentBytes } from '../../protocol/extent.js';
 import type { ObjectId } from '../../protocol/object-id.js';
 import type { Epoch, Tag } from '../../protocol/tag.js';
@@ -17,7 +18,6 @@ import {
   type PushContent,
 } from '../../wire/osd-connection.js';
 import { ReconcileFailure, describePlace } from './reconcile-failure.js';
-import type { ReconcilePeer } from './reconcile-peer.js';
 
 /** This source can't give these bytes: they are damaged there, or it has another state of the object. */
 export class SourceUnfit extends Error {
@@ -43,10 +43,16 @@ export interface RelayedContent {
   readonly contentChecksum: number;
 }
 
+/** Where content is read. */
+export interface ContentSource {
+  readonly mirror: MirrorId;
+  readonly osd: OsdConnection;
+}
+
 /** Brings content within reach of a push to `target`. Throws SourceUnfit. */
 export async function relayContent(
   order: ContentOrder,
-  source: ReconcilePeer,
+  source: ContentSource,
   target: OsdConnection,
 ): Promise<RelayedContent> {
   const lengthBytes = extentBytes(order.extents);
@@ -86,7 +92,7 @@ async function finishStage(
 }
 
 /** All extents' bytes in order, exactly as many as the extents say. */
-async function* sourcePieces(order: ContentOrder, source: ReconcilePeer): AsyncGenerator<Buffer> {
+async function* sourcePieces(order: ContentOrder, source: ContentSource): AsyncGenerator<Buffer> {
   const place = describePlace(order.objectId, source.mirror);
   for (const extent of order.extents) {
     const range = {

@@ -4,7 +4,7 @@ import type {
   MirrorSetStatus,
   ReconcileOperation,
 } from '../../../src/gateway/mirror-set-status.js';
-import { toMirrorId } from '../../../src/protocol/authority-state.js';
+import { type MirrorId, toMirrorId } from '../../../src/protocol/authority-state.js';
 import { makeObjectId } from '../../../src/protocol/object-id.js';
 import { makeTag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
 import { toStoreId } from '../../../src/protocol/token.js';
@@ -35,6 +35,21 @@ const identity: OsdIdentity = {
   objectCount: 3,
   tombstoneCount: 1,
   blobBytes: 4096,
+  care: {
+    objectsDamaged: 2,
+    objectsHealed: 1,
+    bytesHealed: 1024,
+    scrub: {
+      state: 'running',
+      startedMs: NOW_MS - 1000,
+      endedMs: null,
+      objectsExamined: 10,
+      bytesExamined: 4096,
+      objectsDamaged: 1,
+      objectsHealed: 1,
+      failure: null,
+    },
+  },
 };
 
 export function makeOperation(change: Partial<ReconcileOperation> = {}): ReconcileOperation {
@@ -124,6 +139,10 @@ export class FakeControl implements MirrorSetControl {
   status(): MirrorSetStatus {
     if (this.failure !== null) throw this.failure;
     return this.current;
+  }
+
+  scrub(mirror: string | null): Promise<readonly MirrorId[]> | null {
+    return mirror === null || mirror === osd0 ? Promise.resolve([osd0]) : null;
   }
 
   events(): readonly MirrorSetEvent[] {

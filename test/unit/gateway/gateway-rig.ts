@@ -5,6 +5,7 @@ import type { AuthorityStorage } from '../../../src/gateway/authority-storage.js
 import { AuthoritySuperseded } from '../../../src/gateway/authority-storage.js';
 import { Gateway } from '../../../src/gateway/gateway.js';
 import type { ObjectHead, ObjectStorage } from '../../../src/gateway/object-storage.js';
+import type { ScrubSettings } from '../../../src/gateway/scrub-schedule.js';
 import type { GatewayTimings } from '../../../src/gateway/timings.js';
 import type { AuthorityState } from '../../../src/protocol/authority-state.js';
 import { makeObjectId, type ObjectId } from '../../../src/protocol/object-id.js';
@@ -46,6 +47,7 @@ export class GatewayRig {
   readonly fatal: unknown[] = [];
   tagTableRowsMax = 1_000_000;
   generator = toGeneratorId(0);
+  scrub: ScrubSettings = { intervalMs: null, bytesPerSecond: 1_000_000_000 };
   gateway!: Gateway;
 
   constructor(mirrorCount = 2) {
@@ -73,6 +75,7 @@ export class GatewayRig {
       timings: { ...timings, ...overrides },
       reconcilesByItself: true,
       tagTableRowsMax: this.tagTableRowsMax,
+      scrub: this.scrub,
       logger,
       clock: () => Date.now(),
       onFatal: (error) => this.fatal.push(error),

@@ -64,6 +64,7 @@ async function startSystem(): Promise<StorageUnderTest> {
     timings: defaultTimings,
     reconcilesByItself: true,
     tagTableRowsMax: 1_000_000,
+    scrub: { intervalMs: null, bytesPerSecond: 100_000_000 },
     logger: pino({ level: 'silent' }),
     clock: Date.now,
     onFatal: (error) => fatal.push(error),
