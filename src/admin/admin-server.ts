@@ -14,6 +14,7 @@ import fastify, {
   type FastifyInstance,
   type FastifyReply,
 } from 'fastify';
+import { ForceRefusal } from '../gateway/force.js';
 import type { MirrorSetControl } from '../gateway/gateway.js';
 import { InvariantViolation } from '../protocol/invariant.js';
 import { parseObjectId } from '../protocol/object-id.js';
@@ -37,6 +38,9 @@ import {
   alreadyRunningSchema,
   errorSchema,
   eventsSchema,
+  forceBodySchema,
+  forcePlanSchema,
+  forceQuerySchema,
   healthSchema,
   operationParametersSchema,
   operationSchema,
@@ -97,6 +101,7 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
   addReconcileRoutes(app, options, streams);
   addTagTableRoute(app, options);
   addScrubRoute(app, options);
+  addForceRoutes(app, options);
   return app;
 }
 
@@ -116,6 +121,7 @@ function answerErrors(app: FastifyInstance, { onInvariantViolation }: AdminServe
 
 function toAdminError(thrown: unknown): AdminError {
   if (thrown instanceof AdminError) return thrown;
+  if (thrown instanceof ForceRefusal) return new AdminError(thrown.code, `${thrown.message}.`);
   if (thrown instanceof OsdUnreachable || thrown instanceof OsdRefusal) {
     return new AdminError('mirror-unreachable', undefined, { cause: thrown });
   }
@@ -246,6 +252,23 @@ function addScrubRoute(app: FastifyInstance, { control }: AdminServerOptions): v
       const started = control.scrub(request.query.mirror ?? null);
       if (started === null) throw new AdminError('no-such-mirror', 'No such mirror is in sync.');
       return reply.code(202).send({ mirrors: await started });
+    },
+  );
+}
+
+function addForceRoutes(app: FastifyInstance, { control }: AdminServerOptions): void {
+  const typed = app.withTypeProvider<TypeBoxTypeProvider>();
+  typed.get(
+    '/force',
+    { schema: { querystring: forceQuerySchema, response: { 200: forcePlanSchema } } },
+    async (request) => control.planForce(request.query.mirror),
+  );
+  typed.post(
+    '/force',
+    { schema: { body: forceBodySchema, response: { 202: forcePlanSchema } } },
+    async (request, reply) => {
+      const { mirror, words } = request.body;
+      return reply.code(202).send(await control.force(mirror, words));
     },
   );
 }

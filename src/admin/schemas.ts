@@ -168,6 +168,7 @@ export const eventsSchema = object({
         excluded: true,
         'rows-forgone': true,
         scrub: true,
+        forced: true,
         returned: true,
         'recovery-started': true,
         'recovery-ended': true,
@@ -210,6 +211,20 @@ export const tagTableSchema = object({
 export const healthSchema = object({ status: Type.String() });
 export const errorSchema = object({ code: Type.String(), message: Type.String() });
 
+export const forceQuerySchema = Type.Object(
+  { mirror: Type.String({ minLength: 1, maxLength: 63 }) },
+  { additionalProperties: false },
+);
+export const forceBodySchema = Type.Object(
+  { mirror: Type.String({ minLength: 1, maxLength: 63 }), words: Type.String({ maxLength: 1024 }) },
+  { additionalProperties: false },
+);
+export const forcePlanSchema = object({
+  mirror: mirrorName,
+  epoch: count,
+  risks: list(Type.String()),
+  words: Type.String(),
+});
 export const scrubQuerySchema = Type.Object(
   { mirror: Type.Optional(Type.String({ minLength: 1, maxLength: 63 })) },
   { additionalProperties: false },
@@ -229,4 +244,5 @@ export type AdminStatus = Static<typeof statusSchema>;
 export type AdminMirror = AdminStatus['mirrors'][number];
 export type AdminOperation = Static<typeof operationSchema>;
 export type AdminProgress = Static<typeof progressSchema>;
+export type AdminForcePlan = Static<typeof forcePlanSchema>;
 export type AdminEvents = Static<typeof eventsSchema>;

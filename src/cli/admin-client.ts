@@ -3,11 +3,13 @@ import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import {
   type AdminEvents,
+  type AdminForcePlan,
   type AdminOperation,
   type AdminStatus,
   alreadyRunningSchema,
   errorSchema,
   eventsSchema,
+  forcePlanSchema,
   operationSchema,
   operationsSchema,
   scrubStartedSchema,
@@ -69,6 +71,21 @@ export class AdminClient {
     return { operation: conform(operationSchema, await this.#json(response), this.#url), isNew: true };
   }
 
+  /** What is at risk when the set goes on with this mirror alone. */
+  async planForce(mirror: string): Promise<AdminForcePlan> {
+    const answer = await this.#json(await this.#send('GET', `/force?mirror=${encodeURIComponent(mirror)}`));
+    return conform(forcePlanSchema, answer, this.#url);
+  }
+
+  async force(mirror: string, words: string): Promise<AdminForcePlan> {
+    const body = JSON.stringify({ mirror, words });
+    return conform(
+      forcePlanSchema,
+      await this.#json(await this.#send('POST', '/force', ANSWER_WITHIN_MS, body)),
+      this.#url,
+    );
+  }
+
   /** The mirrors that scrub now. */
   async scrub(mirror: string | null): Promise<readonly string[]> {
     const query = mirror === null ? '' : `?mirror=${encodeURIComponent(mirror)}`;
@@ -107,11 +124,16 @@ export class AdminClient {
     method: 'GET' | 'POST',
     path: string,
     withinMs: number | null = ANSWER_WITHIN_MS,
+    body: string | null = null,
   ): Promise<Response> {
     try {
       return await fetch(this.#url + path, {
         method,
-        headers: { authorization: `Bearer ${this.#token}` },
+        headers: {
+          authorization: `Bearer ${this.#token}`,
+          ...(body !== null && { 'content-type': 'application/json' }),
+        },
+        ...(body !== null && { body }),
         ...(withinMs !== null && { signal: AbortSignal.timeout(withinMs) }),
       });
     } catch (error) {

@@ -12,6 +12,7 @@ import { EXIT, type ExitCode } from './exit-codes.js';
 import { type Flags, layerOfFlags } from './flags.js';
 import { readInvocation } from './invocation.js';
 import { OperationalError } from './operational-error.js';
+import { force } from './run-force.js';
 import { reconcile } from './run-reconcile.js';
 import { scrub } from './run-scrub.js';
 import { readAdminToken } from './secrets.js';
@@ -42,6 +43,7 @@ type RunFlags = Flags & {
   readonly interval?: string;
   readonly wait?: boolean;
   readonly mirror?: string;
+  readonly iUnderstand?: string;
   readonly ifMissing?: boolean;
 };
 
@@ -98,6 +100,7 @@ export function makeProgram(context: ProgramContext): Command {
   addFormat(program, context, run);
   addOperations(program, context, run);
   addCare(program, context, run);
+  addForce(program, context, run);
   addHealth(program, context, run);
   return program;
 }
@@ -249,6 +252,34 @@ function addCare(program: Command, context: ProgramContext, run: Run): void {
           mirror: flags.mirror ?? null,
           isJson: flags.json === true,
           waits: flags.wait === true,
+        }),
+      ),
+    );
+}
+
+function addForce(program: Command, context: ProgramContext, run: Run): void {
+  addCommand(
+    program,
+    'force',
+    'go on with one mirror when the mirror set waits; may lose acknowledged writes',
+    [
+      'tally force --mirror osd-1           # says what is at risk, and what to type',
+      "tally force --mirror osd-1 --i-understand 'go on with osd-1 alone at epoch 12'",
+    ],
+  )
+    .requiredOption(
+      '-m, --mirror <name>',
+      'the mirror to go on with; every other one is copied from it in full',
+    )
+    .option('--i-understand <words>', 'the words that it asks for, for scripts')
+    .option('--admin-url <url>', 'URL of the admin API')
+    .option('--json', 'print JSON')
+    .action(
+      run(async (flags) =>
+        force(await connect(flags, context), {
+          mirror: flags.mirror ?? '',
+          words: flags.iUnderstand ?? null,
+          isJson: flags.json === true,
         }),
       ),
     );

@@ -7,6 +7,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { type AuthorityState, type Member, type MirrorId, toMirrorId } from '../protocol/authority-state.js';
+import type { ForcedDecision } from '../protocol/forced-trust.js';
 import { type Epoch, EPOCH_NONE, toEpoch } from '../protocol/tag.js';
 import { toStoreId } from '../protocol/token.js';
 import { decodeChecksummed, encodeChecksummed, replaceDurably } from './durable-file.js';
@@ -88,12 +89,23 @@ function decodeByMirror<Value>(
   return decoded;
 }
 
+function decodeDecision(value: unknown): ForcedDecision {
+  const decision = asRecord(value, 'a decision');
+  return {
+    mirror: toMirrorId(asString(decision['mirror'], 'mirror')),
+    epoch: toEpoch(asNumber(decision['epoch'], 'epoch')),
+    atMs: asNumber(decision['atMs'], 'atMs'),
+    risks: asArray(decision['risks'], 'risks').map((risk) => asString(risk, 'a risk')),
+    words: asString(decision['words'], 'words'),
+  };
+}
+
 function decodeState(value: unknown): AuthorityState {
   const state = asRecord(value, 'the state');
   if (state['formatVersion'] !== 1) throw new RangeError('unknown format version');
   const phase = state['phase'];
   if (phase !== 'recovering' && phase !== 'active') throw new RangeError('unknown phase');
-  const { cleanStop, sequences, rebuilding } = state;
+  const { cleanStop, sequences, rebuilding, forgiven, forced } = state;
   const asMirrors = (names: unknown, what: string) =>
     asArray(names, what).map((mirror) => toMirrorId(asString(mirror, what)));
   return {
@@ -107,6 +119,8 @@ function decodeState(value: unknown): AuthorityState {
     cleanStop: cleanStop === null ? null : decodeByMirror(cleanStop, 'cleanStop', asNumber),
     ...(sequences === undefined ? {} : { sequences: decodeByMirror(sequences, 'sequences', asNumber) }),
     ...(rebuilding === undefined ? {} : { rebuilding: asMirrors(rebuilding, 'rebuilding') }),
+    ...(forgiven === undefined ? {} : { forgiven: decodeByMirror(forgiven, 'forgiven', asNumber) }),
+    ...(forced === undefined ? {} : { forced: asArray(forced, 'forced').map(decodeDecision) }),
   };
 }
 

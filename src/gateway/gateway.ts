@@ -8,6 +8,7 @@ import type { ObjectId } from '../protocol/object-id.js';
 import type { TagRow } from '../protocol/write.js';
 import type { OsdConnection, OsdIdentity, RowCursor } from '../wire/osd-connection.js';
 import type { AuthorityStorage } from './authority-storage.js';
+import { force, type ForceContext, type ForcePlan, planForce } from './force.js';
 import { HealthMonitor } from './health-monitor.js';
 import type { Logger } from './logger.js';
 import { MirrorSet } from './mirror-set.js';
@@ -58,6 +59,10 @@ export interface MirrorSetControl {
   reconcile(): { readonly operation: ReconcileOperation; readonly isNew: boolean };
   operation(id: string): ReconcileOperation | null;
   operations(): readonly ReconcileOperation[];
+  /** What is at risk when the set goes on with this mirror alone. Rejects with ForceRefusal. */
+  planForce(mirror: string): Promise<ForcePlan>;
+  /** Goes on with it, when these are the words. Rejects with ForceRefusal. */
+  force(mirror: string, words: string): Promise<ForcePlan>;
   /** Makes mirrors in sync read everything that they have: one, or all (null). Null: no such mirror in sync. */
   scrub(mirror: string | null): Promise<readonly MirrorId[]> | null;
   /** One page of a mirror's tag table, straight from its OSD. Null: no such mirror. */
@@ -228,6 +233,22 @@ export class Gateway implements MirrorSetControl {
   rows(mirror: string, after: RowCursor | null, limit: number): Promise<readonly TagRow[]> | null {
     const member = this.#set.members.find((candidate) => candidate.mirror === mirror);
     return member === undefined ? null : member.connection.rows(after, limit);
+  }
+
+  get #forceContext(): ForceContext {
+    const { logger, clock } = this.#options;
+    return { set: this.#set, runner: this.#runner, logger, clock };
+  }
+
+  planForce(mirror: string): Promise<ForcePlan> {
+    return planForce(this.#forceContext, mirror);
+  }
+
+  async force(mirror: string, words: string): Promise<ForcePlan> {
+    const plan = await force(this.#forceContext, mirror, words);
+    const message = `an operator goes on with ${plan.mirror} alone: ${plan.risks.join('; ')}`;
+    this.#note({ atMs: this.#options.clock(), kind: 'forced', message });
+    return plan;
   }
 
   scrub(mirror: string | null): Promise<readonly MirrorId[]> | null {

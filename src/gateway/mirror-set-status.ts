@@ -72,6 +72,7 @@ export interface MirrorSetEvent {
     | 'excluded'
     | 'rows-forgone'
     | 'scrub'
+    | 'forced'
     | 'returned'
     | 'recovery-started'
     | 'recovery-ended'

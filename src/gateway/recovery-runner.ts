@@ -38,6 +38,8 @@ export class RecoveryRunner {
   #waitingFor: string | null = null;
   #isStopping = false;
   #wake: () => void = () => undefined;
+  /** What an operator decided, until the recovery that runs takes it in. Never rejects. */
+  #decision: (() => Promise<void>) | null = null;
   readonly #backoff = new Map<MirrorId, Backoff>();
   #operationCount = 0;
 
@@ -101,6 +103,18 @@ export class RecoveryRunner {
     return { operation, isNew: true };
   }
 
+  /**
+   * Lets an operator's decision change the authority's state between two looks of the recovery that runs: nobody else writes
+   * it then. Rejects with whatever `work` does, or when no recovery runs.
+   */
+  decide<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#running === null || this.#decision !== null) return work();
+    return new Promise((resolve, reject) => {
+      this.#decision = () => work().then(resolve, reject);
+      this.#wake();
+    });
+  }
+
   /** Makes a recovery that waits look again now: a mirror may be back. */
   poke(): void {
     this.#wake();
@@ -136,6 +150,7 @@ export class RecoveryRunner {
     await set.runTransition(async () => {
       let isQuiet = false;
       while (!this.#isStopping) {
+        await this.#takeDecision();
         const wait = await this.#whatToWaitFor(id);
         if (!isQuiet) await set.quiesce(reason);
         isQuiet = true;
@@ -147,6 +162,14 @@ export class RecoveryRunner {
     if (this.#isStopping && this.#current !== null) {
       this.#amend(id, { state: 'failed', endedMs: this.#options.clock(), failure: 'the gateway stopped' });
     }
+  }
+
+  async #takeDecision(): Promise<void> {
+    const decision = this.#decision;
+    this.#decision = null;
+    if (decision === null) return;
+    await decision();
+    this.#backoff.clear();
   }
 
   /** Looks at who is there, fencing nobody. Null: an attempt makes sense. */

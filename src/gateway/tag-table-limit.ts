@@ -69,7 +69,10 @@ export class TagTableLimit {
   async #putOnRecord(): Promise<void> {
     const { set, rowsMax, logger, onForgone } = this.#options;
     const away = set.state.members.filter(
-      ({ mirror, rowsForgone }) => !set.inSync.includes(mirror) && rowsForgone !== true,
+      ({ mirror, rowsForgone }) =>
+        !set.inSync.includes(mirror) &&
+        set.state.rebuilding?.includes(mirror) !== true &&
+        rowsForgone !== true,
     );
     // Somebody may have come back while this waited for its turn.
     if (set.state.phase !== 'active' || away.length === 0) return;

@@ -4,6 +4,7 @@
  * Each function returns the state to be put on disk; nobody acts on it before it is there. The epoch rises with every
  * transition that changes who may write or who is in sync, so every attempt at a recovery has its own (F28).
  */
+import type { ForcedDecision } from './forced-trust.js';
 import { invariant } from './invariant.js';
 import { type Epoch, EPOCH_NONE, toEpoch } from './tag.js';
 import type { StoreId } from './token.js';
@@ -59,6 +60,10 @@ export interface AuthorityState {
   readonly sequences?: Readonly<Record<MirrorId, number>>;
   /** Mirrors that take new writes in this epoch without being in sync, while they are copied to (section 5). Absent: none. */
   readonly rebuilding?: readonly MirrorId[];
+  /** Witnesses up to here say nothing of this mirror any more: an operator knew of them, and trusted it (forced-trust.ts). */
+  readonly forgiven?: Readonly<Record<MirrorId, number>>;
+  /** Every decision that an operator took against the rules, oldest first. */
+  readonly forced?: readonly ForcedDecision[];
 }
 
 export function newAuthorityState(setId: string, mirrors: readonly MirrorId[]): AuthorityState {

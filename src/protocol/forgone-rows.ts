@@ -20,7 +20,8 @@ export function forgoRows(
   });
   let forgone = state;
   for (const mirror of mirrors) {
-    invariant(!state.inSync.includes(mirror), 'I4: rows are kept for every mirror in sync', { mirror });
+    const isServed = state.inSync.includes(mirror) || state.rebuilding?.includes(mirror) === true;
+    invariant(!isServed, 'I4: rows are kept for every mirror that is in sync or being rebuilt', { mirror });
     forgone = requireFullCopy(forgone, mirror, reason);
   }
   const members = forgone.members.map((member) =>
@@ -34,8 +35,12 @@ export function rowsKeptFor(state: AuthorityState): MirrorId[] {
   return state.members.filter(({ rowsForgone }) => rowsForgone !== true).map(({ mirror }) => mirror);
 }
 
-/** True when every mirror that is out of sync has its full copy on record, so that no row says anything to anyone. */
+/**
+ * True when every mirror that is out of sync has its full copy on record, so that no row says anything to anyone. One that is
+ * being rebuilt needs rows, whatever is on record of it.
+ */
 export function areAllRowsForgone(state: AuthorityState): boolean {
+  if (state.rebuilding !== undefined) return false;
   const out = state.members.filter(({ mirror }) => !state.inSync.includes(mirror));
   return state.phase === 'active' && out.length > 0 && out.every(({ rowsForgone }) => rowsForgone === true);
 }

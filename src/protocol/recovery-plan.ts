@@ -73,10 +73,9 @@ export function fullCopyReason(
   if (member.storeId === null) return 'it was never in sync';
   if (member.storeId !== report.storeId) return 'it is another store than the one that was in sync';
   if (report.selfDoubt !== null) return report.selfDoubt;
-  const witnessed = Math.max(
-    witnessedSequence(reports, report.storeId),
-    state.sequences?.[report.mirror] ?? -1,
-  );
+  const told = witnessedSequence(reports, report.storeId);
+  const isForgiven = told <= (state.forgiven?.[report.mirror] ?? -1);
+  const witnessed = Math.max(isForgiven ? -1 : told, state.sequences?.[report.mirror] ?? -1);
   if (report.commitSequence < witnessed) {
     return `it is at commit sequence ${report.commitSequence}, but was seen at ${witnessed}: it was rolled back`;
   }

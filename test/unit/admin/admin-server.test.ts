@@ -295,6 +295,28 @@ describe('the audit log', () => {
   });
 });
 
+describe('GET and POST /force', () => {
+  it('say what is at risk, and act on the right words only', async () => {
+    const query = { mirror: 'osd-1' };
+    expect((await ask('GET /force', { query })).json()).toMatchObject({ code: 'not-waiting' });
+    control.current = { ...control.current, phase: 'waiting' };
+    const plan = (await ask('GET /force', { query })).json<{ words: string }>();
+    const wrong = await ask('POST /force', { payload: { mirror: 'osd-1', words: 'yes' } });
+    expect(wrong.json()).toMatchObject({ code: 'wrong-words' });
+    const right = await ask('POST /force', { payload: { mirror: 'osd-1', words: plan.words } });
+    expect(right.statusCode).toBe(202);
+    expect((await ask('GET /force', { query: { mirror: 'osd-9' } })).statusCode).toBe(404);
+    expect((await ask('POST /force', { payload: { mirror: 'osd-1' } })).statusCode).toBe(400);
+  });
+});
+
+describe('POST /scrub', () => {
+  it('starts the mirrors in sync, or one, and knows no other', async () => {
+    expect((await ask('POST /scrub')).json()).toEqual({ mirrors: ['osd-0'] });
+    expect((await ask('POST /scrub', { query: { mirror: 'osd-1' } })).statusCode).toBe(404);
+  });
+});
+
 describe('following a reconciliation', () => {
   async function listen(limits: Partial<AdminLimits> = {}): Promise<string> {
     await app.close();

@@ -1,3 +1,4 @@
+import { type ForcePlan, ForceRefusal } from '../../../src/gateway/force.js';
 import type { MirrorSetControl } from '../../../src/gateway/gateway.js';
 import type {
   MirrorSetEvent,
@@ -139,6 +140,18 @@ export class FakeControl implements MirrorSetControl {
   status(): MirrorSetStatus {
     if (this.failure !== null) throw this.failure;
     return this.current;
+  }
+
+  async planForce(mirror: string): Promise<ForcePlan> {
+    if (mirror === 'osd-9') throw new ForceRefusal('no-such-mirror', 'there is no mirror osd-9');
+    if (this.current.phase !== 'waiting') throw new ForceRefusal('not-waiting', 'it waits for no decision');
+    return { mirror: osd1, epoch: 3, risks: ['osd-1 may lack writes'], words: 'go on' };
+  }
+
+  async force(mirror: string, words: string): Promise<ForcePlan> {
+    const plan = await this.planForce(mirror);
+    if (words !== plan.words) throw new ForceRefusal('wrong-words', 'say: go on');
+    return plan;
   }
 
   scrub(mirror: string | null): Promise<readonly MirrorId[]> | null {

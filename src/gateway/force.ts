@@ -1,0 +1,104 @@
+/**
+ * `tally force`: an operator goes on with one mirror when the set waits. First it is said what is at risk, and what has to be said to
+ * go on; then, and only with exactly these words, the decision goes on the authority's record, and a recovery acts on it.
+ */
+import type { MirrorId } from '../protocol/authority-state.js';
+import { describeRisks, forceTrust, forceWords } from '../protocol/forced-trust.js';
+import { type MirrorReport, planRecovery } from '../protocol/recovery-plan.js';
+import { type Epoch, toEpoch } from '../protocol/tag.js';
+import type { Logger } from './logger.js';
+import type { MirrorSet } from './mirror-set.js';
+import { toReport } from './recovery-attempt.js';
+import type { RecoveryRunner } from './recovery-runner.js';
+
+export interface ForcePlan {
+  readonly mirror: MirrorId;
+  readonly epoch: number;
+  /** What may be lost, one sentence each. */
+  readonly risks: readonly string[];
+  /** What has to be said, letter by letter. */
+  readonly words: string;
+}
+
+/**
+ * - `no-such-mirror`
+ * - `mirror-away`: a mirror that does not answer can't be trusted.
+ * - `mirror-blank`: it has nothing.
+ * - `not-waiting`: the set goes on by itself; nothing is overruled without need.
+ * - `wrong-words`: not what the plan for the present epoch asks for.
+ */
+export type ForceRefusalCode =
+  'no-such-mirror' | 'mirror-away' | 'mirror-blank' | 'not-waiting' | 'wrong-words';
+
+export class ForceRefusal extends Error {
+  readonly code: ForceRefusalCode;
+
+  constructor(code: ForceRefusalCode, message: string) {
+    super(message);
+    this.name = 'ForceRefusal';
+    this.code = code;
+  }
+}
+
+export interface ForceContext {
+  readonly set: MirrorSet;
+  readonly runner: RecoveryRunner;
+  readonly logger: Logger;
+  /** Unix ms. */
+  readonly clock: () => number;
+}
+
+interface Looked {
+  readonly plan: ForcePlan;
+  readonly reports: readonly MirrorReport[];
+  readonly fencedEpoch: Epoch;
+}
+
+async function look({ set }: ForceContext, name: string): Promise<Looked> {
+  const seen = await Promise.all(
+    set.members.map(({ mirror, connection }) =>
+      connection
+        .identity()
+        .then((identity) => ({ report: toReport(mirror, identity), fencedEpoch: identity.fencedEpoch }))
+        .catch(() => null),
+    ),
+  );
+  const present = seen.filter((one) => one !== null);
+  const reports = present.map(({ report }) => report);
+  const mirror = set.members.find((member) => member.mirror === name)?.mirror;
+  if (mirror === undefined) throw new ForceRefusal('no-such-mirror', `there is no mirror ${name}`);
+  const trusted = reports.find((report) => report.mirror === mirror);
+  if (set.gate.isOpen || planRecovery(set.state, reports).kind !== 'wait') {
+    throw new ForceRefusal('not-waiting', 'the mirror set waits for no decision');
+  }
+  if (trusted === undefined) throw new ForceRefusal('mirror-away', `${mirror} does not answer`);
+  if (trusted.blank) throw new ForceRefusal('mirror-blank', `${mirror} is an empty store`);
+  const { state } = set;
+  const risks = describeRisks(state, trusted, reports);
+  const fencedEpoch = toEpoch(Math.max(...present.map((one) => one.fencedEpoch)));
+  const plan = { mirror, epoch: state.epoch, risks, words: forceWords(state, mirror) };
+  return { plan, reports, fencedEpoch };
+}
+
+/** Throws ForceRefusal. */
+export async function planForce(context: ForceContext, mirror: string): Promise<ForcePlan> {
+  return (await look(context, mirror)).plan;
+}
+
+/** Resolves when the decision is on disk; the recovery that waits then goes on. Throws ForceRefusal. */
+export async function force(context: ForceContext, name: string, words: string): Promise<ForcePlan> {
+  const { set, runner, logger, clock } = context;
+  return runner.decide(async () => {
+    const { plan, reports, fencedEpoch } = await look(context, name);
+    const { mirror, risks } = plan;
+    if (words !== plan.words) throw new ForceRefusal('wrong-words', `say: ${plan.words}`);
+    const decision = { mirror, epoch: set.epoch, atMs: clock(), risks, words };
+    logger.warn({ decision, audit: true }, 'an operator goes on with one mirror against the rules');
+    await set.saveState(forceTrust(set.state, reports, decision, fencedEpoch));
+    // What it doubted of itself the operator has taken upon himself.
+    const connection = set.connectionOf(mirror);
+    await connection.fence(set.epoch);
+    await connection.setSelfDoubt(set.epoch, null);
+    return plan;
+  });
+}
