@@ -6,7 +6,7 @@ import type { OsdIdentity } from '../wire/osd-connection.js';
 import type { OperationFigures, S3Figures } from './s3-figures.js';
 
 const PHASES: readonly MirrorSetStatus['phase'][] = ['active', 'recovering', 'waiting', 'stopped'];
-const CONDITIONS: readonly MirrorStatus['condition'][] = ['in-sync', 'behind', 'away'];
+const CONDITIONS: readonly MirrorStatus['condition'][] = ['in-sync', 'rebuilding', 'behind', 'away'];
 const EVENT_KINDS: readonly MirrorSetEvent['kind'][] = [
   'excluded',
   'returned',

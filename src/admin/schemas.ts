@@ -121,6 +121,7 @@ const mirrorSchema = object({
   url: Type.String(),
   condition: words<MirrorCondition>({
     'in-sync': true,
+    rebuilding: true,
     behind: true,
     'no-space': true,
     failed: true,

@@ -118,6 +118,10 @@ export const configurationSchema = section(
           maximum: 1_000_000,
           description: 'What each OSD reads for a scrub at the most. Default: 16',
         }),
+        suspendsWrites: Type.Boolean({
+          description:
+            'Writes wait while a mirror is reconciled, from beginning to end, instead of at its end alone. Default: false',
+        }),
         tagTableRowsMax: Type.Integer({
           minimum: 1,
           maximum: 1_000_000_000,

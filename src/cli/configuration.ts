@@ -71,6 +71,7 @@ export interface Configuration {
   readonly gateway: {
     readonly authorityFile: string;
     readonly reconcilesByItself: boolean;
+    readonly suspendsWrites: boolean;
     readonly tagTableRowsMax: number;
     readonly scrub: ScrubSettings;
   };
@@ -287,6 +288,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
       authorityFile: gateway?.authority ?? join(dataFolder, 'authority', 'state.json'),
       reconcilesByItself: gateway?.reconcilesByItself ?? true,
       scrub: scrubSettings(gateway),
+      suspendsWrites: gateway?.suspendsWrites ?? false,
       tagTableRowsMax: gateway?.tagTableRowsMax ?? TAG_TABLE_ROWS_MAX_DEFAULT,
     },
     s3: {

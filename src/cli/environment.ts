@@ -23,6 +23,7 @@ export const ENVIRONMENT_VARIABLES = {
   TALLY_ADMIN_TOKEN: 'bearer token of the admin API',
   TALLY_ADMIN_TOKEN_FILE: 'file with that token',
   TALLY_AUTHORITY_FILE: "file with the synchronization authority's state",
+  TALLY_SUSPENDS_WRITES: 'true: writes wait while a mirror is reconciled, from beginning to end',
   TALLY_OSD_NAME: 'which member of the set this OSD is',
   TALLY_OSD_LISTEN: 'host:port of this OSD',
   TALLY_OSD_STORE: "folder of this OSD's store",
@@ -64,6 +65,12 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
     const value = read(variable);
     return value === undefined ? undefined : resolve(value);
   };
+  const readFlag = (variable: Variable): boolean | undefined => {
+    const value = read(variable);
+    if (value === undefined) return undefined;
+    if (value !== 'true' && value !== 'false') fail(`${variable} must be true or false.`);
+    return value === 'true';
+  };
   const members = read('TALLY_MEMBERS');
   const levelText = read('TALLY_LOG_LEVEL');
   const level = LOG_LEVELS.find((candidate) => candidate === levelText);
@@ -80,6 +87,7 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
     gateway: defined<NonNullable<ConfigurationLayer['gateway']>>({
       authority: path('TALLY_AUTHORITY_FILE'),
       reconcilesByItself: undefined,
+      suspendsWrites: readFlag('TALLY_SUSPENDS_WRITES'),
     }),
     s3: defined<NonNullable<ConfigurationLayer['s3']>>({
       listen: read('TALLY_S3_LISTEN'),

@@ -44,6 +44,7 @@ export async function openMirrorSets(
       authority: new AuthorityFile(authorityFile),
       timings: defaultTimings,
       reconcilesByItself: gateway.reconcilesByItself,
+      suspendsWrites: gateway.suspendsWrites,
       tagTableRowsMax: gateway.tagTableRowsMax,
       scrub: gateway.scrub,
       logger,

@@ -16,6 +16,7 @@ const COLUMN_GAP = '  ';
 
 const conditionPaint: Readonly<Record<AdminMirror['condition'], Paint>> = {
   'in-sync': pico.green,
+  rebuilding: pico.yellow,
   behind: pico.yellow,
   'no-space': pico.red,
   failed: pico.red,

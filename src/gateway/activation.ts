@@ -9,4 +9,6 @@ import type { MirrorLink } from './mirror-link.js';
 export interface Activation {
   readonly generator: TagGenerator;
   readonly links: ReadonlyMap<MirrorId, MirrorLink>;
+  /** To mirrors that are being rebuilt: they get every write that they can keep up with, and nobody waits for them. */
+  readonly rebuilding: Map<MirrorId, MirrorLink>;
 }

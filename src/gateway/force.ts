@@ -8,7 +8,7 @@ import { type MirrorReport, planRecovery } from '../protocol/recovery-plan.js';
 import { type Epoch, toEpoch } from '../protocol/tag.js';
 import type { Logger } from './logger.js';
 import type { MirrorSet } from './mirror-set.js';
-import { toReport } from './recovery-attempt.js';
+import { toReport } from './mirror-report.js';
 import type { RecoveryRunner } from './recovery-runner.js';
 
 export interface ForcePlan {

@@ -38,6 +38,8 @@ export interface GatewayOptions {
   readonly timings: GatewayTimings;
   /** Reconcile a mirror as soon as it is back; otherwise it waits for an operator. */
   readonly reconcilesByItself: boolean;
+  /** Writes wait while a mirror is reconciled, from the first byte to the last; otherwise only for the end of it. */
+  readonly suspendsWrites: boolean;
   /** Rows of a tag table at which a mirror that is away is put down for a full copy (F27). */
   readonly tagTableRowsMax: number;
   readonly scrub: ScrubSettings;
@@ -92,6 +94,7 @@ export class Gateway implements MirrorSetControl {
     this.storage = new MirroredObjectStorage(set, logger);
     this.#runner = new RecoveryRunner({
       set,
+      isOnline: !options.suspendsWrites,
       timings,
       logger,
       clock,
@@ -300,7 +303,9 @@ export class Gateway implements MirrorSetControl {
     const { identity, lastSeenMs, isReachable } = this.#health.healthOf(mirror);
     const member = this.#set.state.members.find((candidate) => candidate.mirror === mirror);
     const isInSync = this.#set.inSync.includes(mirror) && this.#set.gate.isOpen;
-    const condition = isInSync ? 'in-sync' : isReachable ? conditionOf(identity) : 'away';
+    const isRebuilding = this.#set.rebuilding.includes(mirror);
+    const outOfSync = isRebuilding ? 'rebuilding' : conditionOf(identity);
+    const condition = isInSync ? 'in-sync' : isReachable ? outOfSync : 'away';
     const fullCopyReason = member?.fullCopyReason ?? identity?.selfDoubt ?? null;
     const { url } = this.#set.connectionOf(mirror);
     return { mirror, url, condition, fullCopyReason, lastSeenMs, identity };

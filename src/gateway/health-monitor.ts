@@ -124,6 +124,8 @@ export class HealthMonitor {
       return isInSync && silentMs >= timings.mirrorLostMs ? { kind: 'lost' } : { kind: 'fine' };
     }
     // One that can take no writes is not taken back: the attempt would only hold up the others.
+    const isRebuilding = set.rebuilding.includes(mirror) && identity.activeEpoch === set.epoch;
+    if (isRebuilding) return { kind: 'fine' };
     if (!isInSync) return this.#mayBeWritten(identity) ? { kind: 'returned' } : { kind: 'fine' };
     const isTheSameRun = set.state.incarnations[mirror] === identity.incarnation;
     const isSound = identity.selfDoubt === null && identity.activeEpoch === set.epoch;

@@ -102,6 +102,11 @@ export class MirrorLink {
     });
   }
 
+  /** Writes that wait to be sent. */
+  get queuedCount(): number {
+    return this.#queue.length;
+  }
+
   /** Takes a token that all configured mirrors have made ready. */
   offerToken(ready: ReadyToken): void {
     if (this.#isCut) return;

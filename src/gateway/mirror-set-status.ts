@@ -4,12 +4,13 @@ import type { OsdIdentity, ReconcileProgress } from '../wire/osd-connection.js';
 
 /**
  * - `in-sync`: has every acknowledged write.
+ * - `rebuilding`: takes new writes, and is copied to what it missed while clients go on; it serves no reads yet.
  * - `behind`: reachable, waits to be reconciled or is being reconciled.
  * - `no-space`: left out because its disk is full; reconciled by itself once there is room.
  * - `failed`: left out because its disk failed; its OSD must be started again.
  * - `away`: can't be reached.
  */
-export type MirrorCondition = 'in-sync' | 'behind' | 'no-space' | 'failed' | 'away';
+export type MirrorCondition = 'in-sync' | 'rebuilding' | 'behind' | 'no-space' | 'failed' | 'away';
 
 export interface MirrorStatus {
   readonly mirror: MirrorId;

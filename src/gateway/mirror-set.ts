@@ -9,6 +9,7 @@
  * - Transitions (exclusion, recovery) run one at a time.
  */
 import {
+  admitMirrors,
   type AuthorityState,
   beginRecovery,
   excludeMirrors,
@@ -16,6 +17,7 @@ import {
   newAuthorityState,
   recordCleanStop,
 } from '../protocol/authority-state.js';
+import { fullCopyReason, type MirrorReport } from '../protocol/recovery-plan.js';
 import { rowsKeptFor } from '../protocol/forgone-rows.js';
 import { TagGenerator } from '../protocol/generator.js';
 import { invariant, unreachable } from '../protocol/invariant.js';
@@ -30,6 +32,7 @@ import { Gate } from './gate.js';
 import { InFlightWrite, InFlightWrites, type SettledOutcome } from './in-flight-writes.js';
 import type { Logger } from './logger.js';
 import { MirrorLink } from './mirror-link.js';
+import { toReport } from './mirror-report.js';
 import { ObjectStorageError } from './object-storage.js';
 import type { WriteDraft } from './write-draft.js';
 
@@ -50,6 +53,17 @@ export interface MirrorSetOptions {
 
 /** Why the set asks for a recovery; the recovery runner listens. */
 export type RecoveryCause = 'undecided-write' | 'mirror-lost';
+
+/** Writes that wait for a mirror that is being rebuilt; what is beyond it is not sent there, and copied later. */
+const REBUILDING_QUEUE_MAX = 512;
+/** How long the gate may stay closed for a mirror that wants to be let in. */
+const ADMISSION_ANSWER_MS = 1000;
+
+export interface Admission {
+  readonly epoch: Epoch;
+  /** Who takes writes now without being in sync. */
+  readonly reports: readonly MirrorReport[];
+}
 
 export class MirrorSet {
   readonly setId: string;
@@ -112,6 +126,16 @@ export class MirrorSet {
     return this.gate.isOpen ? (this.#activation?.generator.floor() ?? null) : null;
   }
 
+  /** The mirrors that take the writes of this epoch without being in sync. */
+  get rebuilding(): readonly MirrorId[] {
+    return [...(this.#activation?.rebuilding.keys() ?? [])];
+  }
+
+  /** True when nobody may write before a recovery. */
+  get needsRecovery(): boolean {
+    return this.#isRecoveryNeeded || this.#activation === null;
+  }
+
   get isInTransition(): boolean {
     return this.#transitionsQueued > 0;
   }
@@ -167,14 +191,19 @@ export class MirrorSet {
     const { objectId, kind } = draft;
     const write = new InFlightWrite({ tag, objectId, isRemoval: kind === 'remove' }, [
       ...activation.links.keys(),
+      ...activation.rebuilding.keys(),
     ]);
     this.inFlight.add(write);
     const transaction = this.#makeTransaction(draft, tag, activation.generator.epoch);
     for (const link of activation.links.values()) this.#send(write, link, draft, transaction);
+    for (const link of activation.rebuilding.values()) this.#sendAlong(write, link, draft, transaction);
     const outcome = write.outcome.then((settled) => {
       this.inFlight.finish(write, settled);
-      activation.generator.settle(tag);
       return settled;
+    });
+    // A tag is in flight until no request of it is on its way, to a mirror that nobody waits for either.
+    void Promise.all([outcome, write.answered]).then(() => {
+      activation.generator.settle(tag);
     });
     return { tag, outcome };
   }
@@ -196,6 +225,12 @@ export class MirrorSet {
     return { ...fields, checksum: transactionChecksum(fields, draft.contentChecksum) };
   }
 
+  /** To a mirror that is being rebuilt: never more than it takes. */
+  #sendAlong(write: InFlightWrite, link: MirrorLink, draft: WriteDraft, transaction: WriteTransaction): void {
+    if (link.queuedCount < REBUILDING_QUEUE_MAX) this.#send(write, link, draft, transaction);
+    else write.record(link.mirror, { kind: 'refused', code: 'too-far-behind' });
+  }
+
   #send(write: InFlightWrite, link: MirrorLink, draft: WriteDraft, transaction: WriteTransaction): void {
     const content = draft.contentFor(link.mirror);
     const answer: Promise<MirrorAnswer> =
@@ -210,7 +245,10 @@ export class MirrorSet {
 
   /** Looks at a write again after an answer, or after the in-sync set changed. */
   #review(write: InFlightWrite): void {
-    if (write.isSettled) return;
+    if (write.isSettled) {
+      this.#offerTokens(write);
+      return;
+    }
     const configured = rowsKeptFor(this.#state);
     const progress = { answers: write.answers, inSync: this.inSync, configured };
     const outcome = decideOutcome(progress);
@@ -219,7 +257,7 @@ export class MirrorSet {
         return;
       case 'acknowledge':
         write.settle({ kind: 'acknowledged' });
-        if (this.inSync.length === configured.length) this.#offerTokens(progress);
+        this.#offerTokens(write);
         return;
       case 'refuse':
         write.settle({ kind: 'refused', code: outcome.code });
@@ -236,8 +274,15 @@ export class MirrorSet {
     }
   }
 
-  #offerTokens(progress: Parameters<typeof readyTokens>[0]): void {
-    for (const ready of readyTokens(progress)) this.#activation?.links.get(ready.mirror)?.offerToken(ready);
+  /** Gives its tokens back once every mirror that rows are kept for has it. */
+  #offerTokens(write: InFlightWrite): void {
+    if (write.areTokensOffered) return;
+    const progress = { answers: write.answers, inSync: this.inSync, configured: rowsKeptFor(this.#state) };
+    const ready = readyTokens(progress);
+    if (ready.length === 0) return;
+    write.areTokensOffered = true;
+    const { links, rebuilding } = this.#activation ?? {};
+    for (const token of ready) (links?.get(token.mirror) ?? rebuilding?.get(token.mirror))?.offerToken(token);
   }
 
   #needRecovery(cause: RecoveryCause, reason: string): void {
@@ -286,6 +331,7 @@ export class MirrorSet {
     if (leaving.length === this.inSync.length) throw new Error(`no mirror in sync is left: ${reason}`);
     this.#closeGates(`${leaving.join(', ')} is being left out`);
     for (const mirror of leaving) activation.links.get(mirror)?.cut(reason);
+    this.#cutRebuilding(activation, reason);
     await this.inFlight.allAnswered();
     const from = this.epoch;
     await this.saveState(beginRecovery(this.#state));
@@ -303,6 +349,98 @@ export class MirrorSet {
     this.#openGates();
   }
 
+  /** What is rebuilt is rebuilt in one epoch; in the next it is let in again. */
+  #cutRebuilding(activation: Activation, reason: string): void {
+    for (const link of activation.rebuilding.values()) link.cut(reason);
+    activation.rebuilding.clear();
+  }
+
+  /** Nobody copies to them any more: they get no writes either, until they are let in again. */
+  endRebuilding(reason: string): void {
+    if (this.#activation !== null) this.#cutRebuilding(this.#activation, reason);
+  }
+
+  /**
+   * Lets mirrors that are out in as rebuilding, in an epoch of its own (DESIGN.md section 5). Writes wait for a moment: until those in
+   * flight are answered, and the mirrors in sync have moved to the new epoch. A mirror that does not answer in time, or whose
+   * rows are not enough, stays out. Null: there is no active epoch.
+   */
+  async admit(mirrors: readonly MirrorId[]): Promise<Admission | null> {
+    try {
+      return await this.runTransition(() => this.#admit(mirrors));
+    } catch (error) {
+      this.#needRecovery('mirror-lost', error instanceof Error ? error.message : String(error));
+      return null;
+    }
+  }
+
+  async #admit(mirrors: readonly MirrorId[]): Promise<Admission | null> {
+    const activation = this.#activation;
+    if (activation === null || this.#state.phase !== 'active' || this.#isRecoveryNeeded) return null;
+    const returning = mirrors.filter((mirror) => !this.inSync.includes(mirror));
+    this.#closeGates(`${returning.join(', ')} comes back`);
+    this.#cutRebuilding(activation, 'another epoch begins');
+    await this.inFlight.allAnswered();
+    const from = this.epoch;
+    await this.saveState(beginRecovery(this.#state));
+    const [trusted, fenced] = await Promise.all([
+      Promise.all(
+        this.inSync.map(async (mirror) =>
+          toReport(mirror, await this.connectionOf(mirror).advance(from, this.epoch)),
+        ),
+      ),
+      Promise.all(returning.map((mirror) => this.#fenceInTime(mirror))),
+    ]);
+    const reports = fenced
+      .filter((report) => report !== null)
+      .filter((report) => fullCopyReason(this.#state, report, [...trusted, report]) === null);
+    await this.saveState(
+      admitMirrors(
+        this.#state,
+        reports.map(({ mirror }) => mirror),
+      ),
+    );
+    const { epoch } = this;
+    this.#moveTo(this.inSync, activation.links);
+    this.#reviewAll();
+    this.#openGates();
+    const admitted = await Promise.all(reports.map((report) => this.#letWritesIn(report, epoch)));
+    return { epoch, reports: admitted.filter((report) => report !== null) };
+  }
+
+  async #fenceInTime(mirror: MirrorId): Promise<MirrorReport | null> {
+    let timer: NodeJS.Timeout | undefined;
+    const isOver = new Promise<null>((resolve) => {
+      timer = setTimeout(() => {
+        resolve(null);
+      }, ADMISSION_ANSWER_MS);
+    });
+    const fencing = this.connectionOf(mirror)
+      .fence(this.epoch)
+      .then((identity) => toReport(mirror, identity))
+      .catch((error: unknown) => {
+        this.#options.logger.warn({ mirror, err: error }, 'a mirror that is back could not be fenced');
+        return null;
+      });
+    const report = await Promise.race([fencing, isOver]);
+    clearTimeout(timer);
+    return report;
+  }
+
+  async #letWritesIn(report: MirrorReport, epoch: Epoch): Promise<MirrorReport | null> {
+    const { mirror } = report;
+    try {
+      await this.connectionOf(mirror).rebuild(epoch);
+    } catch (error) {
+      this.#options.logger.warn({ mirror, err: error }, 'a mirror that is back takes no writes');
+      return null;
+    }
+    const activation = this.#activation;
+    if (activation?.generator.epoch !== epoch) return null;
+    activation.rebuilding.set(mirror, this.#makeLink(mirror, activation.generator));
+    return report;
+  }
+
   #reviewAll(): void {
     for (const write of this.inFlight.all()) this.#review(write);
   }
@@ -310,6 +448,7 @@ export class MirrorSet {
   /** Stops new writes and waits until those in flight have all their answers and an outcome. */
   async quiesce(reason: string): Promise<void> {
     this.#closeGates(reason);
+    if (this.#activation !== null) this.#cutRebuilding(this.#activation, reason);
     await this.inFlight.allAnswered();
     // What is left hangs on an exclusion that waits for its turn behind us; the recovery decides it instead.
     for (const write of this.inFlight.all()) if (!write.isSettled) write.settle({ kind: 'undecided' });
@@ -330,17 +469,20 @@ export class MirrorSet {
 
   #moveTo(mirrors: readonly MirrorId[], links: ReadonlyMap<MirrorId, MirrorLink>): void {
     const generator = new TagGenerator(this.#options.generator, this.epoch);
-    const context = {
+    const kept = mirrors.map((mirror): [MirrorId, MirrorLink] => [
+      mirror,
+      links.get(mirror) ?? this.#makeLink(mirror, generator),
+    ]);
+    this.#activation = { generator, links: new Map(kept), rebuilding: new Map() };
+  }
+
+  #makeLink(mirror: MirrorId, generator: TagGenerator): MirrorLink {
+    return new MirrorLink(mirror, this.connectionOf(mirror), {
       setId: this.setId,
       logger: this.#options.logger,
       epoch: () => this.#activation?.generator.epoch ?? generator.epoch,
       floor: () => (this.#activation?.generator ?? generator).floor(),
-    };
-    const kept = mirrors.map((mirror): [MirrorId, MirrorLink] => [
-      mirror,
-      links.get(mirror) ?? new MirrorLink(mirror, this.connectionOf(mirror), context),
-    ]);
-    this.#activation = { generator, links: new Map(kept) };
+    });
   }
 
   /** Lets no request in any more, for good. */
@@ -355,6 +497,7 @@ export class MirrorSet {
     this.shut('the gateway is stopping');
     await this.runTransition(async () => {
       const activation = this.#activation;
+      if (activation !== null) this.#cutRebuilding(activation, 'the gateway is stopping');
       await this.inFlight.allAnswered();
       if (activation === null || this.#state.phase !== 'active') return;
       await Promise.all([...activation.links.values()].map((link) => link.drain()));
@@ -385,6 +528,7 @@ const FAILURE_WORDS: Readonly<Record<string, string>> = {
   'no-space': 'has no space left',
   'not-active': 'was restarted',
   'content-not-there': 'missed an upload that began without it',
+  'too-far-behind': 'is too far behind',
   'self-doubt': 'says of itself that it is incomplete',
 };
 

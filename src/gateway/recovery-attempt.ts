@@ -15,8 +15,9 @@ import {
 import { type MirrorReport, planRecovery, type RecoveryPlan } from '../protocol/recovery-plan.js';
 import { readableInRecovery } from '../protocol/read-gate.js';
 import type { Epoch } from '../protocol/tag.js';
-import type { OsdIdentity, ReconcileOrder, ReconcileProgress } from '../wire/osd-connection.js';
+import type { ReconcileOrder, ReconcileProgress } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
+import { toReport } from './mirror-report.js';
 import type { MirrorSet } from './mirror-set.js';
 
 export interface AttemptContext {
@@ -25,6 +26,11 @@ export interface AttemptContext {
   readonly progressPollMs: number;
   /** Mirrors of which nothing is wanted this time, because their last reconciliation failed. */
   readonly leftOut: ReadonlySet<MirrorId>;
+  /**
+   * Which mirrors that are not in sync are brought up under the fence, however much they lack. The others only if it is
+   * little: what takes long is done beside the clients (online).
+   */
+  readonly takesAlong: (mirror: MirrorId) => boolean;
   readonly onProgress: (progress: ReconcileProgress) => void;
   readonly sleep: (ms: number) => Promise<void>;
   readonly isStopping: () => boolean;
@@ -38,17 +44,21 @@ export type AttemptResult =
 
 type ProceedPlan = Extract<RecoveryPlan, { kind: 'proceed' }>;
 
-export function toReport(mirror: MirrorId, identity: OsdIdentity): MirrorReport {
-  const { storeId, incarnation, commitSequence, selfDoubt, blank, witnesses } = identity;
-  return { mirror, storeId, incarnation, commitSequence, selfDoubt, blank, witnesses };
+/** What a mirror said when it was fenced. */
+interface FencedMirror {
+  readonly report: MirrorReport;
+  readonly rowCount: number;
+  readonly rowBytes: number;
 }
 
-async function fenceAll(context: AttemptContext, epoch: Epoch): Promise<MirrorReport[]> {
+async function fenceAll(context: AttemptContext, epoch: Epoch): Promise<FencedMirror[]> {
   const present = context.set.members.filter((member) => !context.leftOut.has(member.mirror));
   const reports = await Promise.all(
     present.map(async ({ mirror, connection }) => {
       try {
-        return toReport(mirror, await connection.fence(epoch));
+        const identity = await connection.fence(epoch);
+        const { rowCount, rowBytes } = identity;
+        return { report: toReport(mirror, identity), rowCount, rowBytes };
       } catch (error) {
         context.logger.warn(
           { mirror, epoch, err: error },
@@ -85,7 +95,32 @@ function makeOrder(
   });
   const driver = plan.trusted[0];
   if (driver === undefined) throw new Error('a plan to proceed names a trusted mirror');
-  return { setId: context.set.setId, epoch, driver, participants, complete: plan.complete };
+  const absentStoreIds = context.set.state.members.flatMap(({ mirror, storeId }) =>
+    storeId === null || participants.some((participant) => participant.mirror === mirror) ? [] : [storeId],
+  );
+  const { setId } = context.set;
+  const { complete } = plan;
+  return { setId, epoch, driver, participants, complete, mode: 'fenced', absentStoreIds };
+}
+
+/** What is brought up under the fence without asking: so much is done in a moment. */
+const SMALL_BACKLOG_ROWS = 64;
+const SMALL_BACKLOG_BYTES = 4 * 1024 * 1024;
+
+/** The plan without those that are better brought up while clients write. */
+function withoutDeferred(
+  context: AttemptContext,
+  plan: ProceedPlan,
+  fenced: readonly FencedMirror[],
+): ProceedPlan {
+  const sources = fenced.filter(({ report }) => plan.trusted.includes(report.mirror));
+  const isSmall = sources.every(
+    ({ rowCount, rowBytes }) => rowCount <= SMALL_BACKLOG_ROWS && rowBytes <= SMALL_BACKLOG_BYTES,
+  );
+  const stale = plan.stale.filter(
+    ({ mirror, need }) => isSmall || need.kind === 'full-copy' || context.takesAlong(mirror),
+  );
+  return stale.length === plan.stale.length ? plan : { ...plan, stale, complete: false };
 }
 
 async function reconcile(context: AttemptContext, order: ReconcileOrder): Promise<void> {
@@ -108,8 +143,10 @@ async function takeSequences(
 ): Promise<Participant[]> {
   return Promise.all(
     reports.map(async ({ mirror, storeId, incarnation }) => {
-      const { commitSequence } = await context.set.connectionOf(mirror).identity();
-      return { mirror, storeId, incarnation, commitSequence };
+      const identity = await context.set.connectionOf(mirror).identity();
+      if (identity.storeId !== storeId)
+        throw new Error(`${mirror} has another store than it was fenced with`);
+      return { mirror, storeId, incarnation, commitSequence: identity.commitSequence };
     }),
   );
 }
@@ -150,9 +187,13 @@ export async function attemptRecovery(context: AttemptContext): Promise<AttemptR
   const { set } = context;
   await set.saveState(beginRecovery(set.state));
   const { epoch } = set;
-  const reports = await fenceAll(context, epoch);
-  const plan = planRecovery(set.state, reports);
-  if (plan.kind === 'wait') return plan;
+  const fenced = await fenceAll(context, epoch);
+  const everyone = fenced.map(({ report }) => report);
+  const wanted = planRecovery(set.state, everyone);
+  if (wanted.kind === 'wait') return wanted;
+  const plan = withoutDeferred(context, wanted, fenced);
+  const part = [...plan.trusted, ...plan.stale.map(({ mirror }) => mirror)];
+  const reports = everyone.filter(({ mirror }) => part.includes(mirror));
   const readable = readableInRecovery(set.state, plan.trusted);
   if (readable !== null) set.openReads(readable);
   try {

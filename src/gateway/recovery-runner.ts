@@ -1,15 +1,22 @@
 /**
  * Runs recoveries, one at a time, until the mirror set is active (DESIGN.md section 5).
  *
+ * Online, a recovery takes along only what is done in a moment. A mirror that is back is brought up beside the clients first
+ * (catch-up.ts), and then once more under the fence, where next to nothing is left to do. A full copy is made under the fence.
+ *
  * Before each attempt it looks at who is there without fencing anyone, so that waiting for a mirror costs no epochs. A
  * stale mirror whose reconciliation failed is left out for a while, so that it can't keep the others from serving.
  */
 import type { MirrorId } from '../protocol/authority-state.js';
-import { planRecovery } from '../protocol/recovery-plan.js';
+import { fullCopyReason, type MirrorReport, planRecovery } from '../protocol/recovery-plan.js';
+import type { ReconcileProgress } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
 import type { MirrorSet } from './mirror-set.js';
 import type { MirrorSetEvent, ReconcileOperation, ReconcileTrigger } from './mirror-set-status.js';
-import { attemptRecovery, type AttemptResult, toReport } from './recovery-attempt.js';
+import { catchUp } from './catch-up.js';
+import { toReport } from './mirror-report.js';
+import { sumProgress } from './progress-sum.js';
+import { attemptRecovery, type AttemptResult } from './recovery-attempt.js';
 import type { GatewayTimings } from './timings.js';
 
 const OPERATIONS_KEPT_MAX = 100;
@@ -18,6 +25,8 @@ export interface RecoveryRunnerOptions {
   readonly set: MirrorSet;
   readonly timings: GatewayTimings;
   readonly logger: Logger;
+  /** Mirrors that are back are brought up while clients write; else writes wait until it is done. */
+  readonly isOnline: boolean;
   /** Unix ms. */
   readonly clock: () => number;
   readonly onEvent: (event: MirrorSetEvent) => void;
@@ -37,6 +46,8 @@ export class RecoveryRunner {
   #current: ReconcileOperation | null = null;
   #waitingFor: string | null = null;
   #isStopping = false;
+  /** A recovery was asked for while mirrors are brought up online. */
+  #isRecoveryAskedFor = false;
   #wake: () => void = () => undefined;
   /** What an operator decided, until the recovery that runs takes it in. Never rejects. */
   #decision: (() => Promise<void>) | null = null;
@@ -74,7 +85,13 @@ export class RecoveryRunner {
     trigger: ReconcileTrigger,
     reason: string,
   ): { readonly operation: ReconcileOperation; readonly isNew: boolean } {
-    if (this.#current !== null) return { operation: this.#current, isNew: false };
+    if (this.#current !== null) {
+      if (trigger !== 'mirror-returned' && trigger !== 'operator') {
+        this.#isRecoveryAskedFor = true;
+        this.#wake();
+      }
+      return { operation: this.#current, isNew: false };
+    }
     this.#operationCount += 1;
     const startedMs = this.#options.clock();
     const operation: ReconcileOperation = {
@@ -145,7 +162,68 @@ export class RecoveryRunner {
     this.#options.onEvent({ atMs: this.#options.clock(), kind, message });
   }
 
-  async #run({ id, reason }: ReconcileOperation): Promise<void> {
+  async #run({ id, reason, trigger }: ReconcileOperation): Promise<void> {
+    const { set, isOnline } = this.#options;
+    let returning = isOnline && !set.needsRecovery ? await this.#findReturning() : [];
+    const mayStayActive = trigger === 'mirror-returned' || trigger === 'operator';
+    if (!mayStayActive || returning.length === 0) {
+      await this.#recover(id, reason, isOnline ? [] : set.members.map(({ mirror }) => mirror));
+      returning = isOnline ? await this.#findReturning() : [];
+    }
+    while (returning.length > 0 && !this.#isStopping) {
+      await this.#bringUp(id, reason, returning);
+      returning = await this.#findReturning();
+    }
+    this.#waitingFor = null;
+    if (this.#isStopping) {
+      this.#amend(id, { state: 'failed', endedMs: this.#options.clock(), failure: 'the gateway stopped' });
+    } else this.#endOperation(id);
+  }
+
+  /** Mirrors that are there and out of sync, for which rows are enough. */
+  async #findReturning(): Promise<MirrorId[]> {
+    const { set } = this.#options;
+    if (set.needsRecovery) return [];
+    const out = set.members.filter(({ mirror }) => !set.inSync.includes(mirror) && this.mayRejoin(mirror));
+    const reports = await Promise.all(out.map(({ mirror }) => this.#look(mirror)));
+    return reports
+      .filter((report) => report !== null)
+      .filter((report) => fullCopyReason(set.state, report, [report]) === null)
+      .map(({ mirror }) => mirror);
+  }
+
+  /** Online as far as it goes, then the rest under the fence. */
+  async #bringUp(id: string, reason: string, returning: readonly MirrorId[]): Promise<void> {
+    const { set, logger, timings } = this.#options;
+    this.#isRecoveryAskedFor = false;
+    const result = await catchUp(
+      {
+        set,
+        logger,
+        progressPollMs: timings.progressPollMs,
+        sleep: (ms) => this.#sleep(ms),
+        isInterrupted: () => this.#isStopping || this.#wantsRecovery(),
+        onProgress: this.#progressOf(id),
+      },
+      returning,
+    );
+    if (result.kind !== 'caught-up') set.endRebuilding('the catch-up has ended');
+    if (this.#isStopping) return;
+    if (result.kind === 'failed') {
+      logger.error({ reason: result.reason }, 'a mirror could not be brought up online');
+      this.#event('recovery-failed', `${returning.join(', ')} could not be brought up: ${result.reason}`);
+      for (const mirror of result.suspects) this.#postpone(mirror);
+    }
+    if (result.kind === 'caught-up') await this.#recover(id, reason, result.mirrors);
+    else if (this.#wantsRecovery()) await this.#recover(id, reason, []);
+  }
+
+  #wantsRecovery(): boolean {
+    return this.#isRecoveryAskedFor || this.#options.set.needsRecovery;
+  }
+
+  /** Under the fence, until the set is active. `takesAlong`: who is brought up in it, whatever it takes. */
+  async #recover(id: string, reason: string, takesAlong: readonly MirrorId[]): Promise<void> {
     const { set } = this.#options;
     await set.runTransition(async () => {
       let isQuiet = false;
@@ -154,13 +232,27 @@ export class RecoveryRunner {
         const wait = await this.#whatToWaitFor(id);
         if (!isQuiet) await set.quiesce(reason);
         isQuiet = true;
-        if (wait === null && (await this.#attempt(id))) return;
+        if (wait === null && (await this.#attempt(id, takesAlong))) break;
         await this.#sleep(this.#options.timings.healthPollMs);
       }
     });
+    this.#isRecoveryAskedFor = false;
     this.#waitingFor = null;
-    if (this.#isStopping && this.#current !== null) {
-      this.#amend(id, { state: 'failed', endedMs: this.#options.clock(), failure: 'the gateway stopped' });
+  }
+
+  /** Takes in the progress of one more reconciliation of an operation. */
+  #progressOf(id: string): (progress: ReconcileProgress) => void {
+    const before = this.#operations.get(id)?.progress ?? null;
+    return (progress) => {
+      this.#amend(id, { progress: sumProgress(before, progress), epoch: progress.epoch });
+    };
+  }
+
+  async #look(mirror: MirrorId): Promise<MirrorReport | null> {
+    try {
+      return toReport(mirror, await this.#options.set.connectionOf(mirror).identity());
+    } catch {
+      return null;
     }
   }
 
@@ -176,12 +268,8 @@ export class RecoveryRunner {
   async #whatToWaitFor(id: string): Promise<string | null> {
     const { set, timings, clock } = this.#options;
     const reports = await Promise.all(
-      set.members.map(async ({ mirror, connection }) => {
-        if (!this.mayRejoin(mirror)) return null;
-        return connection
-          .identity()
-          .then((identity) => toReport(mirror, identity))
-          .catch(() => null);
+      set.members.map(async ({ mirror }) => {
+        return this.mayRejoin(mirror) ? this.#look(mirror) : null;
       }),
     );
     const present = reports.filter((report) => report !== null);
@@ -207,7 +295,7 @@ export class RecoveryRunner {
   }
 
   /** True when the set is active. */
-  async #attempt(id: string): Promise<boolean> {
+  async #attempt(id: string, takesAlong: readonly MirrorId[]): Promise<boolean> {
     const { set, timings, logger } = this.#options;
     const leftOut = new Set(
       set.members.map(({ mirror }) => mirror).filter((mirror) => !this.mayRejoin(mirror)),
@@ -216,20 +304,19 @@ export class RecoveryRunner {
       set,
       logger,
       leftOut,
+      takesAlong: (mirror) => takesAlong.includes(mirror),
       progressPollMs: timings.progressPollMs,
       sleep: (ms) => this.#sleep(ms),
       isStopping: () => this.#isStopping,
-      onProgress: (progress) => {
-        this.#amend(id, { progress, epoch: progress.epoch });
-      },
+      onProgress: this.#progressOf(id),
     });
     const attempts = (this.#operations.get(id)?.attempts ?? 0) + 1;
     this.#amend(id, { attempts, epoch: set.epoch });
-    this.#conclude(id, result);
+    this.#conclude(result);
     return result.kind === 'activated';
   }
 
-  #conclude(id: string, result: AttemptResult): void {
+  #conclude(result: AttemptResult): void {
     if (result.kind === 'wait') {
       this.#noteWait(result.reason);
       return;
@@ -242,9 +329,13 @@ export class RecoveryRunner {
     }
     for (const mirror of result.inSync) this.#backoff.delete(mirror);
     const { inSync } = result;
+    this.#options.logger.info({ inSync, epoch: this.#options.set.epoch }, 'the mirror set is active');
+  }
+
+  #endOperation(id: string): void {
+    const { inSync } = this.#options.set;
     this.#amend(id, { state: 'done', endedMs: this.#options.clock(), inSync });
     this.#event('recovery-ended', `recovery done: ${inSync.join(', ')} in sync`);
-    this.#options.logger.info({ inSync, epoch: this.#options.set.epoch }, 'the mirror set is active');
   }
 
   #postpone(mirror: MirrorId): void {

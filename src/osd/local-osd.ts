@@ -4,7 +4,7 @@
  *
  * What it adds to the store: the epoch of reads, the checksum of transactions, the care for stages, the reconciler.
  */
-import { type FenceVerdict, isReadableAt, isRecoveringAt } from '../protocol/fence.js';
+import { type FenceVerdict, isComparableAt, isReadableAt, isRecoveringAt } from '../protocol/fence.js';
 import type { InvariantViolation } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
@@ -18,6 +18,7 @@ import {
   type ExaminationRequest,
   EXAMINED_WINDOW_BYTES,
   type HealOrder,
+  type ObjectWitness,
   type OsdConnection,
   type OsdIdentity,
   type PresentObject,
@@ -43,6 +44,7 @@ import { examineExtent } from './examination.js';
 import { Healer } from './healer.js';
 import type { OsdLimits } from './limits.js';
 import { LocalStage } from './local-stage.js';
+import { witnessOf } from './object-witness.js';
 import { OldestRow } from './oldest-row.js';
 import type { OsdLogger } from './osd-logger.js';
 import { refusal, refuseStoreErrors } from './refusal.js';
@@ -147,6 +149,10 @@ export class LocalOsd implements OsdConnection {
 
   async advance(from: Epoch, to: Epoch): Promise<OsdIdentity> {
     return this.#move(this.#store.advance(from, to));
+  }
+
+  async rebuild(epoch: Epoch): Promise<OsdIdentity> {
+    return this.#move(this.#store.rebuild(epoch));
   }
 
   async #move(moving: Promise<FenceVerdict>): Promise<OsdIdentity> {
@@ -272,16 +278,34 @@ export class LocalOsd implements OsdConnection {
     return { entries, truncated: page.truncated || entries.length < page.entries.length };
   }
 
-  async rows(after: RowCursor | null, limit: number): Promise<readonly TagRow[]> {
+  /** What a reconciliation looks at is what the authority looked at when it began, or nothing (F29, F36). */
+  #refuseUnlessComparableAt(epoch: Epoch | undefined): void {
+    if (epoch === undefined) return;
+    const { fence } = this.#store.report();
+    if (epoch < fence.fencedEpoch)
+      throw refusal('stale-epoch', `the store is fenced at ${fence.fencedEpoch}`);
+    if (!isComparableAt(fence, epoch))
+      throw refusal('not-fenced', `the store takes no part in the reconciliation at ${epoch}`);
+  }
+
+  async rows(after: RowCursor | null, limit: number, epoch?: Epoch): Promise<readonly TagRow[]> {
+    this.#refuseUnlessComparableAt(epoch);
     return refuseStoreErrors(() => this.#store.rows(after, limit));
   }
 
-  async summaries(after: ObjectId | null, limit: number): Promise<readonly ObjectSummary[]> {
+  async summaries(after: ObjectId | null, limit: number, epoch?: Epoch): Promise<readonly ObjectSummary[]> {
+    this.#refuseUnlessComparableAt(epoch);
     return refuseStoreErrors(() => this.#store.summaries(after, limit));
   }
 
-  async states(ids: readonly ObjectId[]): Promise<readonly (ObjectState | null)[]> {
+  async states(ids: readonly ObjectId[], epoch?: Epoch): Promise<readonly (ObjectState | null)[]> {
+    this.#refuseUnlessComparableAt(epoch);
     return refuseStoreErrors(() => Promise.all(ids.map((id) => this.#store.head(id))));
+  }
+
+  async evidence(epoch: Epoch, ids: readonly ObjectId[]): Promise<readonly ObjectWitness[]> {
+    this.#refuseUnlessComparableAt(epoch);
+    return refuseStoreErrors(() => Promise.all(ids.map((id) => witnessOf(this.#store, id))));
   }
 
   async push(push: RemotePush): Promise<RemotePushReply> {
@@ -332,6 +356,12 @@ export class LocalOsd implements OsdConnection {
     if (!isRecoveringAt(fence, epoch)) throw refusal('not-fenced', `no recovery runs at epoch ${epoch}`);
   }
 
+  #refuseUnlessReadableAt(epoch: Epoch): void {
+    const { fence } = this.#store.report();
+    this.#refuseStaleEpoch(epoch);
+    if (!isReadableAt(fence, epoch)) throw refusal('not-active', `the store is not active at ${epoch}`);
+  }
+
   async setSelfDoubt(epoch: Epoch, reason: string | null): Promise<void> {
     this.#refuseUnlessRecoveringAt(epoch);
     await refuseStoreErrors(() => this.#store.setSelfDoubt(reason));
@@ -373,7 +403,8 @@ export class LocalOsd implements OsdConnection {
     if (running !== null) return running;
     const { setId, storeId } = this.#store.report();
     if (order.setId !== setId) throw refusal('wrong-set', 'the order is for another mirror set');
-    this.#refuseUnlessRecoveringAt(order.epoch);
+    if (order.mode === 'fenced') this.#refuseUnlessRecoveringAt(order.epoch);
+    else this.#refuseUnlessReadableAt(order.epoch);
     const driver = order.participants.find(({ mirror }) => mirror === order.driver);
     if (driver?.role.kind !== 'trusted' || driver.storeId !== storeId) {
       throw refusal('not-driver', 'the driver of a reconciliation is this very store, and trusted');

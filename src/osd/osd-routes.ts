@@ -7,6 +7,7 @@ import {
   advanceRequest,
   cursorRequest,
   epochRequest,
+  evidenceRequest,
   examinationRequest,
   healRequest,
   reconcileRequest,
@@ -68,6 +69,15 @@ export function addFenceRoutes(app: FastifyInstance, osd: LocalOsd): void {
     const { from, to } = advanceRequest.decodeBytes(bodyOf(request));
     return sendJson(reply, await osd.advance(from, to));
   });
+  app.post(OSD_PATHS.rebuilding, async (request, reply) => {
+    const { epoch } = epochRequest.decodeBytes(bodyOf(request));
+    return sendJson(reply, await osd.rebuild(epoch));
+  });
+}
+
+/** The epoch of a reconciliation that asks; undefined: somebody else does. */
+function optionalEpochOf(request: FastifyRequest): Epoch | undefined {
+  return request.headers[HEADER_EPOCH] === undefined ? undefined : epochOf(request);
 }
 
 export function addListingRoutes(app: FastifyInstance, osd: LocalOsd): void {
@@ -81,15 +91,19 @@ export function addListingRoutes(app: FastifyInstance, osd: LocalOsd): void {
   );
   app.get(OSD_PATHS.tagTable, async (request, reply) => {
     const { after, limit } = rowsRequestOf(queryOf(request));
-    return sendJson(reply, { rows: await osd.rows(after, limit) });
+    return sendJson(reply, { rows: await osd.rows(after, limit, optionalEpochOf(request)) });
   });
   app.get(OSD_PATHS.summaries, async (request, reply) => {
     const { after, limit } = summariesRequestOf(queryOf(request));
-    return sendJson(reply, { summaries: await osd.summaries(after, limit) });
+    return sendJson(reply, { summaries: await osd.summaries(after, limit, optionalEpochOf(request)) });
   });
   app.post(OSD_PATHS.states, { bodyLimit: JSON_REQUEST_BYTES_MAX }, async (request, reply) => {
     const { ids } = statesRequest.decodeBytes(bodyOf(request));
-    return sendJson(reply, { states: await osd.states(ids) });
+    return sendJson(reply, { states: await osd.states(ids, optionalEpochOf(request)) });
+  });
+  app.post(OSD_PATHS.evidence, { bodyLimit: JSON_REQUEST_BYTES_MAX }, async (request, reply) => {
+    const { epoch, ids } = evidenceRequest.decodeBytes(bodyOf(request));
+    return sendJson(reply, { objects: await osd.evidence(epoch, ids) });
   });
 }
 

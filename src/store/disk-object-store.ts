@@ -10,7 +10,13 @@
  * at most dead space in the segments that were being written to; never a record without its content.
  * Left out for now: repair of damaged records.
  */
-import { decideActivate, decideAdvance, decideFence, type FenceVerdict } from '../protocol/fence.js';
+import {
+  decideActivate,
+  decideAdvance,
+  decideFence,
+  decideRebuild,
+  type FenceVerdict,
+} from '../protocol/fence.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
 import type { StoreFault } from '../protocol/store-fault.js';
@@ -135,6 +141,13 @@ export class DiskObjectStore implements ObjectStore {
       this.#core.fence = verdict.state;
       this.#tombstones.sweep();
     }
+    return verdict;
+  }
+
+  async rebuild(epoch: Epoch): Promise<FenceVerdict> {
+    this.#core.assertUsable();
+    const verdict = decideRebuild(this.#core.fence, epoch);
+    if (verdict.kind === 'move') this.#core.fence = verdict.state;
     return verdict;
   }
 

@@ -218,6 +218,8 @@ export interface ObjectStore {
   /** Section 5.2; durable before it resolves. */
   fence(epoch: Epoch): Promise<FenceVerdict>;
   activate(epoch: Epoch): Promise<FenceVerdict>;
+  /** Active as a mirror that is being rebuilt: takes writes and pushes, keeps its tombstones. Not durable. */
+  rebuild(epoch: Epoch): Promise<FenceVerdict>;
   advance(from: Epoch, to: Epoch): Promise<FenceVerdict>;
   /** Puts on disk that this store is incomplete (a reason), or complete again (null). */
   setSelfDoubt(reason: string | null): Promise<void>;
@@ -239,7 +241,7 @@ export interface ObjectStore {
   oldestRowMs(): Promise<number | null>;
   /** Objects and tombstones after `after` in id order (UTF-8 bytes), at most `limit`: one side of a full copy. */
   summaries(after: ObjectId | null, limit: number): Promise<ObjectSummary[]>;
-  /** Only at the epoch of the running recovery. */
+  /** Only at the epoch of the running recovery, or of the running rebuilding. */
   push(push: Push): Promise<PushReply>;
   /** Only at the active epoch. Durable when it has landed. */
   heal(heal: Heal): Promise<HealReply>;

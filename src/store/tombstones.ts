@@ -3,7 +3,7 @@
  *
  * Candidates are tombstones without rows, which only wait for the floor: few, and in memory. They are found when a
  * removal's last row is cleared, and for those of an earlier run by one walk in the background after the store is opened.
- * Nothing is dropped between a fence and the activation: reconciliation lands by compare-and-set on what it has seen.
+ * Nothing is dropped between a fence and the activation, nor while the store is being rebuilt: reconciliation lands by compare-and-set on what it has seen.
  */
 import type { ObjectId } from '../protocol/object-id.js';
 import { mayDropTombstone } from '../protocol/token.js';
@@ -13,6 +13,11 @@ import type { Attempt, ObjectEntry } from './object-table.js';
 import type { StoreCore } from './store-core.js';
 
 const DROPS_AT_ONCE_MAX = 64;
+
+/** A store that is being rebuilt is active too, and keeps its tombstones (F35). */
+function isInSync({ isActive, fence }: StoreCore): boolean {
+  return isActive && fence.isRebuilding !== true;
+}
 
 export class Tombstones {
   readonly #core: StoreCore;
@@ -96,7 +101,7 @@ export class Tombstones {
       hasRow,
       floor: this.#core.floorOf(pending.state.lastTag),
       fencedEpoch: this.#core.fence.fencedEpoch,
-      rebuilding: !this.#core.isActive || this.#core.selfDoubt !== null,
+      rebuilding: !isInSync(this.#core) || this.#core.selfDoubt !== null,
     });
     if (!mayDrop) return { kind: 'done', result: undefined };
     this.#candidates.delete(entry.id);

@@ -32,6 +32,7 @@ import { parseJson } from './frame.js';
 import { MalformedMessage } from './malformed-message.js';
 import {
   cursorAnswer,
+  evidenceAnswer,
   examinationsAnswer,
   headAnswer,
   identityAnswer,
@@ -50,6 +51,7 @@ import {
   type ExaminationReply,
   type ExaminationRequest,
   type HealOrder,
+  type ObjectWitness,
   type OsdConnection,
   type OsdIdentity,
   OsdRefusal,
@@ -151,6 +153,10 @@ export class HttpOsdConnection implements OsdConnection {
     return this.#post(OSD_PATHS.advance, { from, to }, identityAnswer);
   }
 
+  async rebuild(epoch: Epoch): Promise<OsdIdentity> {
+    return this.#post(OSD_PATHS.rebuilding, { epoch }, identityAnswer);
+  }
+
   async transact(batch: TransactionBatch): Promise<TransactionBatchReply> {
     const body = await this.#send('POST', OSD_PATHS.transactions, MEDIA_FRAME, encodeTransactions(batch));
     return understand(() => decodeTransactionsReply(body, batch.writes.length));
@@ -217,18 +223,25 @@ export class HttpOsdConnection implements OsdConnection {
     return understand(() => listAnswer.decodeBytes(answer.body));
   }
 
-  async rows(after: RowCursor | null, limit: number): Promise<readonly TagRow[]> {
-    return (await this.#get(rowsPath(after, limit), rowsAnswer)).rows;
+  async rows(after: RowCursor | null, limit: number, epoch?: Epoch): Promise<readonly TagRow[]> {
+    return (await this.#get(rowsPath(after, limit), rowsAnswer, epoch)).rows;
   }
 
-  async summaries(after: ObjectId | null, limit: number): Promise<readonly ObjectSummary[]> {
-    return (await this.#get(summariesPath(after, limit), summariesAnswer)).summaries;
+  async summaries(after: ObjectId | null, limit: number, epoch?: Epoch): Promise<readonly ObjectSummary[]> {
+    return (await this.#get(summariesPath(after, limit), summariesAnswer, epoch)).summaries;
   }
 
-  async states(ids: readonly ObjectId[]): Promise<readonly (ObjectState | null)[]> {
-    const { states } = await this.#post(OSD_PATHS.states, { ids }, statesAnswer);
+  async states(ids: readonly ObjectId[], epoch?: Epoch): Promise<readonly (ObjectState | null)[]> {
+    const { states } = await this.#post(OSD_PATHS.states, { ids }, statesAnswer, epoch);
     if (states.length !== ids.length) throw unintelligible(new MalformedMessage('not one state for each id'));
     return states;
+  }
+
+  async evidence(epoch: Epoch, ids: readonly ObjectId[]): Promise<readonly ObjectWitness[]> {
+    const { objects } = await this.#post(OSD_PATHS.evidence, { epoch, ids }, evidenceAnswer);
+    if (objects.length !== ids.length)
+      throw unintelligible(new MalformedMessage('not one witness for each id'));
+    return objects;
   }
 
   async push(push: RemotePush): Promise<RemotePushReply> {
@@ -309,20 +322,23 @@ export class HttpOsdConnection implements OsdConnection {
     path: string,
     mediaType: string | null,
     body: Buffer | null,
+    epoch?: Epoch,
   ): Promise<Buffer> {
     const request = this.#smallRequest(method, path, mediaType, body);
+    if (epoch !== undefined) request.headers.push(HEADER_EPOCH, String(epoch));
     const answer = await exchange(this.#small, request, ANSWER_BYTES_MAX);
     if (answer.status !== 200) throw refusalOf(answer);
     return answer.body;
   }
 
-  async #get<Value>(path: string, decoder: Decoder<Value>): Promise<Value> {
-    const body = await this.#send('GET', path, null, null);
+  async #get<Value>(path: string, decoder: Decoder<Value>, epoch?: Epoch): Promise<Value> {
+    const body = await this.#send('GET', path, null, null, epoch);
     return understand(() => decoder.decodeBytes(body));
   }
 
-  async #post<Value>(path: string, request: object, decoder: Decoder<Value>): Promise<Value> {
-    const body = await this.#send('POST', path, MEDIA_JSON, Buffer.from(JSON.stringify(request)));
+  async #post<Value>(path: string, request: object, decoder: Decoder<Value>, epoch?: Epoch): Promise<Value> {
+    const json = Buffer.from(JSON.stringify(request));
+    const body = await this.#send('POST', path, MEDIA_JSON, json, epoch);
     return understand(() => decoder.decodeBytes(body));
   }
 

@@ -2,7 +2,13 @@
 import Type, { type Static } from 'typebox';
 import { PUSH_EXTENTS_MAX, PUSH_ROWS_MAX } from './contract.js';
 import { makeDecoder } from './decoder.js';
-import { EXAMINATIONS_MAX, ROWS_PAGE_MAX, SUMMARIES_PAGE_MAX } from './osd-connection.js';
+import {
+  EVIDENCE_PAGE_MAX,
+  EVIDENCE_ROWS_MAX,
+  EXAMINATIONS_MAX,
+  ROWS_PAGE_MAX,
+  SUMMARIES_PAGE_MAX,
+} from './osd-connection.js';
 import type {
   HealOrder,
   OsdIdentity,
@@ -43,13 +49,17 @@ export const statesRequest = makeDecoder(
   'request',
   strictObject({ ids: Type.Array(objectIdSchema, { maxItems: ROWS_PAGE_MAX }) }),
 );
+export const evidenceRequest = makeDecoder(
+  'request',
+  strictObject({ epoch: epochSchema, ids: Type.Array(objectIdSchema, { maxItems: EVIDENCE_PAGE_MAX }) }),
+);
 export const rowDropRequest = makeDecoder(
   'request',
   strictObject({
     setId: shortTextSchema,
     epoch: epochSchema,
     rows: Type.Array(rowCursorSchema, { maxItems: ROWS_PAGE_MAX }),
-    witnesses: Type.Array(witnessSchema, { maxItems: PARTICIPANTS_MAX }),
+    witnesses: Type.Array(witnessSchema, { maxItems: 2 * PARTICIPANTS_MAX }),
   }),
 );
 export const selfDoubtRequest = makeDecoder(
@@ -85,6 +95,8 @@ const orderSchema = strictObject({
     { minItems: 1, maxItems: PARTICIPANTS_MAX },
   ),
   complete: Type.Boolean(),
+  mode: literals('fenced', 'online'),
+  absentStoreIds: Type.Array(storeIdSchema, { maxItems: PARTICIPANTS_MAX }),
 });
 export const reconcileRequest = makeDecoder('order', orderSchema);
 
@@ -224,6 +236,20 @@ export const summariesAnswer = makeDecoder(
 export const statesAnswer = makeDecoder(
   'states',
   strictObject({ states: Type.Array(orNull(objectStateSchema), { maxItems: ROWS_PAGE_MAX }) }),
+);
+
+export const evidenceAnswer = makeDecoder(
+  'evidence',
+  strictObject({
+    objects: Type.Array(
+      strictObject({
+        state: orNull(objectStateSchema),
+        rows: Type.Array(tagRowSchema, { maxItems: EVIDENCE_ROWS_MAX }),
+        hasMoreRows: Type.Boolean(),
+      }),
+      { maxItems: EVIDENCE_PAGE_MAX },
+    ),
+  }),
 );
 
 const pushReplySchema = Type.Union([

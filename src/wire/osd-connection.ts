@@ -276,6 +276,13 @@ export interface ReconcileOrder {
   readonly participants: readonly ReconcileParticipant[];
   /** True when all configured mirrors take part: then rows are dropped once matched or repaired. */
   readonly complete: boolean;
+  /**
+   * `fenced`: nobody writes meanwhile. `online`: the trusted mirrors are active, the stale ones are being rebuilt, and
+   * clients write; it ends when there is next to nothing left to copy.
+   */
+  readonly mode: 'fenced' | 'online';
+  /** The stores of the mirrors that do not take part: what was witnessed of them is passed on (F17). */
+  readonly absentStoreIds: readonly StoreId[];
 }
 
 /** Live figures of a reconciliation. `toDo` figures grow while tables are still being read, `isScanned` says when they are final. */
@@ -298,6 +305,19 @@ export interface ReconcileProgress {
   readonly failure: string | null;
 }
 
+/** Objects in one question for evidence: each may come with attributes of full length and EVIDENCE_ROWS_MAX rows. */
+export const EVIDENCE_PAGE_MAX = 100;
+/** Rows of one object that are told one by one. */
+export const EVIDENCE_ROWS_MAX = 64;
+
+/** One object as a mirror has it. The rows are read after the state, so no write up to its last tag is without its row. */
+export interface ObjectWitness {
+  readonly state: ObjectState | null;
+  /** In order of tags; the first ones when there are more. */
+  readonly rows: readonly TagRow[];
+  readonly hasMoreRows: boolean;
+}
+
 export interface OsdConnection {
   readonly url: string;
 
@@ -305,6 +325,8 @@ export interface OsdConnection {
   fence(epoch: Epoch): Promise<OsdIdentity>;
   activate(epoch: Epoch): Promise<OsdIdentity>;
   advance(from: Epoch, to: Epoch): Promise<OsdIdentity>;
+  /** Lets writes in at a mirror that is not in sync, and is fenced at this epoch, while it is copied to. */
+  rebuild(epoch: Epoch): Promise<OsdIdentity>;
 
   transact(batch: TransactionBatch): Promise<TransactionBatchReply>;
   openStage(): RemoteStage;
@@ -315,10 +337,16 @@ export interface OsdConnection {
   read(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null>;
   list(epoch: Epoch, request: RemoteListRequest): Promise<RemoteListPage>;
 
-  rows(after: RowCursor | null, limit: number): Promise<readonly TagRow[]>;
-  summaries(after: ObjectId | null, limit: number): Promise<readonly ObjectSummary[]>;
+  /**
+   * `epoch`, here and in the three after it: a reconciliation of that epoch asks. The OSD refuses unless it takes part in it, in the
+   * very run that was looked at when it began: a store that was restarted since may be another one (F29).
+   */
+  rows(after: RowCursor | null, limit: number, epoch?: Epoch): Promise<readonly TagRow[]>;
+  summaries(after: ObjectId | null, limit: number, epoch?: Epoch): Promise<readonly ObjectSummary[]>;
   /** States (tombstones included) of some objects, in the order asked; at most ROWS_PAGE_MAX. */
-  states(ids: readonly ObjectId[]): Promise<readonly (ObjectState | null)[]>;
+  states(ids: readonly ObjectId[], epoch?: Epoch): Promise<readonly (ObjectState | null)[]>;
+  /** The same with their rows; at most EVIDENCE_PAGE_MAX objects. */
+  evidence(epoch: Epoch, ids: readonly ObjectId[]): Promise<readonly ObjectWitness[]>;
   push(push: RemotePush): Promise<RemotePushReply>;
   dropRows(
     setId: string,

@@ -383,6 +383,18 @@ export function describeObjectStore(name: string, makeStore: () => Promise<Store
         await expectTombstones(0);
       });
 
+      it('F35: a store that is being rebuilt takes writes, and keeps its tombstones until it is in sync', async () => {
+        await driver.recover(2);
+        expect(await driver.store.rebuild(toEpoch(2))).toMatchObject({ kind: 'move' });
+        const remove = expectCommitted(await driver.remove(idOf('a')));
+        driver.floor = tagOf(2, driver.counter + 1);
+        await driver.clear([remove.token]);
+        await expectTombstones(1);
+        expect(await driver.store.activate(toEpoch(2))).toMatchObject({ kind: 'refuse' });
+        await driver.activate(3);
+        await expectTombstones(0);
+      });
+
       it('one of an earlier run goes when its epoch is over', async () => {
         const remove = expectCommitted(await driver.remove(idOf('a')));
         await driver.clear([remove.token]);

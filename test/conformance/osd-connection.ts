@@ -92,6 +92,29 @@ function describeFence(get: () => OsdConnection): void {
       await expect(get().advance(EPOCH, toEpoch(3))).rejects.toMatchObject({ code: 'stale-epoch' });
     });
 
+    it('a mirror that is being rebuilt takes writes, is compared, and serves no reads', async () => {
+      await expect(get().rebuild(NEXT)).rejects.toMatchObject({ code: 'not-fenced' });
+      expect(await get().rebuild(EPOCH)).toMatchObject({ fencedEpoch: 1, activeEpoch: 1 });
+      await commit(get(), { kind: 'replace', objectId: ID, tag: tagAt(1, 1), bytes: HELLO });
+      const [witness] = await get().evidence(EPOCH, [ID]);
+      expect(witness).toMatchObject({ state: { lastTag: tagAt(1, 1) }, hasMoreRows: false });
+      expect(witness?.rows.map(({ tag }) => tag)).toEqual([tagAt(1, 1)]);
+      await expect(get().head(EPOCH, ID)).rejects.toMatchObject({ code: 'not-active' });
+    });
+
+    it('F29, F36: what a reconciliation of another epoch asks for is refused', async () => {
+      await get().fence(NEXT);
+      const questions = [
+        () => get().rows(null, 10, EPOCH),
+        () => get().summaries(null, 10, EPOCH),
+        () => get().states([ID], EPOCH),
+        () => get().evidence(EPOCH, [ID]),
+      ];
+      for (const ask of questions) await expect(ask()).rejects.toMatchObject({ code: 'stale-epoch' });
+      expect(await get().states([ID], NEXT)).toEqual([null]);
+      await expect(get().states([ID], toEpoch(3))).rejects.toMatchObject({ code: 'not-fenced' });
+    });
+
     it('I6: nothing is written between fence and activation', async () => {
       const reply = await replyTo(get(), { kind: 'replace', objectId: ID, tag: tagAt(1, 1), bytes: HELLO });
       expect(reply).toEqual({ kind: 'refused', code: 'not-active', lastTag: null });

@@ -124,6 +124,10 @@ export class MemoryObjectStore implements port.ObjectStore {
     return this.#move(fences.decideActivate(this.#fence, epoch));
   }
 
+  async rebuild(epoch: Epoch): Promise<fences.FenceVerdict> {
+    return this.#move(fences.decideRebuild(this.#fence, epoch));
+  }
+
   async advance(from: Epoch, to: Epoch): Promise<fences.FenceVerdict> {
     return this.#move(fences.decideAdvance(this.#fence, from, to));
   }
@@ -253,8 +257,8 @@ export class MemoryObjectStore implements port.ObjectStore {
       if (state.kind !== 'tombstone') continue;
       const hasRow = [...this.#rows.values()].some((row) => row.objectId === id);
       const floor = this.#floors.get(tagGenerator(state.lastTag)) ?? null;
-      const { fencedEpoch, activeEpoch } = this.#fence;
-      const rebuilding = activeEpoch === EPOCH_NONE || this.#selfDoubt !== null;
+      const { fencedEpoch, activeEpoch, isRebuilding } = this.#fence;
+      const rebuilding = activeEpoch === EPOCH_NONE || isRebuilding === true || this.#selfDoubt !== null;
       const context = { lastTag: state.lastTag, hasRow, floor, fencedEpoch, rebuilding };
       if (tokens.mayDropTombstone(context)) this.#objects.delete(id);
     }

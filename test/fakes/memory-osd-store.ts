@@ -10,6 +10,7 @@ import {
   decideAdvance,
   decideFence,
   decidePush,
+  decideRebuild,
   type FenceState,
   type FenceVerdict,
   mayDropRows,
@@ -140,8 +141,9 @@ export class MemoryOsdStore implements ObjectStore {
       const hasRow = [...this.rowsByKey.values()].some((row) => row.objectId === id);
       const floor = this.#floors.get(tagGenerator(state.lastTag)) ?? null;
       const { fencedEpoch, activeEpoch } = this.#fence;
+      const rebuilding = this.#fence.isRebuilding === true;
       if (activeEpoch === EPOCH_NONE) return;
-      if (mayDropTombstone({ lastTag: state.lastTag, hasRow, floor, fencedEpoch, rebuilding: false })) {
+      if (mayDropTombstone({ lastTag: state.lastTag, hasRow, floor, fencedEpoch, rebuilding })) {
         this.objects.delete(id);
       }
     }
@@ -182,6 +184,10 @@ export class MemoryOsdStore implements ObjectStore {
 
   async advance(from: Epoch, to: Epoch): Promise<FenceVerdict> {
     return this.#move(decideAdvance(this.#fence, from, to));
+  }
+
+  async rebuild(epoch: Epoch): Promise<FenceVerdict> {
+    return this.#move(decideRebuild(this.#fence, epoch));
   }
 
   async setSelfDoubt(reason: string | null): Promise<void> {

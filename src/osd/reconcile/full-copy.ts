@@ -12,6 +12,7 @@
  * would be right only if every change since is known to have left a row, and comparing again what is equal copies nothing.
  */
 import { compareUtf8, type ObjectId } from '../../protocol/object-id.js';
+import type { Epoch } from '../../protocol/tag.js';
 import { type ObjectSummary, sameSummary } from '../../protocol/reconcile-plan.js';
 import { FULL_COPY_DOUBT } from '../../protocol/recovery-plan.js';
 import { SUMMARIES_PAGE_MAX } from '../../wire/osd-connection.js';
@@ -67,9 +68,10 @@ class PairWalk {
   constructor(options: FullCopyOptions) {
     const { source, target, limits } = options;
     this.#options = options;
-    this.#source = summariesOf(source);
-    this.#target = summariesOf(target);
-    this.#rows = new RowMerge([source, target], limits.reconcileObjectRowsMax);
+    const { epoch } = options.context.scope;
+    this.#source = summariesOf(source, epoch);
+    this.#target = summariesOf(target, epoch);
+    this.#rows = new RowMerge([source, target], epoch, limits.reconcileObjectRowsMax);
   }
 
   /** The next objects that either side knows, or has rows of; none at the end. */
@@ -104,10 +106,10 @@ class PairWalk {
   }
 }
 
-function summariesOf({ mirror, osd }: ReconcilePeer): PagedStream<ObjectSummary> {
+function summariesOf({ mirror, osd }: ReconcilePeer, epoch: Epoch): PagedStream<ObjectSummary> {
   return new PagedStream<ObjectSummary>({
     name: `the objects of ${mirror}`,
-    fetch: (after) => osd.summaries(after?.objectId ?? null, SUMMARIES_PAGE_MAX),
+    fetch: (after) => osd.summaries(after?.objectId ?? null, SUMMARIES_PAGE_MAX, epoch),
     compare: (left, right) => compareUtf8(left.objectId, right.objectId),
   });
 }
@@ -163,7 +165,10 @@ async function copyGroup(
   inFlightMax: number,
 ): Promise<void> {
   const { context, source, otherSources, target } = options;
-  const states = await source.osd.states(group.map(({ pair }) => pair.objectId));
+  const states = await source.osd.states(
+    group.map(({ pair }) => pair.objectId),
+    context.scope.epoch,
+  );
   const jobs = group.map((job, index) => ({ ...job, state: states[index] ?? null }));
   await workOn(jobs, inFlightMax, async ({ pair, content, state }) => {
     const { objectId, rows } = pair;

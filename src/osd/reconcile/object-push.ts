@@ -8,7 +8,7 @@
 import { clipExtents, type Extent, extentBytes } from '../../protocol/extent.js';
 import { unreachable } from '../../protocol/invariant.js';
 import type { ObjectId } from '../../protocol/object-id.js';
-import type { Tag } from '../../protocol/tag.js';
+import type { Epoch, Tag } from '../../protocol/tag.js';
 import type { ObjectState, TagRow } from '../../protocol/write.js';
 import {
   INLINE_CONTENT_BYTES_MAX,
@@ -56,7 +56,7 @@ export async function pushObject(context: PushContext, push: ObjectPush): Promis
   const { progress } = context;
   const reply = await pushFromAnySource(context, push);
   if (reply.kind === 'landed') return;
-  const again = await planAgain(push, reply.code);
+  const again = await planAgain(push, reply.code, context.scope.epoch);
   if (again === null) return;
   const planned = unmatchedBytes(push.content, push.state);
   progress.plannedAgain(unmatchedBytes(again.content, again.state) - planned);
@@ -69,13 +69,14 @@ export async function pushObject(context: PushContext, push: ObjectPush): Promis
 async function planAgain(
   push: ObjectPush,
   code: Extract<RemotePushReply, { kind: 'refused' }>['code'],
+  epoch: Epoch,
 ): Promise<ObjectPush | null> {
   switch (code) {
     case 'no-base':
       if (push.content.kind === 'whole') throw failureOf(push, code);
       return { ...push, content: { kind: 'whole' } };
     case 'changed': {
-      const [state] = await push.target.osd.states([push.objectId]);
+      const [state] = await push.target.osd.states([push.objectId], epoch);
       const targetLastTag = state?.lastTag ?? null;
       if (targetLastTag !== null && targetLastTag === push.state?.lastTag) return null;
       return { ...push, targetLastTag, content: { kind: 'whole' } };
@@ -115,7 +116,8 @@ async function pushFromAnySource(context: PushContext, push: ObjectPush): Promis
   throw new ReconcileFailure('damaged', `no intact source is left: ${unfit.join('; ')}`);
 }
 
-async function pushFrom(
+/** One try from one source. Throws SourceUnfit. */
+export async function pushFrom(
   { scope, progress, largeSlots }: PushContext,
   push: ObjectPush,
   source: ReconcilePeer,

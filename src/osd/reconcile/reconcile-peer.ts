@@ -20,6 +20,10 @@ export interface ReconcileScope {
   readonly epoch: Epoch;
   /** All configured mirrors take part. */
   readonly isComplete: boolean;
+  /** The stores of the mirrors that do not take part. */
+  readonly absentStoreIds: readonly StoreId[];
+  /** Clients write meanwhile. */
+  readonly isOnline: boolean;
   /** Throws ReconcileFailure `cancelled` once the reconciliation has to stop. */
   readonly checkCancelled: () => void;
 }
@@ -31,7 +35,9 @@ export async function verifyPeer(scope: ReconcileScope, peer: ReconcilePeer): Pr
     identity.setId === scope.setId ? null : 'it is of another mirror set',
     identity.storeId === peer.storeId ? null : `it is store ${identity.storeId}`,
     identity.fencedEpoch === scope.epoch ? null : `it is fenced at ${identity.fencedEpoch}`,
-    identity.activeEpoch === 0 ? null : `it is active at ${identity.activeEpoch}`,
+    identity.activeEpoch === (scope.isOnline ? scope.epoch : 0)
+      ? null
+      : `it is active at ${identity.activeEpoch}`,
   ].filter((fault) => fault !== null);
   if (faults.length > 0) throw new ReconcileFailure('peer-mismatch', `${peer.mirror}: ${faults.join(', ')}`);
 }

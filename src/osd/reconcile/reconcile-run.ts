@@ -11,6 +11,7 @@ import type { OsdLimits } from '../limits.js';
 import { Slots } from './bounded-work.js';
 import { copyEverything } from './full-copy.js';
 import type { PushContext } from './object-push.js';
+import { catchUpOnline } from './online-catch-up.js';
 import { ProgressTracker } from './progress-tracker.js';
 import { ReconcileFailure } from './reconcile-failure.js';
 import { type ReconcilePeer, type ReconcileScope, verifyPeer } from './reconcile-peer.js';
@@ -32,13 +33,15 @@ export class ReconcileRun {
   #cancelReason: string | null = null;
 
   constructor(options: ReconcileRunOptions) {
-    const { setId, epoch, complete } = options.order;
+    const { setId, epoch, complete, mode, absentStoreIds } = options.order;
     this.#options = options;
     this.#progress = new ProgressTracker(epoch);
     this.#scope = {
       setId,
       epoch,
       isComplete: complete,
+      isOnline: mode === 'online',
+      absentStoreIds,
       checkCancelled: () => {
         if (this.#cancelReason !== null) throw new ReconcileFailure('cancelled', this.#cancelReason);
       },
@@ -90,6 +93,10 @@ export class ReconcileRun {
       progress: this.#progress,
       largeSlots: new Slots(limits.reconcileLargeInFlight),
     };
+    if (this.#scope.isOnline) {
+      await catchUpOnline({ context, peers, limits });
+      return;
+    }
     const targets = peers.filter(({ needsFullCopy }) => needsFullCopy);
     const byRows = peers.filter(({ needsFullCopy }) => !needsFullCopy);
     const dropper = order.complete ? new RowDropper(this.#scope, this.#progress, peers) : null;
@@ -102,6 +109,8 @@ export class ReconcileRun {
       this.#progress.enter('clearing');
       await dropper.dropEverything();
     }
+    // Without a row to drop, everyone hears all the same how far the others have come (F17).
+    if (peers.length > 1) await new RowDropper(this.#scope, this.#progress, peers).passWitnessesOn();
   }
 
   async #copyTo(

@@ -5,16 +5,20 @@
  * asked for after their pushes have landed, as witnesses (F17).
  */
 import type { ObjectId } from '../../protocol/object-id.js';
-import { makeTag, toEpoch, toGeneratorId } from '../../protocol/tag.js';
-import type { Witness } from '../../protocol/token.js';
+import type { Tag } from '../../protocol/tag.js';
+import type { StoreId, Witness } from '../../protocol/token.js';
 import { ROWS_PAGE_MAX, type RowCursor } from '../../wire/osd-connection.js';
 import type { ProgressTracker } from './progress-tracker.js';
 import { ReconcileFailure } from './reconcile-failure.js';
 import type { ReconcilePeer, ReconcileScope } from './reconcile-peer.js';
 import type { ObjectRows } from './row-merge.js';
+import { TAG_BEFORE_ALL } from './tag-before-all.js';
 
-/** Before every tag that was ever issued. */
-const TAG_BEFORE_ALL = makeTag({ epoch: toEpoch(0), counter: 0, generator: toGeneratorId(0) });
+/** An object with too many rows to be named one by one; those up to this tag go. */
+export interface HotObject {
+  readonly objectId: ObjectId;
+  readonly lastTag: Tag;
+}
 
 export class RowDropper {
   readonly #scope: ReconcileScope;
@@ -49,7 +53,7 @@ export class RowDropper {
       let after: RowCursor | null = null;
       for (;;) {
         this.#scope.checkCancelled();
-        const rows: readonly RowCursor[] = await peer.osd.rows(after, ROWS_PAGE_MAX);
+        const rows: readonly RowCursor[] = await peer.osd.rows(after, ROWS_PAGE_MAX, this.#scope.epoch);
         if (rows.length === 0) break;
         await this.#dropFrom(peer, rows.map(toCursor), others);
         after = rows.at(-1) ?? null;
@@ -57,17 +61,53 @@ export class RowDropper {
     }
   }
 
+  /** How far each participant has come, and what they know of those that are absent (F17). */
   async #witnesses(): Promise<Witness[]> {
     const identities = await Promise.all(this.#peers.map(({ osd }) => osd.identity()));
-    return identities.map(({ storeId, commitSequence }) => ({ storeId, commitSequence }));
+    const present = identities.map(({ storeId, commitSequence }) => ({ storeId, commitSequence }));
+    const absent = new Map<StoreId, number>();
+    for (const { storeId, commitSequence } of identities.flatMap(({ witnesses }) => witnesses)) {
+      if (!this.#scope.absentStoreIds.includes(storeId)) continue;
+      absent.set(storeId, Math.max(commitSequence, absent.get(storeId) ?? 0));
+    }
+    return [...present, ...[...absent].map(([storeId, commitSequence]) => ({ storeId, commitSequence }))];
   }
 
-  async #dropAllOf(peer: ReconcilePeer, objectId: ObjectId, witnesses: readonly Witness[]): Promise<void> {
+  /** Tells everyone how far the others have come, also where there is no row to drop (F17). */
+  async passWitnessesOn(): Promise<void> {
+    const witnesses = await this.#witnesses();
+    const { setId, epoch } = this.#scope;
+    for (const peer of this.#peers) {
+      const others = witnesses.filter(({ storeId }) => storeId !== peer.storeId);
+      await peer.osd.dropRows(setId, epoch, [], others);
+    }
+  }
+
+  /** Drops these rows wherever they are. Precondition: every configured mirror has their writes. */
+  async dropRows(rows: readonly RowCursor[], hotObjects: readonly HotObject[]): Promise<void> {
+    const witnesses = await this.#witnesses();
+    await Promise.all(
+      this.#peers.map(async (peer) => {
+        const others = witnesses.filter(({ storeId }) => storeId !== peer.storeId);
+        await this.#dropFrom(peer, rows, others);
+        for (const { objectId, lastTag } of hotObjects)
+          await this.#dropAllOf(peer, objectId, others, lastTag);
+      }),
+    );
+  }
+
+  /** All rows of an object, up to a tag when one is given. */
+  async #dropAllOf(
+    peer: ReconcilePeer,
+    objectId: ObjectId,
+    witnesses: readonly Witness[],
+    lastTag: Tag | null = null,
+  ): Promise<void> {
     let after: RowCursor = { objectId, tag: TAG_BEFORE_ALL };
     for (;;) {
       this.#scope.checkCancelled();
-      const rows = await peer.osd.rows(after, ROWS_PAGE_MAX);
-      const own = rows.filter((row) => row.objectId === objectId);
+      const rows = await peer.osd.rows(after, ROWS_PAGE_MAX, this.#scope.epoch);
+      const own = rows.filter((row) => row.objectId === objectId && (lastTag === null || row.tag <= lastTag));
       const last = own.at(-1);
       if (last === undefined) return;
       await this.#dropFrom(peer, own.map(toCursor), witnesses);

@@ -7,6 +7,7 @@
 import type { MirrorId } from '../../protocol/authority-state.js';
 import { compareUtf8, type ObjectId } from '../../protocol/object-id.js';
 import { unmatchedRows } from '../../protocol/reconcile-plan.js';
+import type { Epoch } from '../../protocol/tag.js';
 import type { TagRow } from '../../protocol/write.js';
 import { ROWS_PAGE_MAX } from '../../wire/osd-connection.js';
 import { PagedStream } from './paged-stream.js';
@@ -30,13 +31,13 @@ export class RowMerge {
   readonly #tables: readonly MirrorRows[];
   readonly #objectRowsMax: number;
 
-  constructor(peers: readonly ReconcilePeer[], objectRowsMax: number) {
+  constructor(peers: readonly ReconcilePeer[], epoch: Epoch, objectRowsMax: number) {
     this.#objectRowsMax = objectRowsMax;
     this.#tables = peers.map(({ mirror, osd }) => ({
       mirror,
       stream: new PagedStream<TagRow>({
         name: `the tag table of ${mirror}`,
-        fetch: (after) => osd.rows(after, ROWS_PAGE_MAX),
+        fetch: (after) => osd.rows(after, ROWS_PAGE_MAX, epoch),
         compare: (left, right) =>
           compareUtf8(left.objectId, right.objectId) || (left.tag < right.tag ? -1 : 1),
       }),

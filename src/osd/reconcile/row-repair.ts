@@ -32,7 +32,7 @@ export interface RowRepairOptions {
 
 export async function repairByRows(options: RowRepairOptions): Promise<void> {
   const { context, peers, dropper, limits } = options;
-  const merge = new RowMerge(peers, limits.reconcileObjectRowsMax);
+  const merge = new RowMerge(peers, context.scope.epoch, limits.reconcileObjectRowsMax);
   for (;;) {
     context.scope.checkCancelled();
     context.progress.enter('matching');
@@ -79,7 +79,9 @@ async function planPage(options: RowRepairOptions, objects: readonly ObjectRows[
   for (let start = 0; start < objects.length; start += STATES_PAGE_MAX) {
     const group = objects.slice(start, start + STATES_PAGE_MAX);
     const ids = group.map(({ objectId }) => objectId);
-    const states = await Promise.all(options.peers.map(({ osd }) => osd.states(ids)));
+    const states = await Promise.all(
+      options.peers.map(({ osd }) => osd.states(ids, options.context.scope.epoch)),
+    );
     for (const [index, object] of group.entries()) {
       const byMirror = new Map<MirrorId, ObjectState | null>();
       for (const [peerIndex, { mirror }] of options.peers.entries()) {

@@ -45,6 +45,7 @@ export class GatewayRig {
   readonly osds: FaultyOsd[];
   readonly authority = new MemoryAuthority();
   readonly fatal: unknown[] = [];
+  suspendsWrites = false;
   tagTableRowsMax = 1_000_000;
   generator = toGeneratorId(0);
   scrub: ScrubSettings = { intervalMs: null, bytesPerSecond: 1_000_000_000 };
@@ -74,6 +75,7 @@ export class GatewayRig {
       authority: this.authority,
       timings: { ...timings, ...overrides },
       reconcilesByItself: true,
+      suspendsWrites: this.suspendsWrites,
       tagTableRowsMax: this.tagTableRowsMax,
       scrub: this.scrub,
       logger,

@@ -63,6 +63,7 @@ async function startSystem(): Promise<StorageUnderTest> {
     authority: new AuthorityFile(join(folder, 'authority.json')),
     timings: defaultTimings,
     reconcilesByItself: true,
+    suspendsWrites: false,
     tagTableRowsMax: 1_000_000,
     scrub: { intervalMs: null, bytesPerSecond: 100_000_000 },
     logger: pino({ level: 'silent' }),

@@ -167,6 +167,8 @@ describe('openapi/osd.yaml', () => {
       driver: 'm0',
       participants: [{ mirror: 'm0', url: running.url, storeId, role: { kind: 'trusted' } }],
       complete: false,
+      mode: 'fenced',
+      absentStoreIds: [],
     };
     check('ReconcileOrder', order);
     const response = await fetch(running.url + OSD_PATHS.reconciliations, {

@@ -67,6 +67,8 @@ async function reconcile(
       }),
     ],
     complete: true,
+    mode: 'fenced',
+    absentStoreIds: [],
   });
   while (progress.phase !== 'done' && progress.phase !== 'failed') {
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -140,6 +140,8 @@ export class Fleet {
       driver: driver.mirror,
       participants,
       complete: participants.length === this.mirrors.length,
+      mode: 'fenced',
+      absentStoreIds: [],
     };
   }
 

@@ -1,0 +1,89 @@
+/**
+ * An online catch-up as the gateway sees it: mirrors that are back are let in as rebuilding, a mirror in sync copies to
+ * them what they missed, and this watches until next to nothing is left. What is left is for a recovery.
+ *
+ * It ends early when the epoch it runs in ends: an exclusion or a recovery came between. Nothing is lost by that; the tag
+ * tables say what is still to be copied.
+ */
+import type { MirrorId } from '../protocol/authority-state.js';
+import type { OsdConnection, ReconcileOrder, ReconcileProgress } from '../wire/osd-connection.js';
+import type { Logger } from './logger.js';
+import type { Admission, MirrorSet } from './mirror-set.js';
+
+export interface CatchUpContext {
+  readonly set: MirrorSet;
+  readonly logger: Logger;
+  readonly progressPollMs: number;
+  readonly onProgress: (progress: ReconcileProgress) => void;
+  readonly sleep: (ms: number) => Promise<void>;
+  /** True when it has to end before it is done: the gateway stops, or a recovery is wanted. */
+  readonly isInterrupted: () => boolean;
+}
+
+export type CatchUpResult =
+  /** So little is left for these mirrors that a recovery does it in a moment. */
+  | { readonly kind: 'caught-up'; readonly mirrors: readonly MirrorId[] }
+  | { readonly kind: 'interrupted' }
+  /** `suspects`: whom to leave alone for a while. */
+  | { readonly kind: 'failed'; readonly reason: string; readonly suspects: readonly MirrorId[] };
+
+export async function catchUp(
+  context: CatchUpContext,
+  returning: readonly MirrorId[],
+): Promise<CatchUpResult> {
+  const { set } = context;
+  const admission = await set.admit(returning);
+  if (admission === null) return { kind: 'interrupted' };
+  const mirrors = admission.reports.map(({ mirror }) => mirror);
+  const [driver] = set.inSync;
+  if (mirrors.length === 0 || driver === undefined) {
+    return { kind: 'failed', reason: 'it could not be let in', suspects: returning };
+  }
+  try {
+    const isDone = await follow(context, set.connectionOf(driver), makeOrder(set, admission, driver));
+    return isDone ? { kind: 'caught-up', mirrors } : { kind: 'interrupted' };
+  } catch (error) {
+    if (set.epoch !== admission.epoch) return { kind: 'interrupted' };
+    return {
+      kind: 'failed',
+      reason: error instanceof Error ? error.message : String(error),
+      suspects: mirrors,
+    };
+  }
+}
+
+function makeOrder(set: MirrorSet, { epoch, reports }: Admission, driver: MirrorId): ReconcileOrder {
+  const participants: ReconcileOrder['participants'][number][] = [];
+  const absentStoreIds: ReconcileOrder['absentStoreIds'][number][] = [];
+  for (const { mirror, storeId: known } of set.state.members) {
+    const rebuilt = reports.find((report) => report.mirror === mirror);
+    const storeId = rebuilt?.storeId ?? known;
+    if (storeId === null) continue;
+    const { url } = set.connectionOf(mirror);
+    if (rebuilt !== undefined) {
+      participants.push({ mirror, url, storeId, role: { kind: 'stale', need: { kind: 'rows' } } });
+    } else if (set.inSync.includes(mirror)) {
+      participants.push({ mirror, url, storeId, role: { kind: 'trusted' } });
+    } else absentStoreIds.push(storeId);
+  }
+  const complete = participants.length === set.state.members.length;
+  return { setId: set.setId, epoch, driver, participants, complete, mode: 'online', absentStoreIds };
+}
+
+/** False: it was interrupted. Rejects when the reconciliation failed. */
+async function follow(
+  context: CatchUpContext,
+  driver: OsdConnection,
+  order: ReconcileOrder,
+): Promise<boolean> {
+  const { set } = context;
+  let progress = await driver.startReconcile(order);
+  for (;;) {
+    context.onProgress(progress);
+    if (progress.phase === 'done') return true;
+    if (progress.phase === 'failed') throw new Error(progress.failure ?? 'the catch-up failed');
+    if (context.isInterrupted() || set.epoch !== order.epoch) return false;
+    await context.sleep(context.progressPollMs);
+    progress = await driver.reconcileProgress(order.epoch);
+  }
+}

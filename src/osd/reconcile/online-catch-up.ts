@@ -1,0 +1,262 @@
+/**
+ * Mirrors that are being rebuilt are copied to while clients write (DESIGN.md section 5, the four rules).
+ *
+ *   page by page of all tag tables: evidence of each object -> push what a target lacks -> drop rows that all have
+ *
+ * Nothing stands still, so nothing is relied on but this:
+ * - A push lands by compare-and-set on the target's last tag as it was seen, and never takes it back (F34, F36); one that
+ *   does not land is looked at again in the next pass.
+ * - The source's rows are read after its state, and its bytes only while that state stands, so a push brings along every
+ *   row of what it carries (F37).
+ * - A row goes when every configured mirror is known to have its write: up to the lowest last tag of one history.
+ *
+ * What is never done here: to push to a mirror in sync, or to make a target forget a tombstone (F35).
+ * It ends when a pass finds next to nothing to do. The rest is for the recovery that follows, under the fence.
+ */
+import { unreachable } from '../../protocol/invariant.js';
+import type { ObjectId } from '../../protocol/object-id.js';
+import {
+  chooseSource,
+  type MirrorEvidence,
+  planObject,
+  rowsAfterPush,
+} from '../../protocol/reconcile-plan.js';
+import type { Tag } from '../../protocol/tag.js';
+import type { ObjectState } from '../../protocol/write.js';
+import { EVIDENCE_PAGE_MAX, type ObjectWitness, type RowCursor } from '../../wire/osd-connection.js';
+import type { OsdLimits } from '../limits.js';
+import { workOn } from './bounded-work.js';
+import { collapsedRow } from './carried-rows.js';
+import { SourceUnfit } from './content-relay.js';
+import { type ObjectPush, type PushContext, pushFrom, unmatchedBytes } from './object-push.js';
+import { ReconcileFailure } from './reconcile-failure.js';
+import type { ReconcilePeer } from './reconcile-peer.js';
+import { type HotObject, RowDropper } from './row-dropper.js';
+import { RowMerge } from './row-merge.js';
+
+/** A pass that had no more than this to do is the last one: so much is done under the fence in a moment. */
+const TAIL_OBJECTS_MAX = 32;
+/** Objects that change all the time may keep a pass from finding nothing; then the fence does the rest. */
+const PASSES_MAX = 50;
+
+export interface OnlineCatchUpOptions {
+  readonly context: PushContext;
+  readonly peers: readonly ReconcilePeer[];
+  readonly limits: OsdLimits;
+}
+
+interface PeerEvidence {
+  readonly peer: ReconcilePeer;
+  readonly witness: ObjectWitness;
+}
+
+export async function catchUpOnline(options: OnlineCatchUpOptions): Promise<void> {
+  const { context, peers } = options;
+  const dropper = context.scope.isComplete ? new RowDropper(context.scope, context.progress, peers) : null;
+  for (let pass = 1; pass <= PASSES_MAX; pass += 1) {
+    const toDoCount = await runPass(options, dropper);
+    if (toDoCount <= TAIL_OBJECTS_MAX) break;
+  }
+  context.progress.scanned();
+}
+
+/** One look at all tag tables. Returns how many objects some target lacked something of. */
+async function runPass(options: OnlineCatchUpOptions, dropper: RowDropper | null): Promise<number> {
+  const { context, peers, limits } = options;
+  const { scope, progress } = context;
+  const merge = new RowMerge(peers, scope.epoch, limits.reconcileObjectRowsMax);
+  let toDoCount = 0;
+  for (;;) {
+    scope.checkCancelled();
+    progress.enter('matching');
+    const ids = await nextIds(merge, context);
+    if (ids.length === 0) return toDoCount;
+    const objects = await evidenceOf(options, ids);
+    const settled: Settled[] = [];
+    progress.enter('copying');
+    await workOn(objects, limits.reconcileObjectsInFlight, async (object) => {
+      const outcome = await bringUp(options, object);
+      if (outcome.kind !== 'equal') toDoCount += 1;
+      if (outcome.kind !== 'later') settled.push({ ...object, lastTag: outcome.lastTag });
+    });
+    if (dropper === null) continue;
+    progress.enter('clearing');
+    await dropSettled(dropper, settled);
+  }
+}
+
+async function nextIds(merge: RowMerge, { progress }: PushContext): Promise<ObjectId[]> {
+  const ids: ObjectId[] = [];
+  while (ids.length < EVIDENCE_PAGE_MAX) {
+    const id = await merge.nextId();
+    if (id === null) break;
+    const { matchedCount, unmatchedCount } = await merge.take(id);
+    progress.rowsCompared(matchedCount, unmatchedCount);
+    ids.push(id);
+  }
+  return ids;
+}
+
+interface ObjectToCompare {
+  readonly objectId: ObjectId;
+  readonly sides: readonly PeerEvidence[];
+}
+
+async function evidenceOf(
+  { context, peers }: OnlineCatchUpOptions,
+  ids: readonly ObjectId[],
+): Promise<ObjectToCompare[]> {
+  const answers = await Promise.all(
+    peers.map(async (peer) => ({ peer, witnesses: await peer.osd.evidence(context.scope.epoch, ids) })),
+  );
+  return ids.map((objectId, index) => ({
+    objectId,
+    sides: answers.flatMap(({ peer, witnesses }) => {
+      const witness = witnesses[index];
+      return witness === undefined ? [] : [{ peer, witness }];
+    }),
+  }));
+}
+
+type Outcome =
+  /** Every target had what the source has. */
+  | { readonly kind: 'equal'; readonly lastTag: Tag | null }
+  /** Every target has it now. */
+  | { readonly kind: 'copied'; readonly lastTag: Tag | null }
+  /** Something moved; the next pass looks again. */
+  | { readonly kind: 'later' };
+
+async function bringUp(
+  options: OnlineCatchUpOptions,
+  { objectId, sides }: ObjectToCompare,
+): Promise<Outcome> {
+  const trusted = sides.filter(({ peer }) => peer.isTrusted);
+  const { mirror } = chooseSource(
+    trusted.map(toEvidence),
+    trusted.map(({ peer }) => peer.mirror),
+  );
+  const source = trusted.find(({ peer }) => peer.mirror === mirror);
+  if (source === undefined) throw new ReconcileFailure('peer-mismatch', 'nobody in sync takes part');
+  const lastTag = source.witness.state?.lastTag ?? null;
+  let kind: Outcome['kind'] = 'equal';
+  for (const target of sides.filter(({ peer }) => !peer.isTrusted)) {
+    if ((target.witness.state?.lastTag ?? null) === lastTag) continue;
+    const hasLanded = await pushOnline(options, objectId, { source, target });
+    if (!hasLanded) return { kind: 'later' };
+    kind = 'copied';
+  }
+  return { kind, lastTag };
+}
+
+function toEvidence({ peer, witness }: PeerEvidence): MirrorEvidence {
+  const { state, rows } = witness;
+  const sizeBytes = state?.kind === 'present' ? state.sizeBytes : 0;
+  const lastTag = state?.lastTag ?? null;
+  // Rows of what came after the state was read say nothing of that state.
+  const own = lastTag === null ? rows : rows.filter(({ tag }) => tag <= lastTag);
+  return { mirror: peer.mirror, rows: own, lastTag, sizeBytes };
+}
+
+interface Sides {
+  readonly source: PeerEvidence;
+  readonly target: PeerEvidence;
+}
+
+function planOnline(objectId: ObjectId, { source, target }: Sides): ObjectPush | null {
+  const { state } = source.witness;
+  if (state === null && target.witness.state?.kind === 'tombstone') return null;
+  const isHot = source.witness.hasMoreRows || target.witness.hasMoreRows;
+  const evidence = { objectId, mirrors: [toEvidence(source), toEvidence(target)] };
+  const repair = planObject(evidence, [source.peer.mirror]);
+  if (repair === null && !isHot) return null;
+  return {
+    objectId,
+    sources: [source.peer],
+    state,
+    content: isHot || repair === null ? { kind: 'whole' } : repair.content,
+    rows: rowsToCarry(objectId, state, { source, target }),
+    target: target.peer,
+    targetLastTag: target.witness.state?.lastTag ?? null,
+  };
+}
+
+function rowsToCarry(
+  objectId: ObjectId,
+  state: ObjectState | null,
+  { source, target }: Sides,
+): ObjectPush['rows'] {
+  if (state === null) return [];
+  if (source.witness.hasMoreRows || target.witness.hasMoreRows) return [collapsedRow(objectId, state)];
+  const { lastTag } = state;
+  const rows = source.witness.rows.filter(({ tag }) => tag <= lastTag);
+  return rowsAfterPush(target.witness.rows, { rows, lastTag });
+}
+
+/** False: the source or the target is not what it was. */
+async function pushOnline(
+  { context }: OnlineCatchUpOptions,
+  objectId: ObjectId,
+  sides: Sides,
+): Promise<boolean> {
+  const push = planOnline(objectId, sides);
+  if (push === null) return false;
+  const { progress } = context;
+  const bytes = unmatchedBytes(push.content, push.state);
+  progress.objectToDo(bytes);
+  const hasLanded = await tryPush(context, push, sides.source.peer);
+  if (!hasLanded) progress.plannedAgain(-bytes);
+  progress.objectDone();
+  return hasLanded;
+}
+
+async function tryPush(context: PushContext, push: ObjectPush, source: ReconcilePeer): Promise<boolean> {
+  try {
+    const reply = await pushFrom(context, push, source);
+    if (reply.kind === 'landed') return true;
+    switch (reply.code) {
+      case 'changed':
+      case 'would-go-back':
+      case 'no-base':
+      case 'unknown-stage':
+        return false;
+      case 'stale-epoch':
+      case 'not-fenced':
+      case 'checksum-mismatch':
+      case 'no-space':
+      case 'io-error':
+        throw new ReconcileFailure('refused', `${push.target.mirror} refused a push: ${reply.code}`);
+      default:
+        return unreachable(reply.code);
+    }
+  } catch (error) {
+    // It changed under the read, or is rotten; if it stays so, the recovery says it.
+    if (error instanceof SourceUnfit) return false;
+    throw error;
+  }
+}
+
+interface Settled extends ObjectToCompare {
+  readonly lastTag: Tag | null;
+}
+
+/** Rows of writes that every configured mirror has. Precondition: all configured mirrors take part. */
+async function dropSettled(dropper: RowDropper, objects: readonly Settled[]): Promise<void> {
+  const rows: RowCursor[] = [];
+  const hotObjects: HotObject[] = [];
+  for (const { objectId, sides, lastTag } of objects) {
+    const lowest = lowestOf([lastTag, ...sides.filter(({ peer }) => peer.isTrusted).map(lastTagOf)]);
+    if (lowest === null) continue;
+    if (sides.some(({ witness }) => witness.hasMoreRows)) hotObjects.push({ objectId, lastTag: lowest });
+    const tags = new Set(sides.flatMap(({ witness }) => witness.rows.map(({ tag }) => tag)));
+    for (const tag of tags) if (tag <= lowest) rows.push({ objectId, tag });
+  }
+  if (rows.length > 0 || hotObjects.length > 0) await dropper.dropRows(rows, hotObjects);
+}
+
+function lastTagOf({ witness }: PeerEvidence): Tag | null {
+  return witness.state?.lastTag ?? null;
+}
+
+function lowestOf(tags: readonly (Tag | null)[]): Tag | null {
+  return tags.reduce((low, tag) => (low === null || tag === null ? null : tag < low ? tag : low));
+}
