@@ -5,11 +5,11 @@ import tseslint from 'typescript-eslint';
 const environmentMessage = 'Only src/cli reads the environment; take the value as a parameter.';
 
 export default defineConfig(
-  globalIgnores(['dist', 'dist-tools', 'coverage', 'data', 'bench/results']),
+  globalIgnores(['dist', 'dist-tools', 'coverage', 'data', 'bench/results', 'src/console/generated']),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   eslint.configs.recommended,
   {
-    files: ['**/*.ts'],
+    files: ['**/*.ts', '**/*.tsx'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {

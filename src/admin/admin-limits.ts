@@ -2,7 +2,8 @@
 export interface AdminLimits {
   readonly connectionsMax: number;
   readonly headersTimeoutMs: number;
-  readonly requestTimeoutMs: number;
+  /** A connection on which nothing moves for so long is closed: uploads take as long as they take. */
+  readonly connectionIdleMs: number;
   /** Clients that follow reconciliations at once. */
   readonly streamsMax: number;
   /** Between two looks at the reconciliation that a client follows. */
@@ -16,7 +17,7 @@ export interface AdminLimits {
 export const DEFAULT_ADMIN_LIMITS: AdminLimits = {
   connectionsMax: 256,
   headersTimeoutMs: 10_000,
-  requestTimeoutMs: 30_000,
+  connectionIdleMs: 60_000,
   streamsMax: 32,
   streamPollMs: 100,
   streamHeartbeatMs: 15_000,
@@ -26,3 +27,10 @@ export const DEFAULT_ADMIN_LIMITS: AdminLimits = {
 export const TAG_TABLE_PAGE_DEFAULT = 100;
 export const TAG_TABLE_PAGE_MAX = 1000;
 export const REQUEST_BODY_BYTES_MAX = 16 * 1024;
+
+export const OBJECT_PAGE_DEFAULT = 200;
+export const OBJECT_PAGE_MAX = 1000;
+/** S3's limit for one PUT. */
+export const UPLOAD_BYTES_MAX = 5 * 1024 ** 3;
+/** S3's limit for presigned URLs: a week. */
+export const LINK_SECONDS_MAX = 7 * 24 * 60 * 60;

@@ -30,7 +30,12 @@ import {
   TAG_TABLE_PAGE_DEFAULT,
 } from './admin-limits.js';
 import type { AuditLog } from './audit-log.js';
+import { addConsole, isConsoleRoute } from './console-routes.js';
 import { makeGatewayMetrics } from './gateway-metrics.js';
+import { History } from './history.js';
+import type { ObjectBrowser } from './object-browser.js';
+import { addObjectRoutes } from './object-routes.js';
+import { historyQuerySchema, historySchema } from './object-schemas.js';
 import { OperationStreams } from './operation-stream.js';
 import { formatCursor, parseCursor } from './paging-cursor.js';
 import { S3Figures } from './s3-figures.js';
@@ -60,6 +65,11 @@ export interface AdminServerOptions {
   /** What the S3 server is observed by. */
   readonly figures?: S3Figures;
   readonly audit: AuditLog;
+  readonly browser: ObjectBrowser;
+  /** Where the build has put the console; null: there is none. */
+  readonly consoleFolder: string | null;
+  /** openapi/admin.yaml. */
+  readonly document: string;
   readonly logger: FastifyBaseLogger;
   /** Unix ms. */
   readonly clock: () => number;
@@ -69,7 +79,8 @@ export interface AdminServerOptions {
   readonly onInvariantViolation: (violation: InvariantViolation) => void;
 }
 
-const PATHS_WITHOUT_TOKEN: readonly (string | undefined)[] = ['/health/live', '/health/ready'];
+const DOCUMENT_PATH = '/openapi.yaml';
+const PATHS_WITHOUT_TOKEN: readonly (string | undefined)[] = ['/health/live', '/health/ready', DOCUMENT_PATH];
 
 export function createAdminServer(options: AdminServerOptions): FastifyInstance {
   const limits: AdminLimits = { ...DEFAULT_ADMIN_LIMITS, ...options.limits };
@@ -79,7 +90,8 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
     bodyLimit: REQUEST_BODY_BYTES_MAX,
-    requestTimeout: limits.requestTimeoutMs,
+    requestTimeout: 0,
+    connectionTimeout: limits.connectionIdleMs,
     http: { headersTimeout: limits.headersTimeoutMs },
   });
   app.server.maxConnections = limits.connectionsMax;
@@ -92,7 +104,7 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
     token: options.token,
     metricsToken: options.metricsToken ?? null,
     audit: options.audit,
-    isOpen: (route) => PATHS_WITHOUT_TOKEN.includes(route),
+    isOpen: (route) => PATHS_WITHOUT_TOKEN.includes(route) || isConsoleRoute(route),
   });
   answerErrors(app, options);
   addHealthRoutes(app, options);
@@ -102,6 +114,10 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
   addTagTableRoute(app, options);
   addScrubRoute(app, options);
   addForceRoutes(app, options);
+  addHistoryRoute(app, options);
+  addObjectRoutes(app, options.browser);
+  app.get(DOCUMENT_PATH, (_request, reply) => reply.type('application/yaml').send(options.document));
+  if (options.consoleFolder !== null) addConsole(app, options.consoleFolder);
   return app;
 }
 
@@ -171,6 +187,23 @@ function addStatusRoutes(
   typed.get('/events', { schema: { response: { 200: eventsSchema } } }, async () => ({
     events: control.events(),
   }));
+}
+
+function addHistoryRoute(app: FastifyInstance, { control, clock }: AdminServerOptions): void {
+  const history = new History(control, clock);
+  app.addHook('onListen', async () => {
+    history.start();
+  });
+  app.addHook('onClose', async () => {
+    history.stop();
+  });
+  app
+    .withTypeProvider<TypeBoxTypeProvider>()
+    .get(
+      '/history',
+      { schema: { querystring: historyQuerySchema, response: { 200: historySchema } } },
+      async ({ query }) => ({ samples: [...history.since(query.after ?? 0)] }),
+    );
 }
 
 function addReconcileRoutes(

@@ -5,17 +5,37 @@ import { Exposition, type Sample, stateSamples } from '../metrics/exposition.js'
 import type { OsdIdentity } from '../wire/osd-connection.js';
 import type { OperationFigures, S3Figures } from './s3-figures.js';
 
-const PHASES: readonly MirrorSetStatus['phase'][] = ['active', 'recovering', 'waiting', 'stopped'];
-const CONDITIONS: readonly MirrorStatus['condition'][] = ['in-sync', 'rebuilding', 'behind', 'away'];
-const EVENT_KINDS: readonly MirrorSetEvent['kind'][] = [
-  'excluded',
-  'returned',
-  'recovery-started',
-  'recovery-ended',
-  'recovery-failed',
-  'waiting',
-  'stopped',
-];
+/** Every word of a union; a missing one does not compile. */
+function wordsOf<Word extends string>(all: Readonly<Record<Word, true>>): readonly Word[] {
+  return Object.keys(all) as Word[];
+}
+
+const PHASES = wordsOf<MirrorSetStatus['phase']>({
+  active: true,
+  recovering: true,
+  waiting: true,
+  stopped: true,
+});
+const CONDITIONS = wordsOf<MirrorStatus['condition']>({
+  'in-sync': true,
+  rebuilding: true,
+  behind: true,
+  'no-space': true,
+  failed: true,
+  away: true,
+});
+const EVENT_KINDS = wordsOf<MirrorSetEvent['kind']>({
+  excluded: true,
+  forced: true,
+  scrub: true,
+  'rows-forgone': true,
+  returned: true,
+  'recovery-started': true,
+  'recovery-ended': true,
+  'recovery-failed': true,
+  waiting: true,
+  stopped: true,
+});
 
 export interface GatewayMetricsSources {
   readonly control: MirrorSetControl;
@@ -126,7 +146,7 @@ function addMirrors(exposition: Exposition, { control, clock }: GatewayMetricsSo
   exposition.gauge(
     {
       name: 'tally_mirror_state',
-      help: '1 for the state that a mirror is in: in-sync, behind (answers) or away (does not).',
+      help: '1 for the state that a mirror is in: in-sync, rebuilding, behind, no-space, failed or away.',
       labels: ['mirror', 'state'],
     },
     () =>

@@ -6,15 +6,15 @@ import type { StoreFault } from '../protocol/store-fault.js';
 import type { WriteKind, WriteMode } from '../protocol/write.js';
 import { TAG_TABLE_PAGE_MAX } from './admin-limits.js';
 
-function orNull<Schema extends TSchema>(schema: Schema) {
+export function orNull<Schema extends TSchema>(schema: Schema) {
   return Type.Union([schema, Type.Null()]);
 }
 
-function list<Schema extends TSchema>(schema: Schema) {
+export function list<Schema extends TSchema>(schema: Schema) {
   return Type.Unsafe<readonly Static<Schema>[]>(Type.Array(schema));
 }
 
-function object<Properties extends TProperties>(properties: Properties) {
+export function object<Properties extends TProperties>(properties: Properties) {
   return Type.Object(properties, { additionalProperties: false });
 }
 
@@ -23,8 +23,8 @@ function words<Word extends string>(all: Readonly<Record<Word, true>>) {
   return Type.Unsafe<Word>(Type.Enum(Object.keys(all)));
 }
 
-const count = Type.Integer({ minimum: 0 });
-const timeMs = Type.Integer({ minimum: 0 });
+export const count = Type.Integer({ minimum: 0 });
+export const timeMs = Type.Integer({ minimum: 0 });
 const mirrorName = Type.String();
 
 const progressSchema = object({

@@ -134,6 +134,11 @@ export const configurationSchema = section(
     s3: section(
       {
         listen: text('Default: 127.0.0.1:9000'),
+        url: Type.String({
+          pattern: '^https?://[^/?#]+$',
+          description:
+            'Where clients find it, for the links of the console. Default: the port of listen, on the host that was asked',
+        }),
         region: Type.String({ pattern: '^[a-z0-9-]{1,64}$', description: 'Default: us-east-1' }),
         domains: Type.Array(Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$' }), {
           maxItems: 16,

@@ -82,6 +82,8 @@ export interface Configuration {
     readonly lifecycleDayMs: number;
     readonly masterKeys: SecretFile;
     readonly customerKeysOverHttp: PlainHttpRule;
+    /** Where clients find the endpoint; null: at the port above of the host that they call. */
+    readonly url: string | null;
   };
   readonly admin: { readonly listen: Address; readonly url: string; readonly token: SecretSource };
   readonly credentials: CredentialsSource;
@@ -301,6 +303,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
         isDefault: s3?.masterKeyFile === undefined,
       },
       customerKeysOverHttp: s3?.customerKeysOverHttp ?? 'loopback',
+      url: s3?.url ?? null,
       lifecycleDayMs: (s3?.lifecycleDaySeconds ?? DAY_SECONDS) * 1000,
     },
     admin: {

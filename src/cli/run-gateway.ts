@@ -19,6 +19,7 @@ import { type AccessLog, makeAccessLog, makeAuditLog, makeLogger } from './loggi
 import { openMirrorSets } from './mirror-sets.js';
 import { OperationalError } from './operational-error.js';
 import { makePrivateFolder } from './private-files.js';
+import { findConsole, makeObjectBrowser, readAdminDocument } from './console-wiring.js';
 import { announceReady } from './ready-line.js';
 import { s3Credentials } from './s3-credentials.js';
 import {
@@ -202,6 +203,12 @@ function makeAdminServer(
     token: start.secrets.adminToken,
     metricsToken: start.secrets.metricsToken,
     figures,
+    browser: makeObjectBrowser(
+      start.configuration,
+      s3Credentials(start.setId, start.secrets.keys, start.secrets.furtherKeys),
+    ),
+    consoleFolder: findConsole(),
+    document: readAdminDocument(),
     audit: makeAuditLog(SERVICE_NAME, start.configuration),
     logger: context.logger,
     clock: Date.now,

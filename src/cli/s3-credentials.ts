@@ -15,7 +15,7 @@ export function s3Credentials(
   setId: string,
   { accessKey, secretKey }: S3Keys,
   further: readonly FurtherS3Key[],
-): readonly Credential[] {
+): readonly [Credential, ...Credential[]] {
   const ownerId = defaultOwner(setId);
   const first: Credential = {
     accessKeyId: accessKey,

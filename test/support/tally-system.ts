@@ -58,6 +58,8 @@ export class TallySystem {
   readonly access: S3Access;
   readonly s3: S3Client;
   readonly admin: AdminClient;
+  readonly adminUrl: string;
+  readonly adminToken = ADMIN_TOKEN;
   readonly gateway: ManagedProcess;
   readonly osds: readonly [OsdHandle, OsdHandle];
   readonly #environment: Readonly<Record<string, string>>;
@@ -83,7 +85,8 @@ export class TallySystem {
     const endpoint = `http://127.0.0.1:${s3Port}`;
     this.access = { endpoint, accessKeyId: ACCESS_KEY, secretAccessKey: SECRET_KEY, region: REGION };
     this.s3 = new S3Client(this.access);
-    this.admin = new AdminClient(`http://127.0.0.1:${adminPort}`, ADMIN_TOKEN);
+    this.adminUrl = `http://127.0.0.1:${adminPort}`;
+    this.admin = new AdminClient(this.adminUrl, ADMIN_TOKEN);
     this.gateway = this.makeGateway('gateway', s3Port, adminPort);
     this.osds = [this.#makeOsd('osd-0', urls[0]), this.#makeOsd('osd-1', urls[1])];
   }

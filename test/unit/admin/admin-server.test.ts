@@ -1,8 +1,13 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import type { FastifyInstance, InjectOptions } from 'fastify';
+import openapiTS, { astToString } from 'openapi-typescript';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ADMIN_ERRORS } from '../../../src/admin/admin-errors.js';
 import type { AdminLimits } from '../../../src/admin/admin-limits.js';
+import { History, HISTORY_SAMPLES_MAX } from '../../../src/admin/history.js';
 import type { AuditEntry } from '../../../src/admin/audit-log.js';
 import { createAdminServer } from '../../../src/admin/admin-server.js';
 import { S3Figures } from '../../../src/admin/s3-figures.js';
@@ -14,13 +19,17 @@ import {
   contractResponses,
   openOperations,
 } from './contract.js';
-import { FakeControl, makeOperation, makeRow, NOW_MS } from './fake-control.js';
+import { FakeBrowser, FakeControl, makeOperation, makeRow, NOW_MS } from './fake-control.js';
 
+const DOCUMENT = readFileSync(join(import.meta.dirname, '../../../openapi/admin.yaml'), 'utf8');
+/** In place of what the build makes. */
+const consoleFolder = join(import.meta.dirname, 'console-files');
 const TOKEN = 'a-token-for-this-test';
 const METRICS_TOKEN = 'a-token-for-metrics-only';
 const authorization = `Bearer ${TOKEN}`;
 
 let control: FakeControl;
+let browser: FakeBrowser;
 let figures: S3Figures;
 let app: FastifyInstance;
 let violations: InvariantViolation[];
@@ -33,6 +42,9 @@ function makeServer(limits: Partial<AdminLimits> = {}): FastifyInstance {
     metricsToken: METRICS_TOKEN,
     audit: { record: (entry) => audited.push(entry) },
     figures,
+    browser,
+    consoleFolder,
+    document: DOCUMENT,
     logger: pino({ level: 'silent' }),
     clock: () => NOW_MS,
     softwareVersion: '0.1.0',
@@ -43,6 +55,7 @@ function makeServer(limits: Partial<AdminLimits> = {}): FastifyInstance {
 
 beforeEach(() => {
   control = new FakeControl();
+  browser = new FakeBrowser();
   figures = new S3Figures();
   violations = [];
   audited = [];
@@ -72,7 +85,10 @@ async function ask(operation: string, options: InjectOptions = {}) {
 describe('the admin API and openapi/admin.yaml', () => {
   it('have the same operations', async () => {
     await app.ready();
-    const routes = [...listRoutes(app.printRoutes({ commonPrefix: false }))].sort();
+    const isConsole = (route: string) => route === 'GET /' || /^\w+ \/console/.test(route);
+    const routes = [...listRoutes(app.printRoutes({ commonPrefix: false }))]
+      .filter((route) => !isConsole(route))
+      .sort();
     expect(routes.length).toBeGreaterThan(0);
     expect(routes).toEqual([...contractOperations].sort());
   });
@@ -223,6 +239,130 @@ describe('the admin API', () => {
     const payload = 'x'.repeat(20_000);
     const headers = { authorization, 'content-type': 'text/plain' };
     expect((await ask('POST /reconcile', { payload, headers })).statusCode).toBe(413);
+  });
+});
+
+describe('the document', () => {
+  it('is served as it is, to anybody', async () => {
+    const { headers, body } = await app.inject('/openapi.yaml');
+    expect(headers['content-type']).toContain('application/yaml');
+    expect(body).toBe(DOCUMENT);
+  });
+
+  it('is what the types of the console are made of', async () => {
+    const made = astToString(await openapiTS(DOCUMENT));
+    const committed = join(import.meta.dirname, '../../../src/console/generated/admin-api.ts');
+    const plain = (text: string) => text.replaceAll(/\/\*[^]*?\*\/|[\s;'"|,()]/g, '');
+    // What differs is the layout: the file is formatted.
+    expect(plain(readFileSync(committed, 'utf8')), 'npm run generate').toBe(plain(made));
+  });
+});
+
+describe('the history', () => {
+  it('has a sample from each moment that was looked at, and only later ones when asked', async () => {
+    const history = new History(control, () => NOW_MS + 1000);
+    history.sample();
+    expect(history.since(0)).toEqual([
+      {
+        atMs: NOW_MS + 1000,
+        unmatchedWrites: 2,
+        unmatchedBytes: 2048,
+        oldestAgeMs: 6000,
+        mirrors: [
+          { mirror: 'osd-0', rowCount: 2 },
+          { mirror: 'osd-1', rowCount: 0 },
+        ],
+      },
+    ]);
+    expect(history.since(NOW_MS + 1000)).toEqual([]);
+    for (let count = 0; count < HISTORY_SAMPLES_MAX + 5; count += 1) history.sample();
+    expect(history.since(0)).toHaveLength(HISTORY_SAMPLES_MAX);
+    expect((await ask('GET /history')).json()).toEqual({ samples: [] });
+  });
+});
+
+describe('buckets, objects and keys', () => {
+  const target = '/objects?bucket=photos&key=a%20b';
+
+  it('an object is uploaded, listed, linked and deleted, and each change is on record', async () => {
+    const headers = { authorization, 'content-type': 'text/plain' };
+    const put = await app.inject({ method: 'PUT', url: target, headers, payload: 'hello' });
+    expect(put.statusCode).toBe(204);
+    expect(browser.stored.get('a b')).toEqual({ contentType: 'text/plain', text: 'hello' });
+    const listing = await ask('GET /objects', { url: '/objects?bucket=photos' });
+    expect(listing.json()).toMatchObject({ objects: [{ key: 'a b', sizeBytes: 5 }], next: null });
+    const link = await ask('POST /links', {
+      payload: { bucket: 'photos', key: 'a b', expiresSeconds: 60 },
+      headers: { authorization, host: 'tally.example:9001' },
+    });
+    expect(link.json()).toEqual({ url: 'http://tally.example:9000/photos/a b?expires=60' });
+    const gone = await app.inject({ method: 'DELETE', url: target, headers: { authorization } });
+    expect(gone.statusCode).toBe(204);
+    expect(browser.stored.size).toBe(0);
+    expect(audited.map(({ action, status }) => `${action} ${status}`)).toEqual([
+      'PUT /objects 204',
+      'POST /links 200',
+      'DELETE /objects 204',
+    ]);
+  });
+
+  it('buckets and keys are listed, keys without their secrets', async () => {
+    expect((await ask('GET /buckets')).json()).toMatchObject({ buckets: [{ name: 'photos' }] });
+    const keys = await ask('GET /keys');
+    expect(keys.body).not.toContain('secret');
+    expect(keys.json()).toMatchObject({ keys: [{ accessKeyId: 'KEY', buckets: null }] });
+  });
+
+  it('what S3 refuses is refused with its words', async () => {
+    const missing = await ask('GET /objects', { url: '/objects?bucket=nowhere' });
+    expect(missing.json()).toMatchObject({ code: 'no-such-object' });
+    const locked = await ask('DELETE /objects', { url: '/objects?bucket=locked&key=x' });
+    expect(locked.json()).toEqual({ code: 's3-refused', message: 'Access Denied' });
+  });
+
+  it('an upload without a length, and one that is too long, are refused before they are read', async () => {
+    const chunked = await ask('PUT /objects', {
+      url: target,
+      headers: { authorization, 'transfer-encoding': 'chunked' },
+      payload: Readable.from(['x']),
+    });
+    expect(chunked.statusCode).toBe(400);
+    const long = await ask('PUT /objects', {
+      url: target,
+      headers: { authorization, 'content-length': String(6 * 1024 ** 3) },
+    });
+    expect(long.statusCode).toBe(413);
+  });
+
+  it('a link is good for a week at most', async () => {
+    const payload = { bucket: 'photos', key: 'a', expiresSeconds: 604_801 };
+    expect((await ask('POST /links', { payload })).statusCode).toBe(400);
+  });
+});
+
+describe('the console', () => {
+  it('is served without a token, and may run nothing but its own files', async () => {
+    for (const url of ['/console/', '/console/index.html', '/console/code.js']) {
+      const { statusCode, headers } = await app.inject(url);
+      expect(statusCode, url).toBe(200);
+      const policy = String(headers['content-security-policy']);
+      expect(policy).toContain("default-src 'none'");
+      expect(policy).toContain("frame-ancestors 'none'");
+      expect(policy).not.toContain('unsafe');
+      expect(headers).toMatchObject({
+        'x-content-type-options': 'nosniff',
+        'x-frame-options': 'DENY',
+        'referrer-policy': 'no-referrer',
+      });
+    }
+    const root = await app.inject('/');
+    expect([root.statusCode, root.headers.location]).toEqual([302, '/console/']);
+  });
+
+  it('gives no other files', async () => {
+    for (const url of ['/console/../contract.ts', '/console/%2e%2e/contract.ts', '/console/nothing.js']) {
+      expect((await app.inject(url)).statusCode, url).toBeGreaterThanOrEqual(400);
+    }
   });
 });
 

@@ -48,24 +48,26 @@ function responsesOf(operation: string, described: Json): ContractResponse[] {
   const responses = asObject(resolveReferences(described['responses']), `${operation} responses`);
   return Object.entries(responses).flatMap(([status, response]) => {
     const { content, headers } = asObject(response, `${operation} ${status}`);
-    return Object.entries(asObject(content, `${operation} ${status} content`)).map(([contentType, media]) => {
-      const { schema, example, examples } = asObject(media, contentType);
-      const named = isObject(examples)
-        ? Object.values(examples).map((item) => asObject(item, 'example')['value'])
-        : [];
-      const validator = Compile(asObject(schema, 'schema'));
-      return {
-        operation,
-        status: Number(status),
-        contentType,
-        headers: isObject(headers) ? Object.keys(headers) : [],
-        examples: example === undefined ? named : [example, ...named],
-        faultsOf: (value: unknown) => {
-          const [isValid, errors] = validator.Errors(value);
-          return isValid ? [] : errors.map(({ instancePath, message }) => `${instancePath} ${message}`);
-        },
-      };
-    });
+    return Object.entries(asObject(content ?? {}, `${operation} ${status} content`)).map(
+      ([contentType, media]) => {
+        const { schema, example, examples } = asObject(media, contentType);
+        const named = isObject(examples)
+          ? Object.values(examples).map((item) => asObject(item, 'example')['value'])
+          : [];
+        const validator = Compile(asObject(schema, 'schema'));
+        return {
+          operation,
+          status: Number(status),
+          contentType,
+          headers: isObject(headers) ? Object.keys(headers) : [],
+          examples: example === undefined ? named : [example, ...named],
+          faultsOf: (value: unknown) => {
+            const [isValid, errors] = validator.Errors(value);
+            return isValid ? [] : errors.map(({ instancePath, message }) => `${instancePath} ${message}`);
+          },
+        };
+      },
+    );
   });
 }
 

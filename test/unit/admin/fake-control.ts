@@ -6,6 +6,7 @@ import type {
   ReconcileOperation,
 } from '../../../src/gateway/mirror-set-status.js';
 import { type MirrorId, toMirrorId } from '../../../src/protocol/authority-state.js';
+import type { ObjectBrowser, Upload } from '../../../src/admin/object-browser.js';
 import { makeObjectId } from '../../../src/protocol/object-id.js';
 import { makeTag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
 import { toStoreId } from '../../../src/protocol/token.js';
@@ -187,5 +188,67 @@ export class FakeControl implements MirrorSetControl {
     if (this.isUnreachable) return Promise.reject(new OsdUnreachable('no answer', false));
     const start = after === null ? 0 : this.table.findIndex(({ tag }) => tag === after.tag) + 1;
     return Promise.resolve(this.table.slice(start, start + limit));
+  }
+}
+
+/** A refusal of the S3 endpoint, for the fake below. */
+class FakeRefusal extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** One bucket, `photos`, in memory; `locked` refuses. */
+export class FakeBrowser implements ObjectBrowser {
+  readonly stored = new Map<string, { readonly contentType: string; readonly text: string }>();
+
+  buckets() {
+    return Promise.resolve([{ name: 'photos', createdMs: NOW_MS }]);
+  }
+
+  #check(bucket: string): void {
+    if (bucket === 'locked') throw new FakeRefusal(403, 'Access Denied');
+    if (bucket !== 'photos') throw new FakeRefusal(404, 'The specified bucket does not exist');
+  }
+
+  async list(bucket: string, prefix: string, after: string | null, limit: number) {
+    this.#check(bucket);
+    const keys = [...this.stored.keys()]
+      .filter((key) => key.startsWith(prefix) && key > (after ?? ''))
+      .sort();
+    const page = keys.slice(0, limit);
+    const objects = page.map((key) => ({
+      key,
+      sizeBytes: this.stored.get(key)?.text.length ?? 0,
+      modifiedMs: NOW_MS,
+    }));
+    return { folders: [], objects, next: keys.length > limit ? (page.at(-1) ?? null) : null };
+  }
+
+  async upload({ bucket, key, contentType, body }: Upload): Promise<void> {
+    this.#check(bucket);
+    const pieces: Buffer[] = [];
+    for await (const piece of body as AsyncIterable<Buffer>) pieces.push(piece);
+    this.stored.set(key, { contentType, text: Buffer.concat(pieces).toString() });
+  }
+
+  async remove(bucket: string, key: string): Promise<void> {
+    this.#check(bucket);
+    this.stored.delete(key);
+  }
+
+  link(hostname: string, bucket: string, key: string, expiresSeconds: number): string {
+    return `http://${hostname}:9000/${bucket}/${key}?expires=${expiresSeconds}`;
+  }
+
+  keys() {
+    return [{ accessKeyId: 'KEY', account: 'tally', isReadOnly: false, buckets: null }];
+  }
+
+  refusalOf(error: unknown) {
+    return error instanceof FakeRefusal ? error : null;
   }
 }

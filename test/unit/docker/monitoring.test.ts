@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { createAdminServer } from '../../../src/admin/admin-server.js';
 import { MemoryOsdStore } from '../../fakes/memory-osd-store.js';
-import { FakeControl } from '../admin/fake-control.js';
+import { FakeBrowser, FakeControl } from '../admin/fake-control.js';
 import { startOsd } from '../osd/osd-harness.js';
 import { SECRET, SET_ID } from '../osd/osd-writer.js';
 
@@ -62,6 +62,9 @@ beforeAll(async () => {
   const admin = createAdminServer({
     control: new FakeControl(),
     token: TOKEN,
+    browser: new FakeBrowser(),
+    consoleFolder: null,
+    document: '',
     audit: { record: () => undefined },
     logger: pino({ level: 'silent' }),
     clock: Date.now,

@@ -10,7 +10,7 @@ export type ImportGraph = { readonly files: readonly string[]; readonly edges: r
 /** @returns every .ts file under `<root>/src`, as the file system has it, relative to root and sorted. */
 export function listSourceFiles(root: string): string[] {
   return readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name) => join('src', name))
     .sort();
 }
@@ -31,7 +31,7 @@ export async function readImportGraph(root: string, tsConfigPath: string): Promi
     { tsConfig: extractTsConfig(tsConfigPath) },
   );
   if (typeof output === 'string') throw new Error('dependency-cruiser returned text instead of a graph');
-  const modules = output.modules.filter(({ source }) => source.startsWith('src/') && source.endsWith('.ts'));
+  const modules = output.modules.filter(({ source }) => source.startsWith('src/') && /\.tsx?$/.test(source));
   return {
     files: modules.map(({ source }) => source).sort(),
     edges: modules.flatMap(({ source, dependencies }) =>

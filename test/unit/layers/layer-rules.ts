@@ -14,6 +14,7 @@ export const layers = [
   's3',
   'admin',
   'cli',
+  'console',
 ] as const;
 
 export type Layer = (typeof layers)[number];
@@ -27,8 +28,12 @@ export const allowedLayers: Readonly<Record<Layer, readonly Layer[]>> = {
   gateway: ['protocol', 'wire'],
   s3: ['protocol', 'gateway'],
   admin: ['metrics', 'protocol', 'wire', 'gateway'],
+  /** Runs in a browser: all that it has of the server is what openapi/admin.yaml says. */
+  console: [],
   cli: ['protocol', 'wire', 'store', 'osd', 'gateway', 's3', 'admin'],
 };
+
+const NO_BUILTINS: readonly Layer[] = ['protocol', 'console'];
 
 type Home = { readonly layers: readonly Layer[]; readonly typesOnly?: readonly Layer[] };
 
@@ -45,6 +50,11 @@ const packageHomes: ReadonlyMap<string, Home> = new Map<string, Home>([
   ['@node-rs/crc32', { layers: ['wire', 'store', 'gateway', 's3'] }],
   ['hash-wasm', { layers: ['gateway', 's3'] }],
   ['prom-client', { layers: ['metrics'] }],
+  ['preact', { layers: ['console'] }],
+  ['uplot', { layers: ['console'] }],
+  ['openapi-fetch', { layers: ['console'] }],
+  ['vite', { layers: ['console'] }],
+  ['@fastify/static', { layers: ['admin'] }],
   ['pino', { layers: ['cli'] }],
   ['commander', { layers: ['cli'] }],
   ['picocolors', { layers: ['cli'] }],
@@ -87,7 +97,7 @@ function explainForbidden({ from, to, typeOnly }: ImportEdge): string | undefine
     case 'unresolved':
       return `imports ${to.specifier}, which is not found`;
     case 'builtin':
-      return layer === 'protocol' ? `protocol may not import the builtin ${to.name}` : undefined;
+      return NO_BUILTINS.includes(layer) ? `${layer} may not import the builtin ${to.name}` : undefined;
     case 'package':
       return explainForbiddenPackage(layer, to.name, typeOnly);
     case 'file': {

@@ -1,0 +1,43 @@
+/** What the web console needs of the rest: its files, the API's document, and a client of the S3 endpoint. */
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { ObjectBrowser } from '../admin/object-browser.js';
+import type { Credential } from '../s3/auth/credentials.js';
+import { S3Refusal, S3Session } from '../s3/session/s3-session.js';
+import { localUrl } from './address.js';
+import type { Configuration } from './configuration.js';
+
+/** Null: the console was not built. */
+export function findConsole(): string | null {
+  const folder = fileURLToPath(new URL('../console/', import.meta.url));
+  return existsSync(`${folder}index.html`) ? folder : null;
+}
+
+export function readAdminDocument(): string {
+  return readFileSync(new URL('../../openapi/admin.yaml', import.meta.url), 'utf8');
+}
+
+/** Acts with the first key, which is the default account's. */
+export function makeObjectBrowser(
+  { s3 }: Configuration,
+  credentials: readonly [Credential, ...Credential[]],
+): ObjectBrowser {
+  const origin = localUrl(s3.listen);
+  const session = new S3Session({ origin, credential: credentials[0], region: s3.region, clock: Date.now });
+  return {
+    buckets: () => session.buckets(),
+    list: (bucket, prefix, after, limit) => session.list(bucket, prefix, after, limit),
+    upload: (upload) => session.upload(upload),
+    remove: (bucket, key) => session.remove(bucket, key),
+    link: (hostname, bucket, key, expiresSeconds) =>
+      session.link(s3.url ?? `http://${hostname}:${s3.listen.port}`, bucket, key, expiresSeconds),
+    keys: () =>
+      credentials.map(({ accessKeyId, displayName, limits }) => ({
+        accessKeyId,
+        account: displayName,
+        isReadOnly: limits?.isReadOnly ?? false,
+        buckets: limits?.buckets ?? null,
+      })),
+    refusalOf: (error) => (error instanceof S3Refusal ? error : null),
+  };
+}

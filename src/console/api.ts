@@ -1,0 +1,151 @@
+/**
+ * The admin API from the browser, typed by openapi/admin.yaml.
+ *
+ * The token stands in sessionStorage: it belongs to this origin alone (a cookie would go to every port of the host, the S3 endpoint's
+ * included, and would need a defence against requests forged by other pages), and it is gone with the tab.
+ */
+import createClient from 'openapi-fetch';
+import type { components, paths } from './generated/admin-api.ts';
+
+type Schemas = components['schemas'];
+export type Status = Schemas['Status'];
+export type Mirror = Schemas['Mirror'];
+export type Operation = Schemas['Operation'];
+export type Event = Schemas['Events']['events'][number];
+export type Sample = Schemas['History']['samples'][number];
+export type Bucket = Schemas['Buckets']['buckets'][number];
+export type Key = Schemas['Keys']['keys'][number];
+export type ObjectPage = Schemas['Objects'];
+
+const TOKEN_NAME = 'tally-admin-token';
+const ANSWER_WITHIN_MS = 10_000;
+
+/** The API answered that it did not do it, or nobody answered (`status` 0). */
+export class ApiError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export class Api {
+  readonly #token: string;
+  readonly #client: ReturnType<typeof createClient<paths>>;
+
+  constructor(token: string) {
+    this.#token = token;
+    this.#client = createClient<paths>({
+      baseUrl: location.origin,
+      headers: { authorization: `Bearer ${token}` },
+      fetch: (request) => fetch(request, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) }),
+    });
+  }
+
+  static remembered(): Api | null {
+    const token = sessionStorage.getItem(TOKEN_NAME);
+    return token === null ? null : new Api(token);
+  }
+
+  remember(): void {
+    sessionStorage.setItem(TOKEN_NAME, this.#token);
+  }
+
+  static forget(): void {
+    sessionStorage.removeItem(TOKEN_NAME);
+  }
+
+  async status(): Promise<Status> {
+    return valueOf(await reach(this.#client.GET('/status')));
+  }
+
+  async events(): Promise<readonly Event[]> {
+    return valueOf(await reach(this.#client.GET('/events'))).events;
+  }
+
+  async operations(): Promise<readonly Operation[]> {
+    return valueOf(await reach(this.#client.GET('/reconcile'))).operations;
+  }
+
+  async history(after: number): Promise<readonly Sample[]> {
+    return valueOf(await reach(this.#client.GET('/history', { params: { query: { after } } }))).samples;
+  }
+
+  /** One that runs already is as good. */
+  async reconcile(): Promise<void> {
+    const answer = await reach(this.#client.POST('/reconcile'));
+    if (answer.response.status !== 409) valueOf(answer);
+  }
+
+  async buckets(): Promise<readonly Bucket[]> {
+    return valueOf(await reach(this.#client.GET('/buckets'))).buckets;
+  }
+
+  async keys(): Promise<readonly Key[]> {
+    return valueOf(await reach(this.#client.GET('/keys'))).keys;
+  }
+
+  async objects(bucket: string, prefix: string, after: string | null): Promise<ObjectPage> {
+    const query = { bucket, prefix, ...(after !== null && { after }) };
+    return valueOf(await reach(this.#client.GET('/objects', { params: { query } })));
+  }
+
+  async remove(bucket: string, key: string): Promise<void> {
+    const answer = await reach(this.#client.DELETE('/objects', { params: { query: { bucket, key } } }));
+    if (!answer.response.ok) valueOf(answer);
+  }
+
+  async link(bucket: string, key: string, expiresSeconds: number): Promise<string> {
+    const body = { bucket, key, expiresSeconds };
+    return valueOf(await reach(this.#client.POST('/links', { body }))).url;
+  }
+
+  /** With progress, which fetch does not tell. */
+  upload(bucket: string, key: string, file: File, onProgress: (sentBytes: number) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      const query = new URLSearchParams({ bucket, key });
+      request.open('PUT', `${location.origin}/objects?${query.toString()}`);
+      request.setRequestHeader('authorization', `Bearer ${this.#token}`);
+      request.setRequestHeader('content-type', file.type === '' ? 'application/octet-stream' : file.type);
+      request.upload.onprogress = ({ loaded }) => onProgress(loaded);
+      request.onload = () => {
+        if (request.status < 300) resolve();
+        else reject(new ApiError(request.status, messageIn(request.responseText)));
+      };
+      request.onerror = () => reject(new ApiError(0, 'The connection was lost.'));
+      request.send(file);
+    });
+  }
+}
+
+interface Answer<Value> {
+  readonly data?: Value | undefined;
+  readonly error?: unknown;
+  readonly response: Response;
+}
+
+async function reach<Value>(asking: Promise<Answer<Value>>): Promise<Answer<Value>> {
+  try {
+    return await asking;
+  } catch {
+    throw new ApiError(0, 'The gateway does not answer.');
+  }
+}
+
+function valueOf<Value>({ data, error, response }: Answer<Value>): Value {
+  if (data !== undefined) return data;
+  const hasMessage = typeof error === 'object' && error !== null && 'message' in error;
+  throw new ApiError(response.status, hasMessage ? String(error.message) : `Status ${response.status}.`);
+}
+
+function messageIn(text: string): string {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && 'message' in value) return String(value.message);
+  } catch {
+    // No JSON: somebody between us and the gateway has answered.
+  }
+  return 'The upload was refused.';
+}

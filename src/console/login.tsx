@@ -1,0 +1,53 @@
+import { useState } from 'preact/hooks';
+import { Api, ApiError } from './api.ts';
+import icon from './icon.svg';
+
+export function Login({ onLogin }: { readonly onLogin: (api: Api) => void }) {
+  const [token, setToken] = useState('');
+  const [fault, setFault] = useState<string | null>(null);
+  const enter = async (): Promise<void> => {
+    const api = new Api(token.trim());
+    try {
+      await api.status();
+      api.remember();
+      onLogin(api);
+    } catch (error) {
+      const isWrong = error instanceof ApiError && error.status === 401;
+      setFault(isWrong ? 'That is not the token of this gateway.' : 'The gateway does not answer.');
+    }
+  };
+  return (
+    <main class="login">
+      <img src={icon} alt="" width="56" height="56" />
+      <h1>Tally</h1>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void enter();
+        }}
+      >
+        <label for="token">Admin token</label>
+        <input
+          id="token"
+          type="password"
+          autocomplete="current-password"
+          required
+          value={token}
+          aria-describedby="token-hint"
+          onInput={(event) => setToken(event.currentTarget.value)}
+        />
+        <p id="token-hint" class="hint">
+          It is in <code>data/secrets/admin-token</code> on the machine of the gateway.
+        </p>
+        {fault !== null && (
+          <p class="fault" role="alert">
+            {fault}
+          </p>
+        )}
+        <button type="submit" class="primary">
+          Log in
+        </button>
+      </form>
+    </main>
+  );
+}
