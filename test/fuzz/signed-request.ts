@@ -19,7 +19,7 @@ export interface PlainRequest {
 
 const keys = new SigningKeys();
 
-export function sha256Hex(bytes: Buffer): string {
+function sha256Hex(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 

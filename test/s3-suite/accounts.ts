@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { stringify } from 'yaml';
 
 /** How long a day of a lifecycle rule lasts: what the suite calls `lc_debug_interval`. */
-export const LIFECYCLE_DAY_SECONDS = 10;
+const LIFECYCLE_DAY_SECONDS = 10;
 
 const ROLES = ['main', 'alt', 'tenant'] as const;
 type Role = (typeof ROLES)[number];

@@ -10,7 +10,7 @@
  */
 import { FEATURES, featureOf, type Feature } from './features.js';
 
-export const OUTCOMES = ['passed', 'failed', 'skipped'] as const;
+const OUTCOMES = ['passed', 'failed', 'skipped'] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
 export interface ListedTest {

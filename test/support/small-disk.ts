@@ -5,8 +5,9 @@ import { join } from 'node:path';
 
 function run(program: string, args: readonly string[]): void {
   const isRoot = process.getuid?.() === 0;
-  const [command, ...rest] = isRoot ? [program, ...args] : ['sudo', '-n', program, ...args];
-  const result = spawnSync(command ?? program, rest, { encoding: 'utf8' });
+  const result = isRoot
+    ? spawnSync(program, args, { encoding: 'utf8' })
+    : spawnSync('sudo', ['-n', program, ...args], { encoding: 'utf8' });
   if (result.status !== 0) throw new Error(`${program} ${args.join(' ')}: ${result.stderr || result.error}`);
 }
 

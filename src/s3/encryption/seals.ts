@@ -44,7 +44,7 @@ export interface KeyRefusals {
   readonly wrong: () => S3Error;
 }
 
-export const READ_REFUSALS: KeyRefusals = {
+const READ_REFUSALS: KeyRefusals = {
   needed:
     'The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.',
   notApplicable: 'The encryption parameters are not applicable to this object.',

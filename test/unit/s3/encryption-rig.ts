@@ -7,7 +7,7 @@ const NAMES = ['algorithm', 'key', 'key-MD5'] as const;
 type Headers = Record<string, string>;
 
 /** A key that only this test knows by its name. */
-export function makeKey(name: string): Buffer {
+function makeKey(name: string): Buffer {
   return createHmac('sha256', 'keys of tests').update(name).digest();
 }
 
