@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { AdminClient } from './admin-client.js';
+import { confirmConfiguration, showConfiguration } from './config-commands.js';
 import { type Configuration, loadConfiguration, loadLayers } from './configuration.js';
 import { ENVIRONMENT_VARIABLES } from './environment.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
@@ -13,6 +14,7 @@ import { type Flags, layerOfFlags } from './flags.js';
 import { readInvocation } from './invocation.js';
 import { OperationalError } from './operational-error.js';
 import { force } from './run-force.js';
+import { publishedSchema } from './published-schema.js';
 import { reconcile } from './run-reconcile.js';
 import { scrub } from './run-scrub.js';
 import { readAdminToken } from './secrets.js';
@@ -102,6 +104,7 @@ export function makeProgram(context: ProgramContext): Command {
   addCare(program, context, run);
   addForce(program, context, run);
   addHealth(program, context, run);
+  addConfig(program, context, run);
   return program;
 }
 
@@ -283,6 +286,33 @@ function addForce(program: Command, context: ProgramContext, run: Run): void {
         }),
       ),
     );
+}
+
+function addConfig(program: Command, context: ProgramContext, run: Run): void {
+  const config = program.command('config').description('look at the configuration');
+  addCommand(config, 'check', 'is it right? What is wrong is named with its line and column', [
+    'tally config check --config /etc/tally/tally.yaml',
+  ])
+    .option('--json', 'print JSON')
+    .action(
+      run(async (flags) => {
+        await load(flags, context);
+        return confirmConfiguration(flags.json === true);
+      }),
+    );
+  addCommand(config, 'show', 'every setting as it holds, defaults included, without secrets', [
+    'tally config show --config /etc/tally/tally.yaml',
+    'tally config show --json',
+  ])
+    .option('--json', 'print JSON')
+    .action(run(async (flags) => showConfiguration(await load(flags, context), flags.json === true)));
+  config
+    .command('schema')
+    .description('the JSON Schema of a configuration file, for editors')
+    .addHelpText('after', '\nExamples:\n  $ tally config schema > tally.schema.json')
+    .action(() => {
+      process.stdout.write(publishedSchema());
+    });
 }
 
 function addHealth(program: Command, context: ProgramContext, run: Run): void {
