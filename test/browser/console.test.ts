@@ -118,7 +118,7 @@ describe('the web console', () => {
     await page.getByRole('status').getByText('25 writes, 1.9 MiB to copy').waitFor();
     await page.getByRole('listitem').filter({ hasText: 'osd-1 left out' }).first().waitFor();
     await page.locator('[data-mirror="osd-1"]').getByText('away', { exact: true }).waitFor();
-    await page.waitForFunction("document.querySelector('.value strong').textContent === '25'");
+    await page.locator('.value strong', { hasText: /^25$/ }).first().waitFor();
     await picture('away');
     await page.emulateMedia({ colorScheme: 'dark' });
     await picture('away-dark');
