@@ -14,6 +14,8 @@ export interface CampaignOptions {
   /** Only these, instead of a seeded choice among all. */
   readonly faults: readonly FaultName[];
   readonly folder?: string;
+  /** Writes wait during the whole recovery, instead of at its end. */
+  readonly suspendsWrites?: boolean;
   /** Keep the data folder even when nothing was found. */
   readonly keep: boolean;
   readonly report: (line: string) => void;
@@ -64,7 +66,10 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
     report(`FOUND  ${message}`);
   };
   const random = new SeededRandom(seed);
-  const system = await TallySystem.start(options.folder === undefined ? {} : { folder: options.folder });
+  const system = await TallySystem.start({
+    suspendsWrites: options.suspendsWrites === true,
+    ...(options.folder === undefined ? {} : { folder: options.folder }),
+  });
   report(`seed ${seed}; data and logs in ${system.folder}; replay: ${replayCommand(seed, cycles)}`);
   const traffic = new Traffic({ client: system.s3, bucket: BUCKET, random: random.fork(), onFinding });
   const seenOperations = new Set<string>();

@@ -1,4 +1,4 @@
-/** `npm run test:crash -- --cycles N --seed S [--fault NAME]... [--folder PATH] [--keep]` */
+/** `npm run test:crash -- --cycles N --seed S [--fault NAME]... [--folder PATH] [--keep] [--suspended]` */
 import { parseArgs } from 'node:util';
 import { buildProgram } from '../support/repository.js';
 import { replayCommand, runCampaign } from './campaign-run.js';
@@ -34,6 +34,7 @@ async function main(): Promise<void> {
       fault: { type: 'string', multiple: true },
       folder: { type: 'string' },
       keep: { type: 'boolean', default: false },
+      suspended: { type: 'boolean', default: false },
     },
   });
   const seed = readCount(values.seed, Math.floor(Math.random() * SEED_MAX), 'seed');
@@ -46,6 +47,7 @@ async function main(): Promise<void> {
     faults: readFaults(values.fault ?? []),
     ...(values.folder !== undefined && { folder: values.folder }),
     keep: values.keep,
+    suspendsWrites: values.suspended,
     report: (line) => console.log(line),
   });
   const minutes = ((performance.now() - startMs) / 60_000).toFixed(1);
@@ -54,7 +56,7 @@ async function main(): Promise<void> {
   );
   if (result.folder !== null) console.log(`kept: ${result.folder}`);
   if (result.findings.length === 0) return;
-  console.log(`replay: ${replayCommand(seed, cycles)}`);
+  console.log(`replay: ${replayCommand(seed, cycles)}${values.suspended ? ' --suspended' : ''}`);
   process.exitCode = 1;
 }
 

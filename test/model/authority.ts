@@ -97,7 +97,8 @@ export class SimulatedAuthority {
   forgoRows(epoch: Epoch): AuthorityState | null {
     const { state } = this;
     if (state.epoch !== epoch || state.phase !== 'active') return null;
-    const away = state.members.map(({ mirror }) => mirror).filter((mirror) => !state.inSync.includes(mirror));
+    const kept = [...state.inSync, ...(state.rebuilding ?? [])];
+    const away = state.members.map(({ mirror }) => mirror).filter((mirror) => !kept.includes(mirror));
     this.persist(this.#rules.forgoRows(state, away, 'the tag table is full'), 'exclusion');
     return this.state;
   }

@@ -9,7 +9,7 @@ import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { Epoch, Tag } from '../../src/protocol/tag.js';
 import type { MirrorAnswer, WriteProgress } from '../../src/protocol/write-outcome.js';
 import type { ObjectState, TagRow, WriteKind, WriteTransaction } from '../../src/protocol/write.js';
-import type { StoreId } from '../../src/protocol/token.js';
+import type { StoreId, Witness } from '../../src/protocol/token.js';
 import { admission, type AdmittedMirrors } from './admission.js';
 import type { SimulatedAuthority } from './authority.js';
 import type { CatchUpOrder } from './catch-up.js';
@@ -423,7 +423,10 @@ export class SimulatedGateway {
   }
 
   /** The tag tables are full, and somebody is away (F27). `tables`: what the mirrors have now. */
-  forgoRows(tables: ReadonlyMap<MirrorId, readonly TagRow[]>): void {
+  forgoRows(
+    tables: ReadonlyMap<MirrorId, readonly TagRow[]>,
+    sequences: readonly (Witness & { readonly mirror: MirrorId })[],
+  ): void {
     if (this.#status !== 'open') return;
     const { rules, authority, network } = this.#ports;
     if (rules.recordsBeforeForgoing) {
@@ -437,7 +440,10 @@ export class SimulatedGateway {
     const floor = this.#generator.floor();
     for (const mirror of this.#inSync) {
       const rows = (tables.get(mirror) ?? []).filter(({ tag }) => rules.isSettled(tag, floor));
-      const drop = { kind: 'drop-rows', epoch: this.#grantedEpoch, rows, witnesses: [] } as const;
+      const witnesses = sequences
+        .filter((other) => other.mirror !== mirror && this.#inSync.includes(other.mirror))
+        .map(({ storeId, commitSequence }) => ({ storeId, commitSequence }));
+      const drop = { kind: 'drop-rows', epoch: this.#grantedEpoch, rows, witnesses } as const;
       network.call(this.name, mirror, drop, () => undefined);
     }
   }

@@ -380,14 +380,25 @@ export class World {
   forgoRows(): void {
     this.step('rows are forgone', () => {
       const tables = [...this.mirrors].map(([id, { disk }]) => [id, [...disk.image.rows.values()]] as const);
-      this.writer?.forgoRows(new Map(tables));
+      const witnesses = [...this.mirrors].map(
+        ([
+          mirror,
+          {
+            disk: { durableImage },
+          },
+        ]) => {
+          const { storeId, commitSequence } = durableImage;
+          return { mirror, storeId, commitSequence };
+        },
+      );
+      this.writer?.forgoRows(new Map(tables), witnesses);
     });
   }
 
   /** Somebody is away, and the writer may say that no rows are kept for him. */
   get mayForgoRows(): boolean {
-    const { inSync } = this.authority.durableState;
-    return this.writer?.isOpen === true && inSync.length < this.mirrors.size;
+    const { inSync, rebuilding = [] } = this.authority.durableState;
+    return this.writer?.isOpen === true && inSync.length + rebuilding.length < this.mirrors.size;
   }
 
   // --- network

@@ -41,6 +41,8 @@ export interface SystemOptions {
   /** Default: a new temporary folder, removed by `dispose`. */
   readonly folder?: string;
   readonly logLevel?: string;
+  /** Writes wait while a mirror is reconciled, from beginning to end. */
+  readonly suspendsWrites?: boolean;
   /** What else is configured; what is said here (addresses, secrets, the first key) goes over it. */
   readonly configurationFile?: string;
 }
@@ -80,6 +82,7 @@ export class TallySystem {
       TALLY_SECRET_KEY: SECRET_KEY,
       TALLY_REGION: REGION,
       TALLY_LOG_LEVEL: options.logLevel ?? 'info',
+      TALLY_SUSPENDS_WRITES: String(options.suspendsWrites ?? false),
       ...(options.configurationFile !== undefined && { TALLY_CONFIG: options.configurationFile }),
     };
     const endpoint = `http://127.0.0.1:${s3Port}`;

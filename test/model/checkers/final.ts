@@ -1,7 +1,7 @@
 /** What must hold when everything is repaired and quiet, besides I1 to I7. */
 import type { World } from '../world.js';
 import { checkIdentical } from './i7-reconciled.js';
-import { durableWrite } from './i2-acknowledged.js';
+import { durableWrite, isAbsence } from './i2-acknowledged.js';
 
 export function checkQuiet(world: World): void {
   for (const [id, mirror] of world.mirrors) {
@@ -13,7 +13,7 @@ export function checkQuiet(world: World): void {
     const settled = world.history.settled(objectId);
     for (const mirror of world.mirrorIds) {
       const write = durableWrite(world, mirror, objectId);
-      if (write === undefined || (write === null && settled.isAbsent)) continue;
+      if (write === undefined || (isAbsence(write) && settled.isAbsent)) continue;
       if ((write?.ordinal ?? 0) < settled.ordinal) {
         world.violate(
           'lost',

@@ -32,10 +32,15 @@ export function durableWrite(
   return forgotten === undefined ? null : (world.history.writesOf(forgotten).at(-1) ?? null);
 }
 
+/** An older tombstone shows nobody more than none: a mirror that was rebuilt may have one where the others have let go. */
+export function isAbsence(write: IssuedWrite | null): boolean {
+  return write === null || write.state.kind === 'tombstone';
+}
+
 function checkSettled(world: World, mirror: MirrorId, objectId: ObjectId): void {
   const settled = world.history.settled(objectId);
   const write = durableWrite(world, mirror, objectId);
-  if (write === undefined || (write === null && settled.isAbsent)) return;
+  if (write === undefined || (isAbsence(write) && settled.isAbsent)) return;
   if ((write?.ordinal ?? 0) >= settled.ordinal) return;
   world.violate('I2', `${mirror} has #${write?.ordinal ?? 0} where #${settled.ordinal} was acknowledged`);
 }

@@ -48,7 +48,7 @@ function checkEverywhere(
     if (lastTag !== null && lastTag >= tag) continue;
     // Having nothing of the object is as good as its removal.
     const isRemoval = world.history.writesOf(tag).at(-1)?.state.kind === 'tombstone';
-    if (isRemoval && !image.objects.has(objectId)) continue;
+    if (isRemoval && image.objects.get(objectId)?.state.kind !== 'present') continue;
     world.violate('I4', `${holder} has no row for ${tag}, but ${id} is at ${String(lastTag)}`);
   }
 }

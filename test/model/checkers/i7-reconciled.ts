@@ -8,7 +8,7 @@ import { type Epoch, tagEpoch } from '../../../src/protocol/tag.js';
 import type { TagRow } from '../../../src/protocol/write.js';
 import { checksumOf } from '../simulated-disk.js';
 import type { PlannedObject, World } from '../world.js';
-import { durableWrite } from './i2-acknowledged.js';
+import { durableWrite, isAbsence } from './i2-acknowledged.js';
 
 export function checkReconciled(world: World): void {
   for (const planned of world.events.planned) checkCopiedBytes(world, planned);
@@ -66,7 +66,7 @@ function settleVisible(world: World, { mirrors, epoch, objectId }: Activated): v
   for (const mirror of mirrors) {
     const write = durableWrite(world, mirror, objectId);
     if (write === undefined) continue;
-    if ((write?.ordinal ?? 0) < settled.ordinal && !(write === null && settled.isAbsent)) {
+    if ((write?.ordinal ?? 0) < settled.ordinal && !(isAbsence(write) && settled.isAbsent)) {
       world.violate(
         'lost',
         `epoch ${epoch} begins with #${write?.ordinal ?? 0}, #${settled.ordinal} was settled`,
