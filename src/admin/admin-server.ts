@@ -16,7 +16,7 @@ import fastify, {
 } from 'fastify';
 import { ForceRefusal } from '../gateway/force.js';
 import type { MirrorSetControl } from '../gateway/gateway.js';
-import { InvariantViolation } from '../protocol/invariant.js';
+import { invariant, InvariantViolation } from '../protocol/invariant.js';
 import { parseObjectId } from '../protocol/object-id.js';
 import { tagEpoch } from '../protocol/tag.js';
 import type { TagRow } from '../protocol/write.js';
@@ -39,6 +39,7 @@ import { historyQuerySchema, historySchema } from './object-schemas.js';
 import { OperationStreams } from './operation-stream.js';
 import { formatCursor, parseCursor } from './paging-cursor.js';
 import { S3Figures } from './s3-figures.js';
+import { addSetRoutes, type MirrorSets } from './set-routes.js';
 import {
   alreadyRunningSchema,
   errorSchema,
@@ -58,7 +59,8 @@ import {
 } from './schemas.js';
 
 export interface AdminServerOptions {
-  readonly control: MirrorSetControl;
+  /** The mirror sets; at least one. */
+  readonly sets: MirrorSets;
   readonly token: string;
   /** Reads the metrics, and nothing else; null: they need the token. */
   readonly metricsToken?: string | null;
@@ -107,14 +109,21 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
     isOpen: (route) => PATHS_WITHOUT_TOKEN.includes(route) || isConsoleRoute(route),
   });
   answerErrors(app, options);
-  addHealthRoutes(app, options);
-  addMetricsRoute(app, options);
-  addStatusRoutes(app, options);
-  addReconcileRoutes(app, options, streams);
-  addTagTableRoute(app, options);
-  addScrubRoute(app, options);
-  addForceRoutes(app, options);
-  addHistoryRoute(app, options);
+  const { sets } = options;
+  const [first] = sets.controls.values();
+  invariant(first !== undefined, 'there is at least one mirror set');
+  const addRoutes = (scope: FastifyInstance, control: MirrorSetControl): void => {
+    addStatusRoutes(scope, control, options);
+    addReconcileRoutes(scope, control, streams);
+    addTagTableRoute(scope, control);
+    addScrubRoute(scope, control);
+    addForceRoutes(scope, control);
+    addHistoryRoute(scope, control, options);
+  };
+  addHealthRoutes(app, sets);
+  addMetricsRoute(app, { ...options, control: first });
+  addRoutes(app, first);
+  addSetRoutes(app, sets, addRoutes);
   addObjectRoutes(app, options.browser);
   app.get(DOCUMENT_PATH, (_request, reply) => reply.type('application/yaml').send(options.document));
   if (options.consoleFolder !== null) addConsole(app, options.consoleFolder);
@@ -151,22 +160,24 @@ function toAdminError(thrown: unknown): AdminError {
   return new AdminError('internal-error', undefined, { cause: thrown });
 }
 
-function addHealthRoutes(app: FastifyInstance, { control }: AdminServerOptions): void {
+function addHealthRoutes(app: FastifyInstance, { controls }: MirrorSets): void {
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
   typed.get('/health/live', { schema: { response: { 200: healthSchema } } }, async () => ({
     status: 'live',
   }));
   typed.get('/health/ready', { schema: { response: { 200: healthSchema, 503: errorSchema } } }, async () => {
-    const { phase, waitingFor } = control.status();
-    if (phase === 'active') return { status: 'ready' };
-    throw new AdminError(
-      'not-ready',
-      `The mirror set is ${phase}${waitingFor === null ? '' : `: ${waitingFor}`}.`,
-    );
+    const sets = Array.from(controls.values(), (control) => control.status());
+    // One that waits is no reason to turn requests for the others away.
+    if (sets.some(({ phase }) => phase === 'active')) return { status: 'ready' };
+    const whys = sets.map(({ phase, waitingFor }) => phase + (waitingFor === null ? '' : `: ${waitingFor}`));
+    throw new AdminError('not-ready', `The mirror set is ${whys.join('; the next one is ')}.`);
   });
 }
 
-function addMetricsRoute(app: FastifyInstance, options: AdminServerOptions): void {
+function addMetricsRoute(
+  app: FastifyInstance,
+  options: AdminServerOptions & { readonly control: MirrorSetControl },
+): void {
   const metrics = makeGatewayMetrics({ ...options, s3: options.figures ?? new S3Figures() });
   app.get(METRICS_PATH, async (_request, reply) => {
     const { contentType, text } = await metrics.render();
@@ -176,7 +187,8 @@ function addMetricsRoute(app: FastifyInstance, options: AdminServerOptions): voi
 
 function addStatusRoutes(
   app: FastifyInstance,
-  { control, softwareVersion, clock }: AdminServerOptions,
+  control: MirrorSetControl,
+  { softwareVersion, clock }: AdminServerOptions,
 ): void {
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
   typed.get('/status', { schema: { response: { 200: statusSchema } } }, async () => ({
@@ -189,7 +201,11 @@ function addStatusRoutes(
   }));
 }
 
-function addHistoryRoute(app: FastifyInstance, { control, clock }: AdminServerOptions): void {
+function addHistoryRoute(
+  app: FastifyInstance,
+  control: MirrorSetControl,
+  { clock }: AdminServerOptions,
+): void {
   const history = new History(control, clock);
   app.addHook('onListen', async () => {
     history.start();
@@ -208,7 +224,7 @@ function addHistoryRoute(app: FastifyInstance, { control, clock }: AdminServerOp
 
 function addReconcileRoutes(
   app: FastifyInstance,
-  { control }: AdminServerOptions,
+  control: MirrorSetControl,
   streams: OperationStreams,
 ): void {
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
@@ -225,7 +241,7 @@ function addReconcileRoutes(
     { schema: { response: { 202: operationSchema, 409: alreadyRunningSchema } } },
     async (_request, reply) => {
       const { operation, isNew } = control.reconcile();
-      void reply.header('location', `/reconcile/${operation.id}`);
+      void reply.header('location', `${app.prefix}/reconcile/${operation.id}`);
       if (isNew) return reply.code(202).send(operation);
       const { status, message } = ADMIN_ERRORS['already-running'];
       return reply.code(status).send({ code: 'already-running', message, operation });
@@ -259,7 +275,7 @@ function toTagTableRow(row: TagRow) {
   };
 }
 
-function addTagTableRoute(app: FastifyInstance, { control }: AdminServerOptions): void {
+function addTagTableRoute(app: FastifyInstance, control: MirrorSetControl): void {
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
   typed.get(
     '/tag-table',
@@ -276,7 +292,7 @@ function addTagTableRoute(app: FastifyInstance, { control }: AdminServerOptions)
   );
 }
 
-function addScrubRoute(app: FastifyInstance, { control }: AdminServerOptions): void {
+function addScrubRoute(app: FastifyInstance, control: MirrorSetControl): void {
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
   typed.post(
     '/scrub',
@@ -289,7 +305,7 @@ function addScrubRoute(app: FastifyInstance, { control }: AdminServerOptions): v
   );
 }
 
-function addForceRoutes(app: FastifyInstance, { control }: AdminServerOptions): void {
+function addForceRoutes(app: FastifyInstance, control: MirrorSetControl): void {
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
   typed.get(
     '/force',

@@ -1,6 +1,12 @@
 /** What the admin API answers: JSON Schema for the server and its clients at once. Times are Unix ms, sizes bytes. */
 import Type, { type Static, type TProperties, type TSchema } from 'typebox';
-import type { MirrorCondition, MirrorSetEvent, ReconcileTrigger } from '../gateway/mirror-set-status.js';
+import type {
+  MirrorCondition,
+  MirrorSetEvent,
+  MirrorSetPhase,
+  ReconcileTrigger,
+} from '../gateway/mirror-set-status.js';
+import type { MoveProgress } from '../gateway/placement/object-mover.js';
 import type { ReconcileProgress, ScrubProgress } from '../wire/osd-connection.js';
 import type { StoreFault } from '../protocol/store-fault.js';
 import type { WriteKind, WriteMode } from '../protocol/write.js';
@@ -132,17 +138,37 @@ const mirrorSchema = object({
   identity: orNull(identitySchema),
 });
 
+const phase = words<MirrorSetPhase>({ active: true, recovering: true, waiting: true, stopped: true });
+
+export const setsSchema = object({
+  sets: list(
+    object({
+      setId: Type.String(),
+      path: Type.String(),
+      epoch: count,
+      phase,
+      waitingFor: orNull(Type.String()),
+      inSync: list(mirrorName),
+      unmatchedWrites: count,
+      unmatchedBytes: count,
+    }),
+  ),
+  move: orNull(
+    object({
+      phase: words<MoveProgress['phase']>({ moving: true, settled: true, stopped: true }),
+      objectsMoved: count,
+      bytesMoved: count,
+      failures: count,
+    }),
+  ),
+});
+
 export const statusSchema = object({
   softwareVersion: Type.String(),
   nowMs: timeMs,
   setId: Type.String(),
   epoch: count,
-  phase: words<'active' | 'recovering' | 'waiting' | 'stopped'>({
-    active: true,
-    recovering: true,
-    waiting: true,
-    stopped: true,
-  }),
+  phase,
   waitingFor: orNull(Type.String()),
   inSync: list(mirrorName),
   mirrors: list(mirrorSchema),
@@ -241,6 +267,7 @@ export const tagTableQuerySchema = Type.Object(
   { additionalProperties: false },
 );
 
+export type AdminSets = Static<typeof setsSchema>;
 export type AdminStatus = Static<typeof statusSchema>;
 export type AdminMirror = AdminStatus['mirrors'][number];
 export type AdminOperation = Static<typeof operationSchema>;

@@ -5,6 +5,7 @@ import {
   type AdminEvents,
   type AdminForcePlan,
   type AdminOperation,
+  type AdminSets,
   type AdminStatus,
   alreadyRunningSchema,
   errorSchema,
@@ -13,6 +14,7 @@ import {
   operationSchema,
   operationsSchema,
   scrubStartedSchema,
+  setsSchema,
   statusSchema,
 } from '../admin/schemas.js';
 import { EXIT } from './exit-codes.js';
@@ -52,6 +54,15 @@ export class AdminClient {
   constructor(url: string, token: string) {
     this.#url = url.replace(/\/+$/, '');
     this.#token = token;
+  }
+
+  /** What is asked of one mirror set beside the first. */
+  ofSet(name: string): AdminClient {
+    return new AdminClient(`${this.#url}/sets/${encodeURIComponent(name)}`, this.#token);
+  }
+
+  async sets(): Promise<AdminSets> {
+    return conform(setsSchema, await this.#json(await this.#send('GET', '/sets')), this.#url);
   }
 
   async status(): Promise<AdminStatus> {

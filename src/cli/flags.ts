@@ -19,6 +19,7 @@ export interface Flags {
   readonly name?: string;
   readonly store?: string;
   readonly set?: string;
+  readonly mirrorSet?: string;
   readonly members?: string;
   readonly authority?: string;
   readonly adminUrl?: string;

@@ -18,7 +18,7 @@ import { publishedSchema } from './published-schema.js';
 import { reconcile } from './run-reconcile.js';
 import { scrub } from './run-scrub.js';
 import { readAdminToken } from './secrets.js';
-import { showStatus } from './show-status.js';
+import { clientOfSet, showStatus } from './show-status.js';
 import { readSoftwareVersion } from './software-version.js';
 
 export interface ProgramContext {
@@ -69,6 +69,12 @@ async function connect(flags: Flags, context: ProgramContext): Promise<AdminClie
     );
   }
   return new AdminClient(url, await readAdminToken(configuration));
+}
+
+/** A client of the set that was named. */
+async function connectToSet(flags: Flags, context: ProgramContext): Promise<AdminClient> {
+  const client = await connect(flags, context);
+  return flags.mirrorSet === undefined ? client : clientOfSet(client, flags.mirrorSet);
 }
 
 /** A command that every command is like. */
@@ -213,6 +219,7 @@ function addOperations(program: Command, context: ProgramContext, run: Run): voi
   ])
     .option('-w, --watch', 'look again and again, until Ctrl-C')
     .option('--interval <seconds>', 'how often', WATCH_INTERVAL_SECONDS)
+    .option('--mirror-set <name>', 'which mirror set, where there are several (default: all)')
     .option('--admin-url <url>', 'URL of the admin API')
     .option('--json', 'print JSON')
     .action(
@@ -221,6 +228,7 @@ function addOperations(program: Command, context: ProgramContext, run: Run): voi
           isJson: flags.json === true,
           isWatch: flags.watch === true,
           intervalMs: Math.max(0.1, Number(flags.interval) || 1) * 1000,
+          set: flags.mirrorSet ?? null,
         }),
       ),
     );
@@ -229,11 +237,15 @@ function addOperations(program: Command, context: ProgramContext, run: Run): voi
     'tally reconcile --wait --json',
   ])
     .option('-w, --wait', 'show it to its end; exit code 0: all mirrors are in sync')
+    .option('--mirror-set <name>', 'which mirror set, where there are several (default: the first)')
     .option('--admin-url <url>', 'URL of the admin API')
     .option('--json', 'print JSON')
     .action(
       run(async (flags) =>
-        reconcile(await connect(flags, context), { isJson: flags.json === true, waits: flags.wait === true }),
+        reconcile(await connectToSet(flags, context), {
+          isJson: flags.json === true,
+          waits: flags.wait === true,
+        }),
       ),
     );
 }
@@ -247,11 +259,12 @@ function addCare(program: Command, context: ProgramContext, run: Run): void {
   )
     .option('-m, --mirror <name>', 'only this mirror (default: all that are in sync)')
     .option('-w, --wait', 'wait for the end; exit code 0: nothing is damaged any more')
+    .option('--mirror-set <name>', 'which mirror set, where there are several (default: the first)')
     .option('--admin-url <url>', 'URL of the admin API')
     .option('--json', 'print JSON')
     .action(
       run(async (flags) =>
-        scrub(await connect(flags, context), {
+        scrub(await connectToSet(flags, context), {
           mirror: flags.mirror ?? null,
           isJson: flags.json === true,
           waits: flags.wait === true,
@@ -275,11 +288,12 @@ function addForce(program: Command, context: ProgramContext, run: Run): void {
       'the mirror to go on with; every other one is copied from it in full',
     )
     .option('--i-understand <words>', 'the words that it asks for, for scripts')
+    .option('--mirror-set <name>', 'which mirror set, where there are several (default: the first)')
     .option('--admin-url <url>', 'URL of the admin API')
     .option('--json', 'print JSON')
     .action(
       run(async (flags) =>
-        force(await connect(flags, context), {
+        force(await connectToSet(flags, context), {
           mirror: flags.mirror ?? '',
           words: flags.iUnderstand ?? null,
           isJson: flags.json === true,

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { createAdminServer } from '../admin/admin-server.js';
 import { S3Figures } from '../admin/s3-figures.js';
-import type { Gateway } from '../gateway/gateway.js';
 import type { ObjectStorage } from '../gateway/object-storage.js';
+import type { PlacedSets } from '../gateway/placement/placed-sets.js';
 import { fixedCredentials } from '../s3/auth/credentials.js';
 import type { RequestObserver } from '../s3/request-observer.js';
 import type { MasterKeys } from '../s3/encryption/master-keys.js';
@@ -93,7 +93,7 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
   const figures = new S3Figures();
   const accessLog = makeAccessLog(SERVICE_NAME, configuration);
   const s3 = makeS3Server(sets.storage, start, context, observeRequests(figures, accessLog));
-  const admin = makeAdminServer(sets.first, start, context, figures);
+  const admin = makeAdminServer(sets, start, context, figures);
   try {
     await listen(s3, configuration.s3.listen, 'The S3 endpoint');
     await listen(admin, configuration.admin.listen, 'The admin API');
@@ -193,13 +193,13 @@ function makeS3Server(
 }
 
 function makeAdminServer(
-  gateway: Gateway,
+  sets: PlacedSets,
   start: GatewayStart,
   context: ServiceContext,
   figures: S3Figures,
 ): FastifyInstance {
   return createAdminServer({
-    control: gateway,
+    sets: { controls: sets.gateways, moveProgress: () => sets.moveProgress },
     token: start.secrets.adminToken,
     metricsToken: start.secrets.metricsToken,
     figures,

@@ -38,6 +38,27 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/sets': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * The mirror sets
+     * @description With `furtherSets` in the configuration there are several. The paths of this document are those of the first one; those of status,
+     *     events, history, reconcile, tag table, scrub and force are there for each of the others too, under its `path`: `/sets/second/status`.
+     */
+    get: operations['listSets'];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/metrics': {
     parameters: {
       query?: never;
@@ -385,6 +406,29 @@ export interface components {
     };
     Health: {
       status: string;
+    };
+    Sets: {
+      sets: {
+        setId: string;
+        /** @description Where its paths begin. */
+        path: string;
+        epoch: number;
+        /** @enum {string} */
+        phase: 'active' | 'recovering' | 'waiting' | 'stopped';
+        waitingFor: string | null;
+        inSync: string[];
+        unmatchedWrites: number;
+        unmatchedBytes: number;
+      }[];
+      /** @description Null: nothing had to be moved since the gateway started. */
+      move: null | {
+        /** @enum {string} */
+        phase: 'moving' | 'settled' | 'stopped';
+        objectsMoved: number;
+        bytesMoved: number;
+        /** @description Of the walk that runs; each is tried again. */
+        failures: number;
+      };
     };
     Status: {
       softwareVersion: string;
@@ -829,6 +873,65 @@ export interface operations {
            *     }
            */
           'application/json': components['schemas']['Events'];
+        };
+      };
+      401: components['responses']['Unauthorized'];
+      500: components['responses']['InternalError'];
+    };
+  };
+  listSets: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description The first set first. `move` is the move of objects to their homes after sets were added or drained. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "sets": [
+           *         {
+           *           "setId": "main",
+           *           "path": "/",
+           *           "epoch": 3,
+           *           "phase": "active",
+           *           "waitingFor": null,
+           *           "inSync": [
+           *             "osd-0",
+           *             "osd-1"
+           *           ],
+           *           "unmatchedWrites": 0,
+           *           "unmatchedBytes": 0
+           *         },
+           *         {
+           *           "setId": "second",
+           *           "path": "/sets/second",
+           *           "epoch": 5,
+           *           "phase": "active",
+           *           "waitingFor": null,
+           *           "inSync": [
+           *             "osd-2"
+           *           ],
+           *           "unmatchedWrites": 12,
+           *           "unmatchedBytes": 49152
+           *         }
+           *       ],
+           *       "move": {
+           *         "phase": "moving",
+           *         "objectsMoved": 5120,
+           *         "bytesMoved": 20971520,
+           *         "failures": 0
+           *       }
+           *     }
+           */
+          'application/json': components['schemas']['Sets'];
         };
       };
       401: components['responses']['Unauthorized'];

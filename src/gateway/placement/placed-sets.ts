@@ -87,13 +87,6 @@ export class PlacedSets {
     return new PlacedSets(gateways, storage, mover);
   }
 
-  /** The one that was there before there were several. */
-  get first(): Gateway {
-    const [first] = this.gateways.values();
-    invariant(first !== undefined, 'there is at least one mirror set');
-    return first;
-  }
-
   /** Null: every object is at its home, and was when this gateway started. */
   get moveProgress(): MoveProgress | null {
     return this.#mover?.progress ?? null;

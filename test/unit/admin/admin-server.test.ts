@@ -11,6 +11,7 @@ import { History, HISTORY_SAMPLES_MAX } from '../../../src/admin/history.js';
 import type { AuditEntry } from '../../../src/admin/audit-log.js';
 import { createAdminServer } from '../../../src/admin/admin-server.js';
 import { S3Figures } from '../../../src/admin/s3-figures.js';
+import type { MoveProgress } from '../../../src/gateway/placement/object-mover.js';
 import { InvariantViolation } from '../../../src/protocol/invariant.js';
 import {
   contractErrorCodes,
@@ -29,6 +30,9 @@ const METRICS_TOKEN = 'a-token-for-metrics-only';
 const authorization = `Bearer ${TOKEN}`;
 
 let control: FakeControl;
+/** Mirror sets beside the first one. */
+let furtherControls: Map<string, FakeControl>;
+let moveProgress: MoveProgress | null;
 let browser: FakeBrowser;
 let figures: S3Figures;
 let app: FastifyInstance;
@@ -37,7 +41,7 @@ let audited: AuditEntry[];
 
 function makeServer(limits: Partial<AdminLimits> = {}): FastifyInstance {
   return createAdminServer({
-    control,
+    sets: { controls: new Map([['test', control], ...furtherControls]), moveProgress: () => moveProgress },
     token: TOKEN,
     metricsToken: METRICS_TOKEN,
     audit: { record: (entry) => audited.push(entry) },
@@ -55,6 +59,8 @@ function makeServer(limits: Partial<AdminLimits> = {}): FastifyInstance {
 
 beforeEach(() => {
   control = new FakeControl();
+  furtherControls = new Map();
+  moveProgress = null;
   browser = new FakeBrowser();
   figures = new S3Figures();
   violations = [];
@@ -168,6 +174,37 @@ describe('the admin API', () => {
     expect(response.statusCode).toBe(503);
     expect(response.json<{ message: string }>().message).toContain('osd-0 must come back');
     expect((await ask('GET /health/live', { headers: {} })).statusCode).toBe(200);
+  });
+
+  it('has the routes of each further set under its name, and lists the sets', async () => {
+    const second = new FakeControl();
+    second.current = { ...second.current, setId: 'second', phase: 'waiting', waitingFor: 'osd-2' };
+    furtherControls = new Map([['second', second]]);
+    moveProgress = { phase: 'moving', objectsMoved: 3, bytesMoved: 12, failures: 0 };
+    const both = makeServer();
+    const get = async (url: string) => both.inject({ url, headers: { authorization } });
+    expect((await get('/sets/second/status')).json()).toMatchObject({ setId: 'second', phase: 'waiting' });
+    expect((await get('/status')).json()).toMatchObject({ setId: control.current.setId });
+    const listed = await get('/sets');
+    expect(listed.json()).toMatchObject({
+      sets: [
+        { setId: control.current.setId, path: '/', phase: 'active' },
+        { setId: 'second', path: '/sets/second', waitingFor: 'osd-2' },
+      ],
+      move: moveProgress,
+    });
+    expect(contractResponse('GET /sets', 200).faultsOf(listed.json())).toEqual([]);
+    const started = await both.inject({
+      method: 'POST',
+      url: '/sets/second/reconcile',
+      headers: { authorization },
+    });
+    expect(started.headers.location).toBe('/sets/second/reconcile/op-1');
+    expect(control.known.size).toBe(0);
+    expect((await both.inject({ url: '/sets/second/status' })).statusCode).toBe(401);
+    expect((await get('/sets/third/status')).statusCode).toBe(404);
+    expect((await both.inject({ url: '/health/ready' })).statusCode).toBe(200);
+    await both.close();
   });
 
   it('starts a reconciliation once, and names the one that runs', async () => {

@@ -60,7 +60,7 @@ let served: ReadonlySet<string>;
 
 beforeAll(async () => {
   const admin = createAdminServer({
-    control: new FakeControl(),
+    sets: { controls: new Map([['test', new FakeControl()]]), moveProgress: () => null },
     token: TOKEN,
     browser: new FakeBrowser(),
     consoleFolder: null,
