@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AdminClient } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
+import { OperationalError } from './operational-error.js';
 import type { AdminSets, AdminStatus } from '../admin/schemas.js';
 import { formatBytes, formatDuration } from './figures.js';
 import { describeBriefly } from './reconcile-text.js';
@@ -36,10 +37,17 @@ export async function showStatus(client: AdminClient, options: StatusOptions): P
   }
 }
 
-/** The first set's routes are the ones without a name. */
+/** The first set's routes are the ones without a name. Throws OperationalError. */
 export async function clientOfSet(client: AdminClient, set: string): Promise<AdminClient> {
-  const { sets } = await client.sets();
-  return sets[0]?.setId === set ? client : client.ofSet(set);
+  const names = (await client.sets()).sets.map(({ setId }) => setId);
+  if (!names.includes(set)) {
+    throw new OperationalError(
+      'no-such-set',
+      EXIT.usage,
+      `There is no mirror set ${set}, but ${names.join(', ')}.`,
+    );
+  }
+  return names[0] === set ? client : client.ofSet(set);
 }
 
 async function lookAtOne(client: AdminClient): Promise<Look> {
