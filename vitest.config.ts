@@ -5,7 +5,14 @@ const oneMinuteMs = 60_000;
 /** Texts are compared without colours, which a CI variable would switch on. Child processes inherit it. */
 const env = { NO_COLOR: '1' };
 
-/** Three kinds of tests, which run one after another, so that the slow ones do not starve the quick ones. */
+/** What runs programs that npm does not bring: S3 clients, a browser, mount. They fail where one is missing. */
+const needsPrograms = [
+  'test/clients/{aws-cli,boto3,curl,duplicity,rclone,restic,s3cmd,s3fs}.test.ts',
+  'test/browser/**/*.test.ts',
+  'test/crash/full-disk.test.ts',
+];
+
+/** Four kinds of tests, which run one after another, so that the slow ones do not starve the quick ones. */
 export default defineConfig({
   test: {
     coverage: { enabled: false, provider: 'v8', include: ['src/**/*.ts'] },
@@ -31,16 +38,27 @@ export default defineConfig({
         },
       },
       {
-        // All the rest starts real processes (crash, clients, browser): one file at a time.
+        // These start real processes of ours: one file at a time.
         test: {
           name: 'processes',
           env,
           include: ['test/**/*.test.ts'],
-          exclude: ['test/unit/**', 'test/model/**'],
+          exclude: ['test/unit/**', 'test/model/**', ...needsPrograms],
           maxWorkers: 1,
           testTimeout: 3 * oneMinuteMs,
           hookTimeout: 2 * oneMinuteMs,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          name: 'programs',
+          env,
+          include: needsPrograms,
+          maxWorkers: 1,
+          testTimeout: 3 * oneMinuteMs,
+          hookTimeout: 2 * oneMinuteMs,
+          sequence: { groupOrder: 3 },
         },
       },
     ],
