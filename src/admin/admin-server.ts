@@ -7,6 +7,7 @@
  * - Every error leaves as JSON { code, message } with a code of `admin-errors.ts`.
  * - `close()` ends the streams and lets other requests finish.
  */
+import type { RequestListener, Server } from 'node:http';
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import fastify, {
   LogController,
@@ -20,6 +21,7 @@ import { invariant, InvariantViolation } from '../protocol/invariant.js';
 import { parseObjectId } from '../protocol/object-id.js';
 import { tagEpoch } from '../protocol/tag.js';
 import type { TagRow } from '../protocol/write.js';
+import { makeNodeServer, type ServerTls } from '../tls/node-server.js';
 import { OsdRefusal, OsdUnreachable } from '../wire/osd-connection.js';
 import { METRICS_PATH, requireToken } from './access.js';
 import { ADMIN_ERRORS, AdminError } from './admin-errors.js';
@@ -73,6 +75,8 @@ export interface AdminServerOptions {
   /** openapi/admin.yaml. */
   readonly document: string;
   readonly logger: FastifyBaseLogger;
+  /** Default: plain HTTP. */
+  readonly tls?: ServerTls | null;
   /** Unix ms. */
   readonly clock: () => number;
   readonly softwareVersion: string;
@@ -83,6 +87,8 @@ export interface AdminServerOptions {
 
 const DOCUMENT_PATH = '/openapi.yaml';
 const PATHS_WITHOUT_TOKEN: readonly (string | undefined)[] = ['/health/live', '/health/ready', DOCUMENT_PATH];
+/** How long a connection without a request stays open. */
+const KEEP_ALIVE_MS = 72_000;
 
 export function createAdminServer(options: AdminServerOptions): FastifyInstance {
   const limits: AdminLimits = { ...DEFAULT_ADMIN_LIMITS, ...options.limits };
@@ -92,11 +98,8 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
     bodyLimit: REQUEST_BODY_BYTES_MAX,
-    requestTimeout: 0,
-    connectionTimeout: limits.connectionIdleMs,
-    http: { headersTimeout: limits.headersTimeoutMs },
+    serverFactory: (listener) => makeServer(listener, limits, options.tls ?? null),
   });
-  app.server.maxConnections = limits.connectionsMax;
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
   const streams = new OperationStreams(limits);
   app.addHook('preClose', async () => {
@@ -128,6 +131,19 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
   app.get(DOCUMENT_PATH, (_request, reply) => reply.type('application/yaml').send(options.document));
   if (options.consoleFolder !== null) addConsole(app, options.consoleFolder);
   return app;
+}
+
+function makeServer(listener: RequestListener, limits: AdminLimits, tls: ServerTls | null): Server {
+  const { connectionIdleMs, headersTimeoutMs, connectionsMax } = limits;
+  const options = {
+    requestTimeout: 0,
+    headersTimeout: headersTimeoutMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  };
+  const server = makeNodeServer(listener, options, tls);
+  server.setTimeout(connectionIdleMs);
+  server.maxConnections = connectionsMax;
+  return server;
 }
 
 /** The one place that turns errors into answers. */

@@ -23,18 +23,19 @@ export function formatAddress({ host, port }: Address): string {
 }
 
 /** The URL under which this machine itself reaches a server that listens there. */
-export function localUrl({ host, port }: Address): string {
+export function localUrl({ host, port }: Address, isSecure = false): string {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `http://${formatAddress({ host: reachable, port })}`;
+  return `http${isSecure ? 's' : ''}://${formatAddress({ host: reachable, port })}`;
 }
 
 /** The address that an OSD of this URL listens at. Throws RangeError for a URL without host and port. */
 export function addressOfUrl(url: string): Address {
   const parsed = URL.canParse(url) ? new URL(url) : null;
-  if (parsed?.protocol !== 'http:' || parsed.hostname === '')
-    throw new RangeError(`"${url}" is no http:// URL`);
+  const portOfProtocol = parsed?.protocol === 'https:' ? 443 : parsed?.protocol === 'http:' ? 80 : null;
+  if (parsed === null || portOfProtocol === null || parsed.hostname === '')
+    throw new RangeError(`"${url}" is neither an http:// nor an https:// URL`);
   const host = parsed.hostname.replace(/^\[|\]$/g, '');
-  return { host, port: parsed.port === '' ? 80 : Number(parsed.port) };
+  return { host, port: parsed.port === '' ? portOfProtocol : Number(parsed.port) };
 }
 
 export function isLoopback(host: string): boolean {

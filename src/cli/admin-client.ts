@@ -17,8 +17,10 @@ import {
   setsSchema,
   statusSchema,
 } from '../admin/schemas.js';
+import type { Fetch, FetchAnswer } from '../wire/trusting-fetch.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
+import { systemCodeOf } from './system-error.js';
 
 const ANSWER_WITHIN_MS = 10_000;
 const EVENT_CHARACTERS_MAX = 1024 * 1024;
@@ -47,18 +49,32 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** Of OpenSSL and node, for what is wrong with the other side's certificate. */
+const CERTIFICATE_CODE = /^(?:CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR_TLS_CERT_)/;
+
+/** Null: it is not the certificate. */
+function certificateReason(error: unknown): string | null {
+  if (!(error instanceof Error)) return null;
+  const code = systemCodeOf(error);
+  if (code !== null && CERTIFICATE_CODE.test(code)) return error.message;
+  return certificateReason(error.cause);
+}
+
 export class AdminClient {
   readonly #url: string;
   readonly #token: string;
+  readonly #fetch: Fetch;
 
-  constructor(url: string, token: string) {
+  /** `fetchFrom` knows whom to trust. */
+  constructor(url: string, token: string, fetchFrom: Fetch = fetch) {
     this.#url = url.replace(/\/+$/, '');
     this.#token = token;
+    this.#fetch = fetchFrom;
   }
 
   /** What is asked of one mirror set beside the first. */
   ofSet(name: string): AdminClient {
-    return new AdminClient(`${this.#url}/sets/${encodeURIComponent(name)}`, this.#token);
+    return new AdminClient(`${this.#url}/sets/${encodeURIComponent(name)}`, this.#token, this.#fetch);
   }
 
   async sets(): Promise<AdminSets> {
@@ -136,9 +152,9 @@ export class AdminClient {
     path: string,
     withinMs: number | null = ANSWER_WITHIN_MS,
     body: string | null = null,
-  ): Promise<Response> {
+  ): Promise<FetchAnswer> {
     try {
-      return await fetch(this.#url + path, {
+      return await this.#fetch(this.#url + path, {
         method,
         headers: {
           authorization: `Bearer ${this.#token}`,
@@ -152,7 +168,7 @@ export class AdminClient {
     }
   }
 
-  async #json(response: Response): Promise<unknown> {
+  async #json(response: FetchAnswer): Promise<unknown> {
     const value = parseJson(await response.text());
     if (response.ok) return value;
     if (response.status === 401) {
@@ -167,6 +183,15 @@ export class AdminClient {
   }
 
   #unreachable(cause: unknown): OperationalError {
+    const reason = certificateReason(cause);
+    if (reason !== null) {
+      return new OperationalError(
+        'certificate-refused',
+        EXIT.unavailable,
+        `The certificate of ${this.#url} is not accepted: ${reason}. The authority that it comes from is named with admin.caFile or TALLY_ADMIN_CA_FILE.`,
+        { cause },
+      );
+    }
     return new OperationalError(
       'gateway-unreachable',
       EXIT.unavailable,

@@ -73,23 +73,36 @@ export function configurationFault(layer: ConfigurationLayer): string | null {
   return schemaValidator().Check(layer) ? null : (firstFault(layer)?.message ?? 'no configuration');
 }
 
+/** Settings that are paths end in File. */
+function inFolder<Section extends object>(section: Section, folder: string): Section {
+  const entries = Object.entries(section).map(([name, value]: [string, unknown]) =>
+    name.endsWith('File') && typeof value === 'string' ? [name, resolve(folder, value)] : [name, value],
+  );
+  return Object.fromEntries(entries) as Section;
+}
+
+function withTls<Tls extends object, Section extends { readonly tls?: Tls }>(
+  section: Section,
+  folder: string,
+): Section {
+  return section.tls === undefined ? section : { ...section, tls: inFolder(section.tls, folder) };
+}
+
 function withAbsolutePaths(layer: ConfigurationLayer, folder: string): ConfigurationLayer {
   const at = (path: string) => resolve(folder, path);
   const { data, mirrorSet, furtherSets, gateway, s3, admin, credentials, osd, log, metrics } = layer;
   return {
     ...layer,
     ...(data !== undefined && { data: at(data) }),
-    ...(mirrorSet?.secretFile !== undefined && {
-      mirrorSet: { ...mirrorSet, secretFile: at(mirrorSet.secretFile) },
-    }),
+    ...(mirrorSet !== undefined && { mirrorSet: inFolder(mirrorSet, folder) }),
     ...(furtherSets !== undefined && {
       furtherSets: furtherSets.map((set) =>
         set.secretFile === undefined ? set : { ...set, secretFile: at(set.secretFile) },
       ),
     }),
-    ...(s3?.masterKeyFile !== undefined && { s3: { ...s3, masterKeyFile: at(s3.masterKeyFile) } }),
+    ...(s3 !== undefined && { s3: withTls(inFolder(s3, folder), folder) }),
     ...(gateway?.authority !== undefined && { gateway: { ...gateway, authority: at(gateway.authority) } }),
-    ...(admin?.tokenFile !== undefined && { admin: { ...admin, tokenFile: at(admin.tokenFile) } }),
+    ...(admin !== undefined && { admin: withTls(inFolder(admin, folder), folder) }),
     ...(credentials !== undefined && {
       credentials: {
         ...credentials,
@@ -101,7 +114,9 @@ function withAbsolutePaths(layer: ConfigurationLayer, folder: string): Configura
         }),
       },
     }),
-    ...(osd?.store !== undefined && { osd: { ...osd, store: at(osd.store) } }),
+    ...(osd !== undefined && {
+      osd: withTls({ ...osd, ...(osd.store !== undefined && { store: at(osd.store) }) }, folder),
+    }),
     ...(log?.folder !== undefined && { log: { ...log, folder: at(log.folder) } }),
     ...(metrics?.tokenFile !== undefined && { metrics: { ...metrics, tokenFile: at(metrics.tokenFile) } }),
   };

@@ -12,13 +12,33 @@ function section<Properties extends TProperties>(properties: Properties, descrip
 
 const text = (description: string) => Type.String({ minLength: 1, maxLength: 4096, description });
 
+const certFile = text('PEM: the certificate, and after it what else belongs to its chain.');
+const keyFile = text('PEM: its private key, without a passphrase.');
+const serverTls = Type.Object(
+  { certFile, keyFile },
+  {
+    additionalProperties: false,
+    description: 'TLS; the files are looked at every 2 s, and used when they change. Default: plain HTTP',
+  },
+);
+const osdTls = Type.Object(
+  {
+    certFile,
+    keyFile,
+    clientCaFile: Type.Optional(
+      text('PEM: whoever calls must show a certificate of these authorities. Default: the secret is enough'),
+    ),
+  },
+  { additionalProperties: false, description: 'As at s3.tls. Its URL must then be an https:// URL.' },
+);
+
 const memberSchema = Type.Object(
   {
     name: Type.String({
       pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
       description: 'The mirror, such as osd-0.',
     }),
-    url: text('Base URL of its OSD, such as http://10.0.0.1:9010.'),
+    url: text('Base URL of its OSD, such as http://10.0.0.1:9010; https:// for one with osd.tls.'),
   },
   { additionalProperties: false },
 );
@@ -85,6 +105,11 @@ export const configurationSchema = section(
         secret: text('Shared secret of gateway and OSDs. Better: secretFile.'),
         secretFile: text('File with the shared secret. Default: <data>/secrets/osd-secret'),
         members: Type.Array(memberSchema, { minItems: 1, maxItems: MEMBERS_MAX }),
+        caFile: text(
+          'PEM: the authorities of the certificates of all OSDs with an https:// URL. Default: those that node trusts',
+        ),
+        certFile: text('PEM: what gateway and OSDs show when they call an OSD. Default: nothing'),
+        keyFile,
       },
       'The mirrors that hold the same objects.',
     ),
@@ -156,6 +181,7 @@ export const configurationSchema = section(
           description:
             "Whether customers' own keys (SSE-C) are taken over connections without TLS. Default: loopback, from this machine",
         }),
+        tls: serverTls,
       },
       'The S3 endpoint.',
     ),
@@ -165,6 +191,10 @@ export const configurationSchema = section(
         url: text('Where `tally status` and `tally reconcile` find it. Default: the address above'),
         token: text('Bearer token. Better: tokenFile.'),
         tokenFile: text('Default: <data>/secrets/admin-token'),
+        tls: serverTls,
+        caFile: text(
+          'PEM: the authorities that the commands trust at an https:// URL. Default: those that node trusts',
+        ),
       },
       'The admin API.',
     ),
@@ -182,6 +212,7 @@ export const configurationSchema = section(
         name: text('The mirror that this OSD is.'),
         listen: text('Default: host and port of the URL of the member of that name'),
         store: text('Folder of its store. Default: <data>/<name>'),
+        tls: osdTls,
       },
       'The OSD on this machine, for `tally osd`.',
     ),

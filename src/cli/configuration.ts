@@ -17,6 +17,7 @@ import type { ConfigurationLayer, LOG_LEVELS } from './configuration-schema.js';
 import { readEnvironment } from './environment.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
+import { type TlsSettings, tlsSettings } from './tls-settings.js';
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -93,6 +94,7 @@ export interface Configuration {
     readonly listen: Address | null;
     readonly store: string | null;
   };
+  readonly tls: TlsSettings;
   readonly log: { readonly level: LogLevel; readonly folder: string | null; readonly hasAccessLog: boolean };
   /** Null: metrics have no token of their own. */
   readonly metricsToken: SecretSource | null;
@@ -308,7 +310,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
     },
     admin: {
       listen: adminListen,
-      url: admin?.url ?? localUrl(adminListen),
+      url: admin?.url ?? localUrl(adminListen, admin?.tls !== undefined),
       token: secretSource(admin?.token, admin?.tokenFile, join(secrets, 'admin-token')),
     },
     credentials: credentialsSource(layer, join(secrets, 'credentials')),
@@ -318,6 +320,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
       listen: osdListen === undefined ? null : checked(() => parseAddress(osdListen), 'osd.listen'),
       store: osd?.store ?? null,
     },
+    tls: tlsSettings(layer),
     log: {
       level: log?.level ?? 'info',
       folder: log?.folder ?? null,

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { ObjectBrowser } from '../admin/object-browser.js';
 import type { Credential } from '../s3/auth/credentials.js';
 import { S3Refusal, S3Session } from '../s3/session/s3-session.js';
+import type { TlsSource } from '../tls/watched-tls.js';
 import { localUrl } from './address.js';
 import type { Configuration } from './configuration.js';
 
@@ -17,20 +18,24 @@ export function readAdminDocument(): string {
   return readFileSync(new URL('../../openapi/admin.yaml', import.meta.url), 'utf8');
 }
 
-/** Acts with the first key, which is the default account's. */
+/** `tls`: what the S3 endpoint shows. Acts with the first key, which is the default account's. */
 export function makeObjectBrowser(
   { s3 }: Configuration,
   credentials: readonly [Credential, ...Credential[]],
+  tls: TlsSource | null,
 ): ObjectBrowser {
-  const origin = localUrl(s3.listen);
-  const session = new S3Session({ origin, credential: credentials[0], region: s3.region, clock: Date.now });
+  const origin = localUrl(s3.listen, tls !== null);
+  const [credential] = credentials;
+  const session = new S3Session({ origin, tls, credential, region: s3.region, clock: Date.now });
+  const linkOrigin = (hostname: string) =>
+    s3.url ?? `http${tls === null ? '' : 's'}://${hostname}:${s3.listen.port}`;
   return {
     buckets: () => session.buckets(),
     list: (bucket, prefix, after, limit) => session.list(bucket, prefix, after, limit),
     upload: (upload) => session.upload(upload),
     remove: (bucket, key) => session.remove(bucket, key),
     link: (hostname, bucket, key, expiresSeconds) =>
-      session.link(s3.url ?? `http://${hostname}:${s3.listen.port}`, bucket, key, expiresSeconds),
+      session.link(linkOrigin(hostname), bucket, key, expiresSeconds),
     keys: () =>
       credentials.map(({ accessKeyId, displayName, limits }) => ({
         accessKeyId,

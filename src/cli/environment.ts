@@ -11,14 +11,22 @@ export const ENVIRONMENT_VARIABLES = {
   TALLY_SET_ID: 'name of the mirror set',
   TALLY_SET_SECRET: 'shared secret of gateway and OSDs',
   TALLY_SET_SECRET_FILE: 'file with that secret',
+  TALLY_SET_CA_FILE: 'PEM: authorities of the certificates of OSDs with https:// URLs',
+  TALLY_SET_CERT_FILE: 'PEM: certificate to show to OSDs',
+  TALLY_SET_KEY_FILE: 'PEM: its key',
   TALLY_MEMBERS: 'members of the mirror set: osd-0=http://host:port,osd-1=http://host:port',
   TALLY_S3_LISTEN: 'host:port of the S3 endpoint',
+  TALLY_S3_CERT_FILE: 'PEM: certificate of the S3 endpoint, which then speaks TLS',
+  TALLY_S3_KEY_FILE: 'PEM: its key',
   TALLY_REGION: 'region of the S3 endpoint',
   TALLY_MASTER_KEY_FILE: 'file with the keys that objects are encrypted by (SSE-S3)',
   TALLY_ACCESS_KEY: 'S3 access key',
   TALLY_SECRET_KEY: 'S3 secret key',
   TALLY_CREDENTIALS_FILE: 'file with both, in the format of ~/.aws/credentials',
   TALLY_ADMIN_LISTEN: 'host:port of the admin API',
+  TALLY_ADMIN_CERT_FILE: 'PEM: certificate of the admin API, which then speaks TLS',
+  TALLY_ADMIN_KEY_FILE: 'PEM: its key',
+  TALLY_ADMIN_CA_FILE: 'PEM: authorities that status and the like trust there',
   TALLY_ADMIN_URL: 'where status and reconcile find the admin API',
   TALLY_ADMIN_TOKEN: 'bearer token of the admin API',
   TALLY_ADMIN_TOKEN_FILE: 'file with that token',
@@ -26,6 +34,9 @@ export const ENVIRONMENT_VARIABLES = {
   TALLY_SUSPENDS_WRITES: 'true: writes wait while a mirror is reconciled, from beginning to end',
   TALLY_OSD_NAME: 'which member of the set this OSD is',
   TALLY_OSD_LISTEN: 'host:port of this OSD',
+  TALLY_OSD_CERT_FILE: 'PEM: certificate of this OSD, which then speaks TLS',
+  TALLY_OSD_KEY_FILE: 'PEM: its key',
+  TALLY_OSD_CLIENT_CA_FILE: 'PEM: whoever calls this OSD must show a certificate of these authorities',
   TALLY_OSD_STORE: "folder of this OSD's store",
   TALLY_LOG_LEVEL: 'trace, debug, info, warn, error or fatal',
   TALLY_LOG_FOLDER: 'folder of the logs; otherwise they go to standard error',
@@ -71,6 +82,19 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
     if (value !== 'true' && value !== 'false') fail(`${variable} must be true or false.`);
     return value === 'true';
   };
+  const identity = (cert: Variable, key: Variable): { certFile: string; keyFile: string } | undefined => {
+    const certFile = path(cert);
+    const keyFile = path(key);
+    if (certFile === undefined && keyFile === undefined) return undefined;
+    if (certFile === undefined || keyFile === undefined) return fail(`Give both ${cert} and ${key}.`);
+    return { certFile, keyFile };
+  };
+  const osdTls = () => {
+    const files = identity('TALLY_OSD_CERT_FILE', 'TALLY_OSD_KEY_FILE');
+    const clientCaFile = path('TALLY_OSD_CLIENT_CA_FILE');
+    if (clientCaFile === undefined) return files;
+    return files === undefined ? fail('Give TALLY_OSD_CERT_FILE, too.') : { ...files, clientCaFile };
+  };
   const members = read('TALLY_MEMBERS');
   const levelText = read('TALLY_LOG_LEVEL');
   const level = LOG_LEVELS.find((candidate) => candidate === levelText);
@@ -83,6 +107,9 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
       secret: read('TALLY_SET_SECRET'),
       secretFile: path('TALLY_SET_SECRET_FILE'),
       members: members === undefined ? undefined : parseMembers(members, 'TALLY_MEMBERS'),
+      caFile: path('TALLY_SET_CA_FILE'),
+      certFile: path('TALLY_SET_CERT_FILE'),
+      keyFile: path('TALLY_SET_KEY_FILE'),
     }),
     gateway: defined<NonNullable<ConfigurationLayer['gateway']>>({
       authority: path('TALLY_AUTHORITY_FILE'),
@@ -93,12 +120,15 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
       listen: read('TALLY_S3_LISTEN'),
       region: read('TALLY_REGION'),
       masterKeyFile: path('TALLY_MASTER_KEY_FILE'),
+      tls: identity('TALLY_S3_CERT_FILE', 'TALLY_S3_KEY_FILE'),
     }),
     admin: defined<NonNullable<ConfigurationLayer['admin']>>({
       listen: read('TALLY_ADMIN_LISTEN'),
       url: read('TALLY_ADMIN_URL'),
       token: read('TALLY_ADMIN_TOKEN'),
       tokenFile: path('TALLY_ADMIN_TOKEN_FILE'),
+      tls: identity('TALLY_ADMIN_CERT_FILE', 'TALLY_ADMIN_KEY_FILE'),
+      caFile: path('TALLY_ADMIN_CA_FILE'),
     }),
     credentials: defined<NonNullable<ConfigurationLayer['credentials']>>({
       accessKey: read('TALLY_ACCESS_KEY'),
@@ -109,6 +139,7 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
       name: read('TALLY_OSD_NAME'),
       listen: read('TALLY_OSD_LISTEN'),
       store: path('TALLY_OSD_STORE'),
+      tls: osdTls(),
     }),
     log: defined<NonNullable<ConfigurationLayer['log']>>({
       level,

@@ -7,6 +7,7 @@ import { PlacedSets } from '../gateway/placement/placed-sets.js';
 import { defaultTimings } from '../gateway/timings.js';
 import { type SetName, toSetName } from '../protocol/placement.js';
 import { PlacementRefused } from '../protocol/placement-record.js';
+import type { TlsSource } from '../tls/watched-tls.js';
 import type { GeneratorId } from '../protocol/tag.js';
 import { HttpOsdConnection } from '../wire/http-osd-connection.js';
 import type { Configuration, MemberSettings } from './configuration.js';
@@ -28,6 +29,7 @@ export async function openMirrorSets(
   configuration: Configuration,
   setId: string,
   context: ServiceContext,
+  tls: TlsSource | null,
 ): Promise<PlacedSets> {
   const sets = await readSets(configuration, setId);
   const { gateway, pins } = configuration;
@@ -38,7 +40,7 @@ export async function openMirrorSets(
       setId: set,
       members: members.map(({ mirror, url }) => ({
         mirror,
-        connection: new HttpOsdConnection({ url, secret, timeouts: OSD_TIMEOUTS }),
+        connection: new HttpOsdConnection({ url, secret, timeouts: OSD_TIMEOUTS, tls }),
       })),
       generator,
       authority: new AuthorityFile(authorityFile),

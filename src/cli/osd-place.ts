@@ -1,7 +1,13 @@
 /** Which OSD a command is about. */
 import { join } from 'node:path';
 import type { Address } from './address.js';
-import { allMembers, type Configuration, memberAddress, setOfMember } from './configuration.js';
+import {
+  allMembers,
+  type Configuration,
+  memberAddress,
+  type MemberSettings,
+  setOfMember,
+} from './configuration.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
 
@@ -34,5 +40,19 @@ export function placeOfOsd(configuration: Configuration): OsdPlace {
       `${name} is no member of the mirror set (${names}); give --listen to start it all the same.`,
     );
   }
+  if (osd.listen === null && member !== undefined) requireSameProtocol(configuration, member);
   return { name, storeFolder: osd.store ?? join(dataFolder, name), listen };
+}
+
+/** Where something else ends TLS, or begins it, the OSD has an address of its own (osd.listen). */
+function requireSameProtocol({ tls }: Configuration, { mirror, url }: MemberSettings): void {
+  const isSecure = url.startsWith('https://');
+  if (isSecure === (tls.osd !== null)) return;
+  throw new OperationalError(
+    'tls-mismatch',
+    EXIT.configuration,
+    isSecure
+      ? `The URL of ${mirror} is ${url}: give its certificate with osd.tls.`
+      : `${mirror} has a certificate (osd.tls), but its URL is ${url}: make that https://.`,
+  );
 }

@@ -12,6 +12,7 @@ import { ENVIRONMENT_VARIABLES } from './environment.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { type Flags, layerOfFlags } from './flags.js';
 import { readInvocation } from './invocation.js';
+import { fetchTrusting } from './open-tls.js';
 import { OperationalError } from './operational-error.js';
 import { force } from './run-force.js';
 import { publishedSchema } from './published-schema.js';
@@ -68,7 +69,11 @@ async function connect(flags: Flags, context: ProgramContext): Promise<AdminClie
       `There is no Tally in ${configuration.dataFolder}: start one with "tally up", name its folder with --data, or give --admin-url and TALLY_ADMIN_TOKEN_FILE.`,
     );
   }
-  return new AdminClient(url, await readAdminToken(configuration));
+  return new AdminClient(
+    url,
+    await readAdminToken(configuration),
+    await fetchTrusting(configuration.tls.adminClient, 'admin.caFile'),
+  );
 }
 
 /** A client of the set that was named. */

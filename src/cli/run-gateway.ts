@@ -10,6 +10,8 @@ import { fixedCredentials } from '../s3/auth/credentials.js';
 import type { RequestObserver } from '../s3/request-observer.js';
 import type { MasterKeys } from '../s3/encryption/master-keys.js';
 import { createS3Server } from '../s3/server.js';
+import type { ServerTls } from '../tls/node-server.js';
+import type { TlsSource } from '../tls/watched-tls.js';
 import { type Address, formatAddress, localUrl } from './address.js';
 import type { Configuration } from './configuration.js';
 import { readMarker } from './data-folder.js';
@@ -17,6 +19,7 @@ import { EXIT, type ExitCode } from './exit-codes.js';
 import { FolderInUse, FolderSocket, joinHolder } from './folder-socket.js';
 import { type AccessLog, makeAccessLog, makeAuditLog, makeLogger } from './logging.js';
 import { openMirrorSets } from './mirror-sets.js';
+import { ServiceTls } from './open-tls.js';
 import { OperationalError } from './operational-error.js';
 import { makePrivateFolder } from './private-files.js';
 import { findConsole, makeObjectBrowser, readAdminDocument } from './console-wiring.js';
@@ -88,12 +91,23 @@ interface GatewayStart {
 async function startGateway(start: GatewayStart, context: ServiceContext): Promise<RunningService> {
   const { configuration } = start;
   const folder = dirname(configuration.gateway.authorityFile);
+  const tls = new ServiceTls(context.logger);
+  const s3Tls = await tls.serve(configuration.tls.s3, 'the S3 endpoint');
+  const adminTls = await tls.serve(configuration.tls.admin, 'the admin API');
+  const osdTls = await tls.watch(configuration.tls.osdClient, 'calls to OSDs');
   const lock = await lockAuthority(folder);
-  const sets = await openMirrorSets(configuration, start.setId, context);
+  const sets = await openMirrorSets(configuration, start.setId, context, osdTls);
   const figures = new S3Figures();
   const accessLog = makeAccessLog(SERVICE_NAME, configuration);
-  const s3 = makeS3Server(sets.storage, start, context, observeRequests(figures, accessLog));
-  const admin = makeAdminServer(sets, start, context, figures);
+  const s3 = makeS3Server(sets.storage, start, context, {
+    observer: observeRequests(figures, accessLog),
+    tls: s3Tls,
+  });
+  const admin = makeAdminServer(sets, start, context, {
+    figures,
+    tls: adminTls,
+    s3Tls: s3Tls?.source ?? null,
+  });
   try {
     await listen(s3, configuration.s3.listen, 'The S3 endpoint');
     await listen(admin, configuration.admin.listen, 'The admin API');
@@ -103,8 +117,8 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
     await lock.close();
     throw error;
   }
-  const url = localUrl(configuration.s3.listen);
-  const adminUrl = localUrl(configuration.admin.listen);
+  const url = localUrl(configuration.s3.listen, s3Tls !== null);
+  const adminUrl = localUrl(configuration.admin.listen, adminTls !== null);
   context.logger.info({ url, adminUrl }, 'the gateway is listening');
   const upSocket = join(configuration.dataFolder, 'up.sock');
   const membership = await joinHolder(upSocket, { name: SERVICE_NAME, url }, context.requestStop);
@@ -121,6 +135,7 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
       await sets.stop();
       await closeWithin(admin, ADMIN_DRAIN_MS);
       await lock.close();
+      await tls.stop();
       membership?.leave();
     },
   };
@@ -174,7 +189,7 @@ function makeS3Server(
   storage: ObjectStorage,
   start: GatewayStart,
   context: ServiceContext,
-  observer: RequestObserver,
+  { observer, tls }: { readonly observer: RequestObserver; readonly tls: ServerTls | null },
 ): FastifyInstance {
   const { keys, furtherKeys, masterKeys } = start.secrets;
   const { region, domains, lifecycleDayMs, customerKeysOverHttp } = start.configuration.s3;
@@ -185,6 +200,7 @@ function makeS3Server(
     domains,
     lifecycleDayMs,
     observer,
+    tls,
     encryption: { masterKeys, customerKeysOverHttp },
     clock: Date.now,
     logger: context.logger,
@@ -192,11 +208,18 @@ function makeS3Server(
   });
 }
 
+interface AdminParts {
+  readonly figures: S3Figures;
+  readonly tls: ServerTls | null;
+  /** What the S3 endpoint shows. */
+  readonly s3Tls: TlsSource | null;
+}
+
 function makeAdminServer(
   sets: PlacedSets,
   start: GatewayStart,
   context: ServiceContext,
-  figures: S3Figures,
+  { figures, tls, s3Tls }: AdminParts,
 ): FastifyInstance {
   return createAdminServer({
     sets: { controls: sets.gateways, moveProgress: () => sets.moveProgress },
@@ -206,9 +229,11 @@ function makeAdminServer(
     browser: makeObjectBrowser(
       start.configuration,
       s3Credentials(start.setId, start.secrets.keys, start.secrets.furtherKeys),
+      s3Tls,
     ),
     consoleFolder: findConsole(),
     document: readAdminDocument(),
+    tls,
     audit: makeAuditLog(SERVICE_NAME, start.configuration),
     logger: context.logger,
     clock: Date.now,

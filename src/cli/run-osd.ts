@@ -15,6 +15,7 @@ import { type Configuration, setOfMember } from './configuration.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { joinHolder } from './folder-socket.js';
 import { makeLogger } from './logging.js';
+import { ServiceTls } from './open-tls.js';
 import { OperationalError } from './operational-error.js';
 import { announceReady } from './ready-line.js';
 import { type OsdPlace, placeOfOsd } from './osd-place.js';
@@ -48,6 +49,9 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
   const { place, secret, metricsToken, configuration } = start;
   const { logger, onFatal, requestStop } = context;
   const figures = new OsdFigures();
+  const tls = new ServiceTls(logger);
+  const serverTls = await tls.serve(configuration.tls.osd, place.name);
+  const clientTls = await tls.watch(configuration.tls.osdClient, 'calls to OSDs');
   const store = await openPatiently(place, figures, context);
   const server = createOsdServer({
     store,
@@ -59,7 +63,8 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
     softwareVersion: readSoftwareVersion(),
     clock: Date.now,
     logger,
-    connect: (url) => new HttpOsdConnection({ url, secret, timeouts: OSD_TIMEOUTS }),
+    tls: serverTls,
+    connect: (url) => new HttpOsdConnection({ url, secret, timeouts: OSD_TIMEOUTS, tls: clientTls }),
     onInvariantViolation: onFatal,
   });
   try {
@@ -68,7 +73,7 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
     await store.close();
     throw listenError(error, place.name, formatAddress(place.listen));
   }
-  const url = localUrl(place.listen);
+  const url = localUrl(place.listen, serverTls !== null);
   logger.info({ url, store: place.storeFolder }, 'the OSD is listening');
   const upSocket = join(configuration.dataFolder, 'up.sock');
   const membership = await joinHolder(upSocket, { name: place.name, url }, requestStop);
@@ -82,6 +87,7 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
     stop: async () => {
       await server.close();
       await store.close();
+      await tls.stop();
       membership?.leave();
     },
   };

@@ -8,9 +8,11 @@
  * - `close()` lets requests in flight finish, refuses new ones as `closing`, cancels a reconciliation. The store stays open:
  *   it is its owner's to close.
  */
+import type { RequestListener, Server } from 'node:http';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { InvariantViolation } from '../protocol/invariant.js';
 import type { ObjectStore } from '../store/object-store.js';
+import { makeNodeServer, type ServerTls } from '../tls/node-server.js';
 import {
   MEDIA_BYTES,
   MEDIA_FRAME,
@@ -44,6 +46,8 @@ export interface OsdServerOptions {
   readonly incarnation: string;
   readonly softwareVersion: string;
   readonly logger: FastifyBaseLogger;
+  /** Default: plain HTTP. */
+  readonly tls?: ServerTls | null;
   /** Unix time in ms. */
   readonly clock: () => number;
   readonly limits?: Partial<OsdLimits>;
@@ -62,7 +66,7 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   const limits: OsdLimits = { ...DEFAULT_OSD_LIMITS, ...options.limits };
   const { store, incarnation, softwareVersion, logger, clock, connect } = options;
   const responder = new ErrorResponder(options);
-  const app = makeApp(logger, limits, responder);
+  const app = makeApp(options, limits, responder);
   const osd = new LocalOsd({
     ...{ store, incarnation, softwareVersion, logger, clock, connect, limits },
     processId: process.pid,
@@ -106,22 +110,20 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   return app;
 }
 
-function makeApp(logger: FastifyBaseLogger, limits: OsdLimits, responder: ErrorResponder): FastifyInstance {
-  const app = fastify({
+function makeApp(
+  { logger, tls = null }: OsdServerOptions,
+  limits: OsdLimits,
+  responder: ErrorResponder,
+): FastifyInstance {
+  const app: FastifyInstance = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     exposeHeadRoutes: false,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     bodyLimit: SMALL_REQUEST_BYTES_MAX,
-    connectionTimeout: limits.connectionIdleMs,
-    keepAliveTimeout: SERVER_KEEP_ALIVE_MS,
     routerOptions: { maxParamLength: STAGE_ID_LENGTH_MAX },
-    http: {
-      maxHeaderSize: limits.requestHeaderBytesMax,
-      headersTimeout: limits.requestHeadersMs,
-      connectionsCheckingInterval: limits.requestHeadersMs,
-    },
+    serverFactory: (listener) => makeServer(listener, limits, tls),
     // Requests are not logged one by one, so they need no logger of their own either.
     childLoggerFactory: (parent) => parent,
     clientErrorHandler: respondToClientError,
@@ -129,7 +131,6 @@ function makeApp(logger: FastifyBaseLogger, limits: OsdLimits, responder: ErrorR
       void responder.respond(error, reply);
     },
   });
-  app.server.maxConnections = limits.connectionsMax;
   app.removeAllContentTypeParsers();
   app.addContentTypeParser([MEDIA_JSON, MEDIA_FRAME], { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body);
@@ -138,6 +139,24 @@ function makeApp(logger: FastifyBaseLogger, limits: OsdLimits, responder: ErrorR
     done(null, payload);
   });
   return app;
+}
+
+function makeServer(listener: RequestListener, limits: OsdLimits, tls: ServerTls | null): Server {
+  const server = makeNodeServer(
+    listener,
+    {
+      maxHeaderSize: limits.requestHeaderBytesMax,
+      headersTimeout: limits.requestHeadersMs,
+      connectionsCheckingInterval: limits.requestHeadersMs,
+      keepAliveTimeout: SERVER_KEEP_ALIVE_MS,
+      // Bodies have a limit on their pauses, and none on the whole time.
+      requestTimeout: 0,
+    },
+    tls,
+  );
+  server.setTimeout(limits.connectionIdleMs);
+  server.maxConnections = limits.connectionsMax;
+  return server;
 }
 
 /** Lets in who has the secret, and nobody while the server drains. */

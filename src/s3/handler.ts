@@ -1,6 +1,7 @@
 /** Takes each request that fastify hands over through parsing, dispatch and answer, and each failure to its one answer. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { InvariantViolation } from '../protocol/invariant.js';
 import { RequestBody } from './body.js';
@@ -73,6 +74,7 @@ export class S3Handler {
           rawUrl: request.originalUrl,
           rawHeaders,
           remoteAddress: message.socket.remoteAddress ?? null,
+          isSecure: message.socket instanceof TLSSocket,
           body,
         },
         this.#limits,

@@ -2,13 +2,8 @@
  * The node server under fastify, with every limit set. fastify makes one for each address that it listens on, so all that belongs to
  * a server belongs here.
  */
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import { makeNodeServer, type ServerTls } from '../tls/node-server.js';
 import type { S3Handler } from './handler.js';
 import type { S3Limits } from './limits.js';
 
@@ -25,8 +20,14 @@ function listenForExpectations(server: Server, handler: S3Handler): void {
   });
 }
 
-export function makeHttpServer(listener: RequestListener, handler: S3Handler, limits: S3Limits): Server {
-  const server = createServer(
+export function makeHttpServer(
+  listener: RequestListener,
+  handler: S3Handler,
+  limits: S3Limits,
+  tls: ServerTls | null,
+): Server {
+  const server = makeNodeServer(
+    listener,
     {
       maxHeaderSize: limits.headerBytesMax,
       headersTimeout: limits.headersTimeoutMs,
@@ -38,7 +39,7 @@ export function makeHttpServer(listener: RequestListener, handler: S3Handler, li
       requireHostHeader: false,
       noDelay: true,
     },
-    listener,
+    tls,
   );
   // Never drop headers in silence: their number is limited where they are read.
   server.maxHeadersCount = 0;

@@ -29,6 +29,8 @@ export interface S3Request {
   readonly presignedHeaders: ReadonlySet<string>;
   /** The peer's address, IPv4 in its own form; null when it is gone. */
   readonly remoteAddress: string | null;
+  /** It came over TLS. */
+  readonly isSecure: boolean;
   readonly body: RequestBody;
 }
 
@@ -81,6 +83,7 @@ interface RawRequest {
   readonly rawUrl: string;
   readonly rawHeaders: readonly string[];
   readonly remoteAddress: string | null;
+  readonly isSecure: boolean;
   readonly body: RequestBody;
 }
 
@@ -110,6 +113,12 @@ export function parseRequest(raw: RawRequest, limits: S3Limits, domains: readonl
     presigned,
     presignedHeaders: new Set([...fromQuery.keys()].filter((name) => !sent.has(name))),
     remoteAddress: raw.remoteAddress?.replace(MAPPED_ADDRESS, '') ?? null,
+    isSecure: raw.isSecure,
     body: raw.body,
   };
+}
+
+/** This endpoint, as the client has called it. */
+export function originOf({ isSecure, headers }: S3Request): string {
+  return `${isSecure ? 'https' : 'http'}://${headers.get('host') ?? ''}`;
 }

@@ -4,12 +4,11 @@
  * fastify routes nothing here. `rewriteUrl` sends every request to one handler, since S3 needs the request target as it came (fastify
  * answers 400 to `%ff`, and 415 to a Content-Type it can't read); bodies are passed through unparsed. Whatever goes
  * wrong, on whatever path, becomes S3's XML in `errorResponse`.
- *
- * Left out: TLS.
  */
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { ObjectStorage } from '../gateway/object-storage.js';
 import type { InvariantViolation } from '../protocol/invariant.js';
+import type { ServerTls } from '../tls/node-server.js';
 import type { CredentialStore } from './auth/credentials.js';
 import { SigningKeys } from './auth/signing-key.js';
 import { BucketDirectory } from './buckets.js';
@@ -37,6 +36,8 @@ export interface S3ServerOptions {
   /** Names of this endpoint; a bucket may then be addressed as `bucket.name`. Path style always works. */
   readonly domains?: readonly string[];
   readonly logger?: FastifyBaseLogger;
+  /** Default: plain HTTP. */
+  readonly tls?: ServerTls | null;
   readonly limits?: Partial<S3Limits>;
   /** How long a day of a lifecycle rule is; only tests want another one. */
   readonly lifecycleDayMs?: number;
@@ -109,7 +110,7 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
     // Few requests write into the log; a logger of its own for each would cost all of them.
     childLoggerFactory: (parent) => parent,
     requestIdHeader: false,
-    serverFactory: (listener) => makeHttpServer(listener, handler, limits),
+    serverFactory: (listener) => makeHttpServer(listener, handler, limits, options.tls ?? null),
     // makeHttpServer listens for these, on every address.
     clientErrorHandler: () => undefined,
     rewriteUrl: (message) => {

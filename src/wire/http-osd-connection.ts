@@ -11,6 +11,7 @@ import type { ObjectSummary } from '../protocol/reconcile-plan.js';
 import type { Epoch } from '../protocol/tag.js';
 import type { Witness } from '../protocol/token.js';
 import type { ObjectState, TagRow } from '../protocol/write.js';
+import type { TlsSource } from '../tls/watched-tls.js';
 import {
   ANSWER_BYTES_MAX,
   authorizationOf,
@@ -72,6 +73,7 @@ import {
   type TransactionBatch,
   type TransactionBatchReply,
 } from './osd-connection.js';
+import { makeConnector } from './connector.js';
 import { parseOsdUrl } from './osd-url.js';
 import { ReadQueue } from './read-queue.js';
 import {
@@ -98,6 +100,8 @@ export interface HttpOsdConnectionOptions {
   /** The mirror set's shared secret. */
   readonly secret: string;
   readonly timeouts: OsdTimeouts;
+  /** For https:// URLs: whom to trust, and the certificate to show. Default: whom node trusts, and none. */
+  readonly tls?: TlsSource | null;
 }
 
 /** Small requests in flight at once; more wait. */
@@ -124,7 +128,7 @@ export class HttpOsdConnection implements OsdConnection {
       keepAliveTimeout: CLIENT_KEEP_ALIVE_MS,
       keepAliveMaxTimeout: CLIENT_KEEP_ALIVE_MS,
       maxHeaderSize: ANSWER_HEADERS_BYTES_MAX,
-      connect: { timeout: timeouts.connectMs, ...(socketPath === null ? {} : { socketPath }) },
+      connect: makeConnector(timeouts.connectMs, socketPath, options.tls ?? null),
     };
     this.url = options.url;
     this.#authorization = authorizationOf(options.secret);

@@ -12,7 +12,7 @@ const HEADER = `# Written by "tally up" at every start: the configuration that r
 /** For its owner only: secrets that were given as text are in it as text. */
 export async function writeRunFile(layer: ConfigurationLayer, configuration: Configuration): Promise<string> {
   const { dataFolder, mirrorSet, s3, admin, log } = configuration;
-  const { osd: _osd, ...rest } = layer;
+  const { osd, ...rest } = layer;
   const content: ConfigurationLayer = {
     ...rest,
     data: dataFolder,
@@ -23,6 +23,7 @@ export async function writeRunFile(layer: ConfigurationLayer, configuration: Con
     },
     s3: { ...layer.s3, region: s3.region, listen: formatAddress(s3.listen) },
     admin: { ...layer.admin, listen: formatAddress(admin.listen) },
+    ...(osd?.tls !== undefined && { osd: { tls: osd.tls } }),
     log: { ...layer.log, level: log.level, ...(log.folder !== null && { folder: log.folder }) },
   };
   const path = runFileOf(dataFolder);

@@ -27,6 +27,7 @@ import { EXIT, type ExitCode } from '../exit-codes.js';
 import { explainError } from '../explain-error.js';
 import { findHolder, FolderSocket } from '../folder-socket.js';
 import type { Invocation } from '../invocation.js';
+import { fetchTrusting } from '../open-tls.js';
 import { OperationalError } from '../operational-error.js';
 import { describeBriefly } from '../reconcile-text.js';
 import { createMissingSecrets, readAdminToken, readS3Keys, type S3Keys } from '../secrets.js';
@@ -230,7 +231,9 @@ class Up {
   }
 
   async #adminClient(): Promise<AdminClient> {
-    return new AdminClient(this.#configuration.admin.url, await readAdminToken(this.#configuration));
+    const { admin, tls } = this.#configuration;
+    const fetchFrom = await fetchTrusting(tls.adminClient, 'admin.caFile');
+    return new AdminClient(admin.url, await readAdminToken(this.#configuration), fetchFrom);
   }
 
   async #waitUntilActive(): Promise<void> {

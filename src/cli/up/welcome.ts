@@ -41,11 +41,19 @@ function sampleFile(workingFolder: string): string {
   );
 }
 
+function urlsOf({ s3, admin, tls }: Configuration): { readonly s3Url: string; readonly adminUrl: string } {
+  return {
+    s3Url: localUrl(s3.listen, tls.s3 !== null),
+    adminUrl: localUrl(admin.listen, tls.admin !== null),
+  };
+}
+
 /** The lines of the first five minutes, in order. Each works by itself, pasted into a POSIX shell in the same folder. */
 function pastableSteps({ configuration, invocation, keys, processIds }: WelcomeFacts): PastableStep[] {
-  const { s3, admin, dataFolder, mirrorSet } = configuration;
+  const { admin, dataFolder, mirrorSet, s3 } = configuration;
+  const { s3Url, adminUrl } = urlsOf(configuration);
   const { command, workingFolder } = invocation;
-  const bucket = `${localUrl(s3.listen)}/${BUCKET}`;
+  const bucket = `${s3Url}/${BUCKET}`;
   const file = sampleFile(workingFolder);
   // curl before 8 leaves x-amz-content-sha256 out unless it is given.
   const curl = `curl -sS --aws-sigv4 aws:amz:${s3.region}:s3 --user ${keys.accessKey}:${showKey(keys.secretKey)} -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD'`;
@@ -64,7 +72,7 @@ function pastableSteps({ configuration, invocation, keys, processIds }: WelcomeF
     { what: 'look at the mirrors', line: `${command} status${data}` },
     {
       what: 'the same from the admin API',
-      line: `curl -sS -H "Authorization: Bearer ${token}" ${localUrl(admin.listen)}/status`,
+      line: `curl -sS -H "Authorization: Bearer ${token}" ${adminUrl}/status`,
     },
     {
       what: `pull the plug on ${victim}`,
@@ -91,16 +99,17 @@ function showProcess(processId: number | undefined): string {
 
 export function renderWelcome(facts: WelcomeFacts): string {
   const { configuration, invocation, keys, softwareVersion, processIds, isFirstStart } = facts;
-  const { s3, admin, credentials, mirrorSet, dataFolder, log } = configuration;
+  const { s3, credentials, mirrorSet, dataFolder, log } = configuration;
+  const { s3Url, adminUrl } = urlsOf(configuration);
   const path = (absolute: string) => showPath(absolute, invocation.workingFolder);
   const keptIn = credentials.kind === 'file' ? ` (kept in ${path(credentials.path)})` : ' (as given)';
   const lines = [
     `Tally ${softwareVersion} is up${isFirstStart ? ', for the first time' : ''}.`,
     '',
-    `  S3 endpoint  ${pico.bold(localUrl(s3.listen))}  region ${s3.region}, path-style addresses`,
+    `  S3 endpoint  ${pico.bold(s3Url)}  region ${s3.region}, path-style addresses`,
     `  Access key   ${pico.bold(keys.accessKey)}`,
     `  Secret key   ${pico.bold(keys.secretKey)}${keptIn}`,
-    `  Admin API    ${localUrl(admin.listen)}`,
+    `  Admin API    ${adminUrl}`,
     `  gateway      ${showProcess(processIds.get('gateway'))}`,
     ...mirrorSet.members.map(
       ({ mirror, url }) => `  ${mirror.padEnd(11)}  ${url}  ${showProcess(processIds.get(mirror))}`,

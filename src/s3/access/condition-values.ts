@@ -98,7 +98,7 @@ export function conditionValues(
   const values = new Map<string, readonly string[]>([
     ['aws:currenttime', [toIsoDate(nowMs)]],
     ['aws:epochtime', [String(Math.floor(nowMs / 1000))]],
-    ['aws:securetransport', ['false']],
+    ['aws:securetransport', [String(request.isSecure)]],
     ...identityValues(facts),
   ]);
   if (request.remoteAddress !== null) values.set('aws:sourceip', [request.remoteAddress]);

@@ -27,8 +27,8 @@ export interface CustomerKey {
 
 const LOOPBACK = /^127\.|^::1$/;
 
-function checkConnection({ remoteAddress }: S3Request, rule: PlainHttpRule): void {
-  if (rule === 'always') return;
+function checkConnection({ isSecure, remoteAddress }: S3Request, rule: PlainHttpRule): void {
+  if (isSecure || rule === 'always') return;
   if (rule === 'loopback' && remoteAddress !== null && LOOPBACK.test(remoteAddress)) return;
   throw new S3Error('InvalidRequest', {
     message:

@@ -21,7 +21,7 @@ import { makeObjectParts } from '../object-parts.js';
 import { CHECKSUM_ALGORITHMS, CHECKSUMS, type ChecksumValue } from '../payload/checksums.js';
 import { combineChecksums } from '../payload/combined-checksums.js';
 import { readDocument } from '../payload/document.js';
-import type { S3Request } from '../request.js';
+import { originOf, type S3Request } from '../request.js';
 import type { S3Response } from '../response.js';
 import { toRuns } from '../runs.js';
 import { isNullVersion, versionIdOf } from '../versions/version-ids.js';
@@ -294,7 +294,7 @@ export async function completeMultipartUpload(context: ObjectContext): Promise<S
   const { attributes } = committed;
   const result = document(
     'CompleteMultipartUploadResult',
-    textElement('Location', `http://${request.headers.get('host') ?? ''}${request.rawPath}`),
+    textElement('Location', originOf(request) + request.rawPath),
     textElement('Bucket', bucket.name),
     textElement('Key', key),
     textElement('ETag', quoteEtag(attributes.etag)),

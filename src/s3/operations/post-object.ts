@@ -20,6 +20,7 @@ import { CHECKSUM_ALGORITHMS, CHECKSUMS } from '../payload/checksums.js';
 import { readExpectations } from '../payload/expectations.js';
 import { openForm, type Form, type FormFile } from '../payload/form-data.js';
 import { receivePayload, type ReceivedPayload } from '../payload/receive.js';
+import { originOf } from '../request.js';
 import { NO_BODY, type S3Response } from '../response.js';
 import { readObjectTagging } from '../tagging.js';
 import { parseXml } from '../xml/parse.js';
@@ -216,7 +217,7 @@ function answer({
 }): S3Response {
   const { bucket, key, request } = context;
   const etag = quoteEtag(committed.attributes.etag);
-  const place = `http://${request.headers.get('host') ?? ''}/${encodeName(bucket.name)}/${encodeName(key)}`;
+  const place = `${originOf(request)}/${encodeName(bucket.name)}/${encodeName(key)}`;
   const headers = [
     'ETag',
     etag,

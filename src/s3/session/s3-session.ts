@@ -2,9 +2,17 @@
  * A client of our own S3 endpoint, with one of its keys: what the web console sees and does, it does as any client, by the same rules
  * (versions, locks, policies) and into the same access log.
  */
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import {
+  type ClientRequest,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestOptions,
+} from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { connectToOwnServer } from '../../tls/own-server.js';
+import type { TlsSource } from '../../tls/watched-tls.js';
 import type { Credential } from '../auth/credentials.js';
 import { SigningKeys } from '../auth/signing-key.js';
 import { childrenNamed, childText, parseXml, type XmlElement } from '../xml/parse.js';
@@ -13,6 +21,8 @@ import { presignUrl, type PresignWish } from './presign-url.js';
 export interface S3SessionOptions {
   /** Where the endpoint is reached from this process: `http://127.0.0.1:9000`. */
   readonly origin: string;
+  /** What the endpoint shows, for an `https:` origin. */
+  readonly tls?: TlsSource | null;
   readonly credential: Credential;
   readonly region: string;
   /** Unix ms. */
@@ -150,6 +160,19 @@ export class S3Session {
     return presignUrl(wish, { ...this.#options, signingKeys: this.#signingKeys });
   }
 
+  #open(url: string, options: RequestOptions): ClientRequest {
+    const { tls = null } = this.#options;
+    if (tls === null) return httpRequest(url, options);
+    const { hostname: host, port } = new URL(url);
+    return httpsRequest(url, {
+      ...options,
+      createConnection: (_options, onSocket) => {
+        connectToOwnServer({ host: host.replace(/^\[|\]$/g, ''), port: Number(port) }, tls, onSocket);
+        return undefined;
+      },
+    });
+  }
+
   async #ask(
     wish: Pick<PresignWish, 'method' | 'bucket' | 'key' | 'query'>,
     headers: Readonly<Record<string, string>> = {},
@@ -157,7 +180,7 @@ export class S3Session {
   ): Promise<Buffer> {
     const { origin } = this.#options;
     const url = this.#presign({ ...wish, origin, expiresSeconds: OWN_REQUEST_EXPIRES_SECONDS });
-    const asking = httpRequest(url, { method: wish.method, headers, timeout: IDLE_MS });
+    const asking = this.#open(url, { method: wish.method, headers, timeout: IDLE_MS });
     asking.on('timeout', () => asking.destroy(new Error('the S3 endpoint does not answer')));
     const answering = new Promise<IncomingMessage>((resolve, reject) => {
       asking.once('response', resolve).once('error', reject);

@@ -26,6 +26,76 @@ function faultOf(text: string): string {
   return 'no fault';
 }
 
+describe('the certificates of a configuration', () => {
+  const members = 'members: [{name: osd-0, url: "https://10.0.0.1:9010"}]';
+
+  it('have paths that are relative to the file', () => {
+    const layer = parseConfiguration(
+      `mirrorSet: {caFile: ca, certFile: c, keyFile: k, ${members}}
+s3: {tls: {certFile: sc, keyFile: sk}}
+admin: {tls: {certFile: ac, keyFile: ak}, caFile: aca}
+osd: {tls: {certFile: oc, keyFile: ok, clientCaFile: oca}}
+`,
+      '/etc/tally/tally.yaml',
+    );
+    expect(resolveConfiguration(layer).tls).toEqual({
+      s3: { certFile: '/etc/tally/sc', keyFile: '/etc/tally/sk', caFile: null },
+      admin: { certFile: '/etc/tally/ac', keyFile: '/etc/tally/ak', caFile: null },
+      osd: { certFile: '/etc/tally/oc', keyFile: '/etc/tally/ok', caFile: '/etc/tally/oca' },
+      osdClient: { certFile: '/etc/tally/c', keyFile: '/etc/tally/k', caFile: '/etc/tally/ca' },
+      adminClient: { certFile: null, keyFile: null, caFile: '/etc/tally/aca' },
+    });
+    expect(resolveConfiguration(layer).admin.url).toBe('https://127.0.0.1:9001');
+  });
+
+  it('come from the environment too, over the file', () => {
+    const file = parseConfiguration('s3: {tls: {certFile: a, keyFile: b}}', '/etc/tally.yaml');
+    const environment = readEnvironment({
+      TALLY_S3_CERT_FILE: '/c',
+      TALLY_S3_KEY_FILE: '/k',
+      TALLY_MEMBERS: 'osd-0=https://10.0.0.1:9010',
+      TALLY_SET_CA_FILE: '/ca',
+      TALLY_OSD_CERT_FILE: '/oc',
+      TALLY_OSD_KEY_FILE: '/ok',
+      TALLY_OSD_CLIENT_CA_FILE: '/oca',
+    });
+    expect(resolveConfiguration(mergeLayers(file, environment)).tls).toEqual({
+      s3: { certFile: '/c', keyFile: '/k', caFile: null },
+      admin: null,
+      osd: { certFile: '/oc', keyFile: '/ok', caFile: '/oca' },
+      osdClient: { certFile: null, keyFile: null, caFile: '/ca' },
+      adminClient: null,
+    });
+  });
+
+  it.each<[string, string, string]>([
+    ['a certificate without its key', `mirrorSet: {certFile: c, ${members}}`, 'both certFile and keyFile'],
+    ['an authority that no URL needs', 'mirrorSet: {caFile: ca}', 'no member has an https:// URL'],
+    ['one that the URL of the admin API does not need', 'admin: {caFile: ca}', 'no https:// URL'],
+  ])('are refused: %s', (_what, text, message) => {
+    expect(() => resolveConfiguration(parseConfiguration(text, '/etc/tally.yaml'))).toThrow(message);
+  });
+
+  it.each<[string, NodeJS.ProcessEnv]>([
+    ['TALLY_S3_KEY_FILE', { TALLY_S3_CERT_FILE: '/c' }],
+    ['TALLY_OSD_CERT_FILE', { TALLY_OSD_CLIENT_CA_FILE: '/c' }],
+  ])('need %s where the environment has the rest', (name, environment) => {
+    expect(() => readEnvironment(environment)).toThrow(name);
+  });
+
+  it('go with the protocol of the URL of an OSD, unless it has an address of its own', () => {
+    const placeFor = (text: string) =>
+      placeOfOsd(resolveConfiguration(parseConfiguration(text, '/etc/tally.yaml')));
+    const plainMembers = members.replace('https', 'http');
+    const tls = 'tls: {certFile: c, keyFile: k}';
+    expect(() => placeFor(`mirrorSet: {${members}}\nosd: {name: osd-0}`)).toThrow('osd.tls');
+    expect(() => placeFor(`mirrorSet: {${plainMembers}}\nosd: {name: osd-0, ${tls}}`)).toThrow('https://');
+    expect(placeFor(`mirrorSet: {${members}}\nosd: {name: osd-0, ${tls}}`).listen.port).toBe(9010);
+    const behind = placeFor(`mirrorSet: {${members}}\nosd: {name: osd-0, listen: "127.0.0.1:9"}`);
+    expect(behind.listen.port).toBe(9);
+  });
+});
+
 describe('a configuration file', () => {
   it.each([
     ['mirrorSet:\n  colour: red\n', '/etc/tally.yaml:2:3: there is no setting "mirrorSet.colour"'],

@@ -5,6 +5,7 @@
 
 /** Low to high. An import goes to the same layer, or to one that the table below names. */
 export const layers = [
+  'tls',
   'metrics',
   'protocol',
   'wire',
@@ -20,17 +21,18 @@ export const layers = [
 export type Layer = (typeof layers)[number];
 
 export const allowedLayers: Readonly<Record<Layer, readonly Layer[]>> = {
+  tls: [],
   metrics: [],
   protocol: [],
-  wire: ['protocol'],
+  wire: ['tls', 'protocol'],
   store: ['protocol'],
-  osd: ['metrics', 'protocol', 'wire', 'store'],
+  osd: ['tls', 'metrics', 'protocol', 'wire', 'store'],
   gateway: ['protocol', 'wire'],
-  s3: ['protocol', 'gateway'],
-  admin: ['metrics', 'protocol', 'wire', 'gateway'],
+  s3: ['tls', 'protocol', 'gateway'],
+  admin: ['tls', 'metrics', 'protocol', 'wire', 'gateway'],
   /** Runs in a browser: all that it has of the server is what openapi/admin.yaml says. */
   console: [],
-  cli: ['protocol', 'wire', 'store', 'osd', 'gateway', 's3', 'admin'],
+  cli: ['tls', 'protocol', 'wire', 'store', 'osd', 'gateway', 's3', 'admin'],
 };
 
 const NO_BUILTINS: readonly Layer[] = ['protocol', 'console'];

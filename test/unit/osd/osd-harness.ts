@@ -3,6 +3,8 @@ import { fastify, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { DEFAULT_OSD_LIMITS, type OsdLimits } from '../../../src/osd/limits.js';
 import { createOsdServer } from '../../../src/osd/osd-server.js';
 import type { ObjectStore } from '../../../src/store/object-store.js';
+import type { ServerTls } from '../../../src/tls/node-server.js';
+import type { TlsSource } from '../../../src/tls/watched-tls.js';
 import { HttpOsdConnection } from '../../../src/wire/http-osd-connection.js';
 import type { OsdTimeouts } from '../../../src/wire/osd-connection.js';
 import { SECRET } from './osd-writer.js';
@@ -28,6 +30,7 @@ export interface StartOptions {
   /** Listens on this unix socket instead of a port. */
   readonly socketPath?: string;
   readonly logger?: FastifyBaseLogger;
+  readonly tls?: { readonly server: ServerTls; readonly client: TlsSource };
 }
 
 let runCount = 0;
@@ -36,6 +39,8 @@ export async function startOsd(store: ObjectStore, options: StartOptions = {}): 
   const violations: Error[] = [];
   const timeouts = { ...TIMEOUTS, ...options.timeouts };
   runCount += 1;
+  const connect = (url: string) =>
+    new HttpOsdConnection({ url, secret: SECRET, timeouts, tls: options.tls?.client ?? null });
   const app = createOsdServer({
     store,
     secret: SECRET,
@@ -44,15 +49,17 @@ export async function startOsd(store: ObjectStore, options: StartOptions = {}): 
     logger: options.logger ?? silentLogger(),
     clock: () => Date.now(),
     limits: { ...DEFAULT_OSD_LIMITS, ...options.limits },
-    connect: (url) => new HttpOsdConnection({ url, secret: SECRET, timeouts }),
+    tls: options.tls?.server ?? null,
+    connect,
     onInvariantViolation: (violation) => violations.push(violation),
   });
   const { socketPath } = options;
   const listening = await app.listen(
     socketPath === undefined ? { host: '127.0.0.1', port: 0 } : { path: socketPath },
   );
-  const url = socketPath === undefined ? listening : `unix:${socketPath}`;
-  const connection = new HttpOsdConnection({ url, secret: SECRET, timeouts });
+  const address = options.tls === undefined ? listening : listening.replace('http:', 'https:');
+  const url = socketPath === undefined ? address : `unix:${socketPath}`;
+  const connection = connect(url);
   return {
     url,
     app,

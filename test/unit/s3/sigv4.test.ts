@@ -65,6 +65,7 @@ function toRequest(example: Example, changes: Readonly<Record<string, string | n
     presigned: null,
     presignedHeaders: new Set(),
     remoteAddress: null,
+    isSecure: false,
     body: NO_BODY,
   };
 }
