@@ -107,6 +107,7 @@ function withAbsolutePaths(layer: ConfigurationLayer, folder: string): Configura
       credentials: {
         ...credentials,
         ...(credentials.file !== undefined && { file: at(credentials.file) }),
+        ...(credentials.keysFile !== undefined && { keysFile: at(credentials.keysFile) }),
         ...(credentials.keys !== undefined && {
           keys: credentials.keys.map((key) =>
             key.file === undefined ? key : { ...key, file: at(key.file) },

@@ -66,7 +66,7 @@ const furtherSetSchema = Type.Object(
 const accessKey = Type.String({ pattern: '^[A-Za-z0-9_.-]{3,128}$' });
 const secretKey = Type.String({ pattern: '^[\\x21-\\x7e]{8,256}$' });
 
-const keySchema = Type.Object(
+export const keySchema = Type.Object(
   {
     accessKeyId: accessKey,
     secret: Type.Optional(secretKey),
@@ -204,6 +204,7 @@ export const configurationSchema = section(
         secretKey,
         file: text('In the format of ~/.aws/credentials. Default: <data>/secrets/credentials'),
         keys: Type.Array(keySchema, { maxItems: 1000, description: 'Further keys.' }),
+        keysFile: text('File with the keys of `tally user`. Default: <data>/secrets/keys.yaml'),
       },
       'Who may use the S3 endpoint.',
     ),

@@ -89,6 +89,8 @@ export interface Configuration {
   readonly admin: { readonly listen: Address; readonly url: string; readonly token: SecretSource };
   readonly credentials: CredentialsSource;
   readonly furtherKeys: readonly FurtherKey[];
+  /** What `tally user` keeps. */
+  readonly keysFile: SecretFile;
   readonly osd: {
     readonly name: string | null;
     readonly listen: Address | null;
@@ -188,11 +190,14 @@ function credentialsSource(layer: ConfigurationLayer, defaultFile: string): Cred
   return { kind: 'keys', accessKey, secretKey };
 }
 
-function readFurtherKeys(layer: ConfigurationLayer): FurtherKey[] {
-  const keys = (layer.credentials?.keys ?? []).map((key): FurtherKey => {
+type GivenKeys = readonly NonNullable<NonNullable<ConfigurationLayer['credentials']>['keys']>[number][];
+
+/** Throws OperationalError. */
+export function toFurtherKeys(given: GivenKeys, setting: string): FurtherKey[] {
+  const keys = given.map((key): FurtherKey => {
     const { accessKeyId, secret, file } = key;
     if ((secret === undefined) === (file === undefined)) {
-      fail(`credentials.keys, ${accessKeyId}: give either secret or file.`);
+      fail(`${setting}, ${accessKeyId}: give either secret or file.`);
     }
     return {
       accessKeyId,
@@ -208,7 +213,7 @@ function readFurtherKeys(layer: ConfigurationLayer): FurtherKey[] {
     };
   });
   if (new Set(keys.map(({ accessKeyId }) => accessKeyId)).size !== keys.length) {
-    fail('Two of credentials.keys have the same accessKeyId.');
+    fail(`Two of ${setting} have the same accessKeyId.`);
   }
   return keys;
 }
@@ -314,7 +319,12 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
       token: secretSource(admin?.token, admin?.tokenFile, join(secrets, 'admin-token')),
     },
     credentials: credentialsSource(layer, join(secrets, 'credentials')),
-    furtherKeys: readFurtherKeys(layer),
+    furtherKeys: toFurtherKeys(layer.credentials?.keys ?? [], 'credentials.keys'),
+    keysFile: {
+      kind: 'file',
+      path: layer.credentials?.keysFile ?? join(secrets, 'keys.yaml'),
+      isDefault: layer.credentials?.keysFile === undefined,
+    },
     osd: {
       name: osd?.name ?? null,
       listen: osdListen === undefined ? null : checked(() => parseAddress(osdListen), 'osd.listen'),

@@ -21,11 +21,11 @@ export function readAdminDocument(): string {
 /** `tls`: what the S3 endpoint shows. Acts with the first key, which is the default account's. */
 export function makeObjectBrowser(
   { s3 }: Configuration,
-  credentials: readonly [Credential, ...Credential[]],
+  keys: () => readonly [Credential, ...Credential[]],
   tls: TlsSource | null,
 ): ObjectBrowser {
   const origin = localUrl(s3.listen, tls !== null);
-  const [credential] = credentials;
+  const [credential] = keys();
   const session = new S3Session({ origin, tls, credential, region: s3.region, clock: Date.now });
   const linkOrigin = (hostname: string) =>
     s3.url ?? `http${tls === null ? '' : 's'}://${hostname}:${s3.listen.port}`;
@@ -37,7 +37,7 @@ export function makeObjectBrowser(
     link: (hostname, bucket, key, expiresSeconds) =>
       session.link(linkOrigin(hostname), bucket, key, expiresSeconds),
     keys: () =>
-      credentials.map(({ accessKeyId, displayName, limits }) => ({
+      keys().map(({ accessKeyId, displayName, limits }) => ({
         accessKeyId,
         account: displayName,
         isReadOnly: limits?.isReadOnly ?? false,

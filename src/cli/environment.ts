@@ -23,6 +23,7 @@ export const ENVIRONMENT_VARIABLES = {
   TALLY_ACCESS_KEY: 'S3 access key',
   TALLY_SECRET_KEY: 'S3 secret key',
   TALLY_CREDENTIALS_FILE: 'file with both, in the format of ~/.aws/credentials',
+  TALLY_KEYS_FILE: 'file with the keys of "tally user"',
   TALLY_ADMIN_LISTEN: 'host:port of the admin API',
   TALLY_ADMIN_CERT_FILE: 'PEM: certificate of the admin API, which then speaks TLS',
   TALLY_ADMIN_KEY_FILE: 'PEM: its key',
@@ -134,6 +135,7 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
       accessKey: read('TALLY_ACCESS_KEY'),
       secretKey: read('TALLY_SECRET_KEY'),
       file: path('TALLY_CREDENTIALS_FILE'),
+      keysFile: path('TALLY_KEYS_FILE'),
     }),
     osd: defined<NonNullable<ConfigurationLayer['osd']>>({
       name: read('TALLY_OSD_NAME'),

@@ -66,11 +66,31 @@ export function makeLogger(service: string, { log }: LogSettings): Logger {
   }
 }
 
-/** What operators did: <folder>/audit.log, or lines with `"log":"audit"` among the others. No level turns it off. */
-export function makeAuditLog(service: string, { log }: LogSettings): AuditLog {
-  const audit = makeLogger(log.folder === null ? service : 'audit', {
+function auditLogger(service: string, { log }: LogSettings): Logger {
+  return makeLogger(log.folder === null ? service : 'audit', {
     log: { ...log, level: 'info' },
   }).child({ log: 'audit' });
+}
+
+export interface CommandAudit {
+  readonly action: string;
+  readonly target: string;
+  /** Who is logged in here. */
+  readonly user: string;
+}
+
+/** What an operator did by a command that needs no running gateway. Without a folder there is no log to write it to. */
+export function makeCommandAudit(settings: LogSettings): (entry: CommandAudit) => void {
+  if (settings.log.folder === null) return () => undefined;
+  const audit = auditLogger('command', settings);
+  return (entry) => {
+    audit.info(entry, 'an operator acted');
+  };
+}
+
+/** What operators did: <folder>/audit.log, or lines with `"log":"audit"` among the others. No level turns it off. */
+export function makeAuditLog(service: string, settings: LogSettings): AuditLog {
+  const audit = auditLogger(service, settings);
   return {
     record: (entry) => {
       audit.info(entry, 'an operator acted');

@@ -3,7 +3,7 @@
  *
  * Commit order: temporary file written and synced, renamed (or, to create, linked) into place, folder synced.
  */
-import { link, mkdir, open, rename, unlink } from 'node:fs/promises';
+import { link, mkdir, open, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { systemCodeOf } from './system-error.js';
 
@@ -29,6 +29,11 @@ async function writeTemporary(path: string, content: string): Promise<string> {
   const handle = await open(temporaryPath, 'wx', OWNER_ONLY_FILE);
   try {
     await handle.writeFile(content);
+    // What root puts into another's folder, as by sudo, must be readable to that one.
+    if (process.geteuid?.() === 0) {
+      const { uid, gid } = await stat(dirname(path));
+      await handle.chown(uid, gid);
+    }
     await handle.sync();
   } finally {
     await handle.close();

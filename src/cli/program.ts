@@ -3,31 +3,22 @@
  *
  * Commands that need servers or a store load them when they run, so that `tally status` answers at once.
  */
-import { existsSync } from 'node:fs';
 import { Command } from 'commander';
-import { AdminClient } from './admin-client.js';
+import type { AdminClient } from './admin-client.js';
+import { addCommand, connect, load, type ProgramContext } from './command.js';
 import { confirmConfiguration, showConfiguration } from './config-commands.js';
-import { type Configuration, loadConfiguration, loadLayers } from './configuration.js';
+import { loadLayers } from './configuration.js';
 import { ENVIRONMENT_VARIABLES } from './environment.js';
-import { EXIT, type ExitCode } from './exit-codes.js';
+import type { ExitCode } from './exit-codes.js';
 import { type Flags, layerOfFlags } from './flags.js';
 import { readInvocation } from './invocation.js';
-import { fetchTrusting } from './open-tls.js';
-import { OperationalError } from './operational-error.js';
 import { force } from './run-force.js';
 import { publishedSchema } from './published-schema.js';
 import { reconcile } from './run-reconcile.js';
 import { scrub } from './run-scrub.js';
-import { readAdminToken } from './secrets.js';
 import { clientOfSet, showStatus } from './show-status.js';
 import { readSoftwareVersion } from './software-version.js';
-
-export interface ProgramContext {
-  readonly argv: readonly string[];
-  readonly environment: NodeJS.ProcessEnv;
-  readonly workingFolder: string;
-  readonly onExit: (exitCode: ExitCode) => void;
-}
+import { addUser } from './user-program.js';
 
 const EXIT_CODES_HELP = `
 Exit codes: 0 done, in sync · 1 not in sync · 64 wrong command line · 69 no answer, or port taken · 70 a bug of Tally
@@ -50,47 +41,10 @@ type RunFlags = Flags & {
   readonly ifMissing?: boolean;
 };
 
-function load(flags: Flags, { environment }: ProgramContext): Promise<Configuration> {
-  return loadConfiguration({
-    file: flags.config ?? null,
-    flags: layerOfFlags(flags),
-    environment,
-    usesRunFile: true,
-  });
-}
-
-async function connect(flags: Flags, context: ProgramContext): Promise<AdminClient> {
-  const configuration = await load(flags, context);
-  const { url, token } = configuration.admin;
-  if (token.kind === 'file' && token.isDefault && !existsSync(token.path)) {
-    throw new OperationalError(
-      'no-data-folder',
-      EXIT.configuration,
-      `There is no Tally in ${configuration.dataFolder}: start one with "tally up", name its folder with --data, or give --admin-url and TALLY_ADMIN_TOKEN_FILE.`,
-    );
-  }
-  return new AdminClient(
-    url,
-    await readAdminToken(configuration),
-    await fetchTrusting(configuration.tls.adminClient, 'admin.caFile'),
-  );
-}
-
 /** A client of the set that was named. */
 async function connectToSet(flags: Flags, context: ProgramContext): Promise<AdminClient> {
   const client = await connect(flags, context);
   return flags.mirrorSet === undefined ? client : clientOfSet(client, flags.mirrorSet);
-}
-
-/** A command that every command is like. */
-function addCommand(program: Command, name: string, summary: string, examples: readonly string[]): Command {
-  return program
-    .command(name)
-    .description(summary)
-    .option('-d, --data <folder>', 'data folder (default: ./data)')
-    .option('-c, --config <file>', 'configuration file')
-    .option('--verbose', 'show where an error came from')
-    .addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`);
 }
 
 export function makeProgram(context: ProgramContext): Command {
@@ -116,6 +70,7 @@ export function makeProgram(context: ProgramContext): Command {
   addForce(program, context, run);
   addHealth(program, context, run);
   addConfig(program, context, run);
+  addUser(program, context);
   return program;
 }
 

@@ -2,11 +2,11 @@
  * `tally force`: goes on with one mirror when the mirror set waits. Says first what is at risk; acts only when that is answered with the
  * very words that are asked for, typed at a terminal or given as `--i-understand`.
  */
-import { createInterface } from 'node:readline/promises';
 import type { AdminForcePlan } from '../admin/schemas.js';
 import type { AdminClient } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
+import { askAtTerminal } from './terminal-question.js';
 
 export interface ForceOptions {
   readonly mirror: string;
@@ -30,7 +30,7 @@ export async function force(client: AdminClient, options: ForceOptions): Promise
   const plan = await client.planForce(mirror);
   if (isJson) process.stdout.write(`${JSON.stringify(plan, null, 2)}\n`);
   else process.stdout.write(`${describePlan(plan)}\n`);
-  const words = options.words ?? (isJson || !process.stdin.isTTY ? null : await ask());
+  const words = options.words ?? (isJson || !process.stdin.isTTY ? null : await askAtTerminal('> '));
   if (words === null) return EXIT.notInSync;
   if (words !== plan.words) {
     throw new OperationalError('wrong-words', EXIT.usage, `Nothing was done. To go on, say: ${plan.words}`);
@@ -38,13 +38,4 @@ export async function force(client: AdminClient, options: ForceOptions): Promise
   await client.force(mirror, words);
   if (!isJson) process.stdout.write(`It is on record, and ${mirror} takes over. "tally status" shows it.\n`);
   return EXIT.ok;
-}
-
-async function ask(): Promise<string> {
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  try {
-    return (await terminal.question('> ')).trim();
-  } finally {
-    terminal.close();
-  }
 }

@@ -6,7 +6,6 @@ import { createAdminServer } from '../admin/admin-server.js';
 import { S3Figures } from '../admin/s3-figures.js';
 import type { ObjectStorage } from '../gateway/object-storage.js';
 import type { PlacedSets } from '../gateway/placement/placed-sets.js';
-import { fixedCredentials } from '../s3/auth/credentials.js';
 import type { RequestObserver } from '../s3/request-observer.js';
 import type { MasterKeys } from '../s3/encryption/master-keys.js';
 import { createS3Server } from '../s3/server.js';
@@ -24,16 +23,8 @@ import { OperationalError } from './operational-error.js';
 import { makePrivateFolder } from './private-files.js';
 import { findConsole, makeObjectBrowser, readAdminDocument } from './console-wiring.js';
 import { announceReady } from './ready-line.js';
-import { s3Credentials } from './s3-credentials.js';
-import {
-  readAdminToken,
-  readMetricsToken,
-  readFurtherKeys,
-  readMasterKeys,
-  readS3Keys,
-  type FurtherS3Key,
-  type S3Keys,
-} from './secrets.js';
+import { S3Keyring } from './s3-keyring.js';
+import { readAdminToken, readMetricsToken, readMasterKeys } from './secrets.js';
 import { liveAsService, type RunningService, type ServiceContext } from './service-life.js';
 import { readSoftwareVersion } from './software-version.js';
 import { fileError, listenError } from './system-error.js';
@@ -50,8 +41,6 @@ const SERVICE_NAME = 'gateway';
 interface GatewaySecrets {
   readonly adminToken: string;
   readonly metricsToken: string | null;
-  readonly keys: S3Keys;
-  readonly furtherKeys: readonly FurtherS3Key[];
   readonly masterKeys: MasterKeys | null;
 }
 
@@ -59,16 +48,15 @@ export async function runGateway(configuration: Configuration): Promise<ExitCode
   const secrets: GatewaySecrets = {
     adminToken: await readAdminToken(configuration),
     metricsToken: await readMetricsToken(configuration),
-    keys: await readS3Keys(configuration),
-    furtherKeys: await readFurtherKeys(configuration),
     masterKeys: await readMasterKeys(configuration),
   };
   const setId = await findSetId(configuration);
   const logger = makeLogger(SERVICE_NAME, configuration);
+  const keyring = await S3Keyring.open({ configuration, setId, logger });
   return liveAsService({
     logger,
     stopWithinMs: GATEWAY_STOP_WITHIN_MS,
-    start: (context) => startGateway({ configuration, secrets, setId }, context),
+    start: (context) => startGateway({ configuration, secrets, keyring, setId }, context),
   });
 }
 
@@ -85,6 +73,7 @@ async function findSetId({ mirrorSet, dataFolder }: Configuration): Promise<stri
 interface GatewayStart {
   readonly configuration: Configuration;
   readonly secrets: GatewaySecrets;
+  readonly keyring: S3Keyring;
   readonly setId: string;
 }
 
@@ -119,6 +108,7 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
   }
   const url = localUrl(configuration.s3.listen, s3Tls !== null);
   const adminUrl = localUrl(configuration.admin.listen, adminTls !== null);
+  start.keyring.watch();
   context.logger.info({ url, adminUrl }, 'the gateway is listening');
   const upSocket = join(configuration.dataFolder, 'up.sock');
   const membership = await joinHolder(upSocket, { name: SERVICE_NAME, url }, context.requestStop);
@@ -130,6 +120,7 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
   });
   return {
     stop: async () => {
+      await start.keyring.stop();
       await closeWithin(s3, GATEWAY_DRAIN_MS);
       await accessLog?.close();
       await sets.stop();
@@ -191,11 +182,11 @@ function makeS3Server(
   context: ServiceContext,
   { observer, tls }: { readonly observer: RequestObserver; readonly tls: ServerTls | null },
 ): FastifyInstance {
-  const { keys, furtherKeys, masterKeys } = start.secrets;
+  const { masterKeys } = start.secrets;
   const { region, domains, lifecycleDayMs, customerKeysOverHttp } = start.configuration.s3;
   return createS3Server({
     storage,
-    credentials: fixedCredentials(s3Credentials(start.setId, keys, furtherKeys)),
+    credentials: start.keyring.store,
     region,
     domains,
     lifecycleDayMs,
@@ -226,11 +217,7 @@ function makeAdminServer(
     token: start.secrets.adminToken,
     metricsToken: start.secrets.metricsToken,
     figures,
-    browser: makeObjectBrowser(
-      start.configuration,
-      s3Credentials(start.setId, start.secrets.keys, start.secrets.furtherKeys),
-      s3Tls,
-    ),
+    browser: makeObjectBrowser(start.configuration, () => start.keyring.all, s3Tls),
     consoleFolder: findConsole(),
     document: readAdminDocument(),
     tls,

@@ -4,15 +4,7 @@ import type { AdminMirror, AdminStatus } from '../admin/schemas.js';
 import type { StoreFault } from '../protocol/store-fault.js';
 import { describeScrub } from './run-scrub.js';
 import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
-
-type Paint = (text: string) => string;
-interface Cell {
-  readonly text: string;
-  readonly paint: Paint;
-}
-
-const plain: Paint = (text) => text;
-const COLUMN_GAP = '  ';
+import { type Cell, cell, type Paint, renderTitled } from './text-table.js';
 
 const conditionPaint: Readonly<Record<AdminMirror['condition'], Paint>> = {
   'in-sync': pico.green,
@@ -22,28 +14,6 @@ const conditionPaint: Readonly<Record<AdminMirror['condition'], Paint>> = {
   failed: pico.red,
   away: pico.red,
 };
-
-function cell(text: string, paint: Paint = plain): Cell {
-  return { text, paint };
-}
-
-/** Left-aligned columns, as wide as their widest cell. */
-function renderTable(rows: readonly (readonly Cell[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows) {
-    row.forEach(({ text }, column) => (widths[column] = Math.max(widths[column] ?? 0, text.length)));
-  }
-  return rows
-    .map((row) =>
-      row
-        .map(({ text, paint }, column) => {
-          const isLast = column === row.length - 1;
-          return paint(text) + (isLast ? '' : ' '.repeat((widths[column] ?? 0) - text.length));
-        })
-        .join(COLUMN_GAP),
-    )
-    .join('\n');
-}
 
 function mirrorRow({ mirror, url, condition, identity, lastSeenMs }: AdminMirror, nowMs: number): Cell[] {
   const isHere = condition !== 'away' && identity !== null;
@@ -95,10 +65,10 @@ const FAULT_ADVICE: Readonly<Record<StoreFault['kind'], string>> = {
 export function renderStatus(status: AdminStatus): string {
   const { setId, epoch, phase, mirrors, nowMs, operation, writesInFlight } = status;
   const titles = ['MIRROR', 'STATE', 'OBJECTS', 'ROWS', 'BYTES', 'OLDEST', 'URL', ''];
-  const table = renderTable([
-    titles.map((title) => cell(title, pico.dim)),
-    ...mirrors.map((mirror) => mirrorRow(mirror, nowMs)),
-  ]);
+  const table = renderTitled(
+    titles,
+    mirrors.map((mirror) => mirrorRow(mirror, nowMs)),
+  );
   const paint = isAllInSync(status) ? pico.green : phase === 'active' ? pico.yellow : pico.red;
   const lines = [
     `Mirror set ${setId}: ${phase}, epoch ${epoch}, ${plural(writesInFlight, 'write')} in flight`,

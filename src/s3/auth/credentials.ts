@@ -57,6 +57,27 @@ export function identityOf(credential: Credential): Identity {
   return { accessKeyId, ownerId, displayName, isAnonymous: false, limits };
 }
 
+/** A store of keys that is exchanged as a whole: a request that has found its key goes on with that. */
+export class ExchangeableCredentials implements CredentialStore {
+  #current: CredentialStore;
+  readonly accounts: AccountDirectory = {
+    findById: (ownerId) => this.#current.accounts.findById(ownerId),
+    findByEmail: (email) => this.#current.accounts.findByEmail(email),
+  };
+
+  constructor(credentials: readonly Credential[]) {
+    this.#current = fixedCredentials(credentials);
+  }
+
+  exchange(credentials: readonly Credential[]): void {
+    this.#current = fixedCredentials(credentials);
+  }
+
+  lookup(accessKeyId: string): Credential | null {
+    return this.#current.lookup(accessKeyId);
+  }
+}
+
 /** A store of keys that does not change. */
 export function fixedCredentials(credentials: readonly Credential[]): CredentialStore {
   const byKey = new Map(credentials.map((credential) => [credential.accessKeyId, credential]));

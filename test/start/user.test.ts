@@ -1,0 +1,106 @@
+/** `tally user` beside a running gateway: keys come, are limited, and go, without a restart. */
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { S3Session } from '../../src/s3/session/s3-session.js';
+import { paste, Playground, RunningTally, runTally } from './running-tally.js';
+
+let playground: Playground;
+let tally: RunningTally;
+
+beforeAll(async () => {
+  playground = await Playground.make();
+  tally = RunningTally.start(['up', ...playground.flags]);
+  await tally.waitFor('Ctrl-C stops everything.');
+}, 90_000);
+
+afterAll(async () => {
+  await tally.end('SIGINT');
+  await playground.remove();
+});
+
+interface MadeKey {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+function user(...args: string[]) {
+  return runTally(['user', ...args, '--data', playground.dataFolder]);
+}
+
+function sessionOf({ accessKeyId, secretAccessKey }: MadeKey): S3Session {
+  const credential = { accessKeyId, secretAccessKey, ownerId: '', displayName: '' };
+  const origin = `http://127.0.0.1:${playground.ports.s3}`;
+  return new S3Session({ origin, credential, region: 'us-east-1', clock: Date.now });
+}
+
+function outcome(work: () => Promise<unknown>): Promise<string> {
+  return work().then(
+    () => 'ok',
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+}
+
+describe('tally user', () => {
+  it('a key works and stops working while the gateway runs; its secret is shown once, and each step is on record', async () => {
+    const added = user('add', 'backup', '--json', '--display-name', 'Nightly');
+    expect(added).toMatchObject({ exitCode: 0, stderr: '' });
+    const made = JSON.parse(added.stdout) as MadeKey;
+    const session = sessionOf(made);
+    await expect.poll(() => outcome(() => session.buckets()), { timeout: 10_000 }).toBe('ok');
+
+    const listed = user('list');
+    expect(listed.stdout).toMatch(/^backup +first account +Nightly +read-write +all +tally user$/m);
+    expect(listed.stdout + user('list', '--json').stdout).not.toContain(made.secretAccessKey);
+    expect(user('add', 'backup')).toMatchObject({
+      exitCode: 64,
+      stderr: expect.stringContaining('already') as string,
+    });
+
+    expect(user('remove', 'backup')).toMatchObject({
+      exitCode: 64,
+      stderr: expect.stringContaining('--yes') as string,
+    });
+    expect(await outcome(() => session.buckets())).toBe('ok');
+    expect(user('remove', 'backup', '--yes').exitCode).toBe(0);
+    await expect.poll(() => outcome(() => session.buckets()), { timeout: 10_000 }).not.toBe('ok');
+    expect(user('remove', 'backup', '--yes').exitCode).toBe(64);
+
+    const file = join(playground.dataFolder, 'secrets', 'keys.yaml');
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    const log = (name: string) => readFile(join(playground.dataFolder, 'log', `${name}.log`), 'utf8');
+    expect(await log('audit')).toMatch(/"action":"tally user add","target":"backup","user":"\w+/);
+    expect(await log('audit')).toContain('"action":"tally user remove"');
+    expect(await log('gateway')).toContain('"removed":["backup"]');
+    expect((await log('audit')) + (await log('gateway'))).not.toContain(made.secretAccessKey);
+  });
+
+  it('a key of one bucket, for reading, may do nothing else', async () => {
+    const first = /^\[default\]\n\S+ = (\S+)\n\S+ = (\S+)$/m.exec(
+      await readFile(join(playground.dataFolder, 'secrets', 'credentials'), 'utf8'),
+    )!;
+    expect(paste(tally.line('make a bucket')).stdout).toBe('200\n');
+    const session = sessionOf({ accessKeyId: first[1]!, secretAccessKey: first[2]! });
+    const { name } = (await session.buckets())[0]!;
+    const make = (...buckets: string[]) =>
+      JSON.parse(
+        user('add', '--read-only', '--json', ...buckets.flatMap((b) => ['-b', b])).stdout,
+      ) as MadeKey;
+    const [inside, outside] = [make('films', name), make('films')];
+    expect(inside).toMatchObject({ access: 'read-only', buckets: ['films', name] });
+    const list = (key: MadeKey) => outcome(() => sessionOf(key).list(name, '', null, 10));
+    await expect.poll(() => list(outside), { timeout: 10_000 }).toMatch(/access denied/i);
+    expect(await list(inside)).toBe('ok');
+    expect(await outcome(() => sessionOf(inside).remove(name, 'hello'))).toMatch(/access denied/i);
+    expect(user('list').stdout).toContain(` read-only   films, ${name} `);
+  });
+
+  it('what is no key is refused, and the first key can not be removed', () => {
+    expect(user('add', 'no key')).toMatchObject({ exitCode: 64 });
+    expect(user('add', '--bucket', 'x')).toMatchObject({ exitCode: 64 });
+    const first = /^(\S+) .* first key$/m.exec(user('list').stdout)![1]!;
+    const refused = user('remove', first, '--yes', '--json');
+    expect(JSON.parse(refused.stdout)).toMatchObject({ code: 'configured-key' });
+    expect(refused.exitCode).toBe(64);
+  });
+});
