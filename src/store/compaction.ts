@@ -5,7 +5,8 @@
  * Commit order: a fragment is read and checked, written to a segment of the `moved` lane and synced; then one synced batch
  * points its blob to the copy, unless the blob died meanwhile. The old segment goes once that batch is on disk and its last
  * reader is gone (segment-table.ts). A crash leaves the fragment where it was or where it is now, and dead space in the
- * other place. A segment with a fragment that fails its checksum stays: to copy that one would pass rot on (F30).
+ * other place. A segment with a fragment that fails its checksum stays: to copy that one would pass rot on (F30). Copies never
+ * take what LevelDB needs (free-space.ts); when the disk is short of space, reclamation.ts says which segment is next.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { readRange } from './database.js';
@@ -22,7 +23,7 @@ import {
 import { READ_PIECE_BYTES, StoreError } from './object-store.js';
 import { PackedLane } from './packed-lane.js';
 import type { Segment } from './segment.js';
-import { type Fragment, fragmentBytes, SEGMENT_HEADER_BYTES, toPages } from './segment-format.js';
+import { type Fragment, fragmentBytes } from './segment-format.js';
 import { type BlobRow, fragmentsOf } from './small-values.js';
 import type { StoreCore } from './store-core.js';
 
@@ -56,6 +57,8 @@ export class Compaction {
   readonly #stopping = new AbortController();
   #run: Promise<void> | null = null;
   #walk: Promise<void> = Promise.resolve();
+  /** One segment at a time, whoever asked. */
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(core: StoreCore) {
     this.#core = core;
@@ -86,9 +89,9 @@ export class Compaction {
   }
 
   #consider(segment: Segment): void {
-    const usedBytes = segment.writtenBytes - SEGMENT_HEADER_BYTES;
-    const gainedBytes = usedBytes - toPages(segment.liveBytes);
-    if (gainedBytes <= 0 || gainedBytes < this.#core.parts.limits.compactionDeadShare * usedBytes) return;
+    const { limits, freeSpace } = this.#core.parts;
+    if (segment.deadBytes === 0 || segment.deadShare < limits.compactionDeadShare) return;
+    if (freeSpace.isShort) return; // which one is next is up to reclamation.ts then
     if (this.#damaged.has(segment.id) || this.#isStopped()) return;
     this.#wanted.add(segment.id);
     this.#run ??= this.#work();
@@ -99,20 +102,38 @@ export class Compaction {
     for (const segmentId of this.#wanted) {
       if (this.#isStopped() || this.#core.commit.failure !== null) break;
       this.#wanted.delete(segmentId);
-      try {
-        await this.#compact(segmentId);
-      } catch (error) {
-        if (this.#isStopped()) break;
-        // A full disk may have room the next time that something in the segment dies.
-        if (error instanceof StoreError && error.code === 'damaged') this.#damaged.add(segmentId);
-        this.#core.failOn(error);
-        this.#core.parts.logger.error({ error, segmentId }, 'a segment could not be compacted');
-      }
+      await this.compact(segmentId);
     }
     this.#run = null;
   }
 
-  async #compact(segmentId: SegmentId): Promise<void> {
+  /** Moves out what is alive in a segment, after those that were asked for before; not when it is damaged or there is no room for the copy. */
+  compact(segmentId: SegmentId): Promise<void> {
+    this.#turn = this.#turn.then(() => this.#tryCompact(segmentId));
+    return this.#turn;
+  }
+
+  async #tryCompact(segmentId: SegmentId): Promise<void> {
+    if (this.#isStopped() || this.#damaged.has(segmentId)) return;
+    try {
+      if (await this.#hasRoomFor(segmentId)) await this.#moveAllOut(segmentId);
+    } catch (error) {
+      if (this.#isStopped()) return;
+      // A full disk may have room the next time that something in the segment dies.
+      if (error instanceof StoreError && error.code === 'damaged') this.#damaged.add(segmentId);
+      this.#core.failOn(error);
+      this.#core.parts.logger.error({ error, segmentId }, 'a segment could not be compacted');
+    }
+  }
+
+  async #hasRoomFor(segmentId: SegmentId): Promise<boolean> {
+    const { segments, freeSpace } = this.#core.parts;
+    if (!segments.has(segmentId)) return false; // nobody needed it any more
+    await freeSpace.refresh();
+    return segments.has(segmentId) && segments.get(segmentId).liveBytes <= freeSpace.copyBytesMax;
+  }
+
+  async #moveAllOut(segmentId: SegmentId): Promise<void> {
     let blobIds: BlobId[] = [];
     for await (const [key] of readRange(this.#core.parts.database, residentBounds(segmentId))) {
       if (this.#isStopped()) return;
@@ -220,6 +241,7 @@ export class Compaction {
     this.#stopping.abort();
     await this.#walk;
     while (this.#run !== null) await this.#run;
+    await this.#turn;
     await this.#packed.drain();
   }
 }

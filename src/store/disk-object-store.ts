@@ -50,6 +50,7 @@ import {
 import { openCore, type OpenOptions } from './open-core.js';
 import { performPush } from './pushes.js';
 import { performRead } from './reads.js';
+import { Reclamation } from './reclamation.js';
 import { putSelfDoubt } from './self-doubt.js';
 import { encodeText } from './small-values.js';
 import { Stages } from './stages.js';
@@ -70,6 +71,7 @@ export class DiskObjectStore implements ObjectStore {
   readonly #tombstones: Tombstones;
   readonly #oldestRow: OldestRow;
   readonly #compaction: Compaction;
+  readonly #reclamation: Reclamation;
   #closing: Promise<void> | null = null;
 
   /** Use `openStore`. */
@@ -83,8 +85,10 @@ export class DiskObjectStore implements ObjectStore {
     core.onRowPut = (row) => this.#oldestRow.rowPut(row);
     core.onRowDeleted = (objectId, tag) => this.#oldestRow.rowDeleted(objectId, tag);
     this.#compaction = new Compaction(core);
+    this.#reclamation = new Reclamation(core, this.#compaction);
     this.#tombstones.start();
     this.#compaction.start();
+    this.#reclamation.start();
   }
 
   report(): StoreReport {
@@ -265,7 +269,7 @@ export class DiskObjectStore implements ObjectStore {
     const { commit, parts } = this.#core;
     this.#core.markClosed();
     await this.#tombstones.stop();
-    await this.#compaction.stop();
+    await Promise.all([this.#reclamation.stop(), this.#compaction.stop()]);
     this.#stages.discardAll();
     await parts.packed.drain();
     if (this.#core.hasLooseEnds && commit.failure === null) commit.open();

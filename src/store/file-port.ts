@@ -29,6 +29,8 @@ export interface FilePort {
   /** Names in a folder; none when it is not there. */
   listFolder(path: string): Promise<string[]>;
   freeBytes(path: string): Promise<number>;
+  /** The size of the file system. */
+  totalBytes(path: string): Promise<number>;
 }
 
 export function errorCodeOf(error: unknown): string | null {
@@ -139,6 +141,11 @@ async function freeBytes(path: string): Promise<number> {
   return bavail * bsize;
 }
 
+async function totalBytes(path: string): Promise<number> {
+  const { blocks, bsize } = await statfs(path);
+  return blocks * bsize;
+}
+
 export const nodeFiles: FilePort = {
   createFile: async (path) => new NodeWritableFile(await open(path, 'wx')),
   reopenFile,
@@ -150,4 +157,5 @@ export const nodeFiles: FilePort = {
   removeFile: (path) => rm(path, { force: true }),
   listFolder,
   freeBytes,
+  totalBytes,
 };

@@ -26,7 +26,7 @@ export interface StoreLimits {
   readonly openBlobsMax: number;
   /** Fragments of which the checksums are kept for the next read. */
   readonly openFragmentsMax: number;
-  /** A segment takes no further content once it is this long. */
+  /** A segment takes no further content once it is this long. By default this and the next two go by the size of the disk. */
   readonly segmentBytesMax: number;
   /** Content in one piece of a segment; a longer blob has several. */
   readonly fragmentBytesMax: number;
@@ -36,10 +36,19 @@ export interface StoreLimits {
   readonly streamSyncBytes: number;
   /** A segment is compacted once this share of it is dead ... */
   readonly compactionDeadShare: number;
+  /** ... or this share, while the disk is short of space. More than what whole pages may cost: a copy must not be worth copying. */
+  readonly shortageDeadShare: number;
   /** ... at this rate. */
   readonly compactionBytesPerSecondMax: number;
-  /** Writes are refused (`no-space`) while the file system has less than this left: LevelDB must never meet the end. */
+  /**
+   * Writes are refused (`no-space`) while the file system has less than this left and room for a copy of one segment besides:
+   * LevelDB must never meet the end, and compaction must have room to make some.
+   */
   readonly freeReserveBytes: number;
+  /** While the disk is short of space, the store looks so often for what it can give back. */
+  readonly reclaimIntervalMs: number;
+  /** LevelDB is made to give back removed content only when there is this much of it. */
+  readonly deadInlineBytesMin: number;
   /** LevelDB's own: see its `Options`. */
   readonly levelWriteBufferBytes: number;
   readonly levelCacheBytes: number;
@@ -68,8 +77,31 @@ export const DEFAULT_LIMITS: StoreLimits = {
   packBytesMax: 8 * MEBI,
   streamSyncBytes: 16 * MEBI,
   compactionDeadShare: 0.5,
+  shortageDeadShare: 0.125,
   compactionBytesPerSecondMax: 32 * MEBI,
   freeReserveBytes: 64 * MEBI,
+  reclaimIntervalMs: 1000,
+  deadInlineBytesMin: MEBI,
   levelWriteBufferBytes: 16 * MEBI,
   levelCacheBytes: 16 * MEBI,
 };
+
+/** No more than this share of a disk is in one segment, of which every lane has an open one: what is dead in it takes room for a while. */
+const SEGMENTS_PER_DISK = 64;
+const SEGMENT_BYTES_MIN = 4 * MEBI;
+/** A place of its own in a segment is at most this share of it. */
+const PLACES_PER_SEGMENT = 4;
+
+/** The default limits that go by the size of the disk: a segment is 1/64 of it, 4 MiB to 256 MiB (from 16 GiB on). */
+export function limitsForDisk(
+  totalBytes: number,
+): Pick<StoreLimits, 'segmentBytesMax' | 'fragmentBytesMax' | 'packBytesMax'> {
+  const wantedBytes = Math.max(SEGMENT_BYTES_MIN, Math.floor(totalBytes / SEGMENTS_PER_DISK / MEBI) * MEBI);
+  const segmentBytesMax = Math.min(DEFAULT_LIMITS.segmentBytesMax, wantedBytes);
+  const placeBytesMax = segmentBytesMax / PLACES_PER_SEGMENT;
+  return {
+    segmentBytesMax,
+    fragmentBytesMax: Math.min(DEFAULT_LIMITS.fragmentBytesMax, placeBytesMax),
+    packBytesMax: Math.min(DEFAULT_LIMITS.packBytesMax, placeBytesMax),
+  };
+}

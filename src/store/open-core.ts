@@ -16,12 +16,13 @@ import { BlobLedger } from './blob-ledger.js';
 import { BlobReaper } from './blob-reaper.js';
 import { findRingHole } from './commit-ring.js';
 import { type Database, databaseFolder, openDatabase, type OpenDatabase, readRange } from './database.js';
+import { DeadInline } from './dead-inline.js';
 import { type FilePort, nodeFiles } from './file-port.js';
 import { FragmentReads } from './fragment-reads.js';
 import { FreeSpace } from './free-space.js';
 import * as keys from './keys.js';
 import { inspectLevelFolder } from './level-inspection.js';
-import { DEFAULT_LIMITS, type StoreLimits } from './limits.js';
+import { DEFAULT_LIMITS, limitsForDisk, type StoreLimits } from './limits.js';
 import { StoreError } from './object-store.js';
 import { type BlobLocator, OpenBlobs } from './open-blobs.js';
 import { PackedLane } from './packed-lane.js';
@@ -50,10 +51,11 @@ export interface OpenOptions {
 
 /** Throws StoreError `incomplete-store` or `in-use`. */
 export async function openCore(folder: string, options: OpenOptions): Promise<StoreCore> {
-  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const files = options.files ?? nodeFiles;
+  const limits = { ...DEFAULT_LIMITS, ...limitsForDisk(await files.totalBytes(folder)), ...options.limits };
   const superblock = await checkSuperblock(folder, options.setId);
   const damage = superblock.damage ?? (await inspectLevelFolder(databaseFolder(folder)));
-  if (superblock.isOlder) await makeSegmentsFolder(folder, options.files ?? nodeFiles);
+  if (superblock.isOlder) await makeSegmentsFolder(folder, files);
   if (superblock.isOlder || damage !== superblock.damage)
     await writeSuperblock(folder, { ...superblock, damage });
   const database = await (options.openDatabase ?? openDatabase)(folder, { createIfMissing: false, limits });
@@ -148,7 +150,7 @@ function assemble(
   const space = new SegmentSpace(segments, segmentFiles, { limits, logger });
   const packed = new PackedLane(space, 'packed');
   const ledger: BlobLedger = new BlobLedger({ database, reaper, segments }, start.head);
-  const freeSpace = new FreeSpace(files, folder, limits.freeReserveBytes, clock);
+  const freeSpace = new FreeSpace(files, folder, limits, clock);
   const disk = {
     database,
     openBlobs,
@@ -160,6 +162,7 @@ function assemble(
     space,
     packed,
     freeSpace,
+    deadInline: new DeadInline(),
   };
   return new StoreCore({ ...disk, limits, clock, logger, observer, blobFiles }, start);
 }

@@ -85,6 +85,7 @@ export class PackedLane {
       throw error;
     }
     place.segment.holds += contents.length - 1; // one for each fragment
+    place.segment.unnamedCount += contents.length - 1;
     this.#space.settle(place, totalBytes);
     return fragments;
   }

@@ -82,6 +82,7 @@ export class SegmentSpace {
         : segment.take(toPages(leastBytes), toPages(wantedBytes), this.limits.segmentBytesMax);
       if (place !== null) {
         segment.holds += 1;
+        segment.unnamedCount += 1;
         segment.writers += 1;
         return { segment, ...place };
       }
@@ -163,6 +164,7 @@ export class SegmentSpace {
     this.#closeUnused(segment);
     if (usedBytes > 0) return;
     segment.holds -= 1;
+    segment.unnamedCount -= 1;
     this.table.consider(segment);
   }
 

@@ -45,6 +45,11 @@ export class SegmentTable {
     this.#nextSegmentId = start.nextSegmentId;
   }
 
+  /** Those that are known so far; all of them once compaction has looked for them. */
+  all(): Iterable<Segment> {
+    return this.#segments.values();
+  }
+
   get nextSegmentId(): SegmentId {
     return this.#nextSegmentId;
   }
@@ -123,6 +128,8 @@ export class SegmentTable {
       const segment = this.get(fragment.segmentId);
       segment.liveBytes += fragmentBytes(fragment.length);
       segment.holds -= 1;
+      segment.unnamedCount -= 1;
+      invariant(segment.unnamedCount >= 0, 'a fragment is counted once', { segmentId: segment.id });
       this.#markDirty(segment);
     }
   }
@@ -157,6 +164,7 @@ export class SegmentTable {
       const place = { offset, lengthBytes: toPages(fragmentBytes(length)) };
       const isLast = offset + place.lengthBytes === segment.endBytes;
       if (!segment.isSealed && isLast && offset % PAGE_BYTES === 0) segment.giveBack(place);
+      segment.unnamedCount -= 1;
     }
     this.release(fragments);
   }

@@ -55,7 +55,7 @@ export class SegmentWriter {
   readonly #fragments: Fragment[] = [];
   readonly #unsynced = new Map<Reservation['segment'], number>();
   #fragment: OpenFragment | null = null;
-  #fragmentWantedBytes = FIRST_FRAGMENT_BYTES;
+  #fragmentWantedBytes: number;
   #gathered: Buffer[] = [];
   #gatheredBytes = 0;
   #writtenBytes = 0;
@@ -67,6 +67,7 @@ export class SegmentWriter {
     this.#space = space;
     this.#packed = packed;
     this.blobId = blobId;
+    this.#fragmentWantedBytes = Math.min(FIRST_FRAGMENT_BYTES, space.limits.fragmentBytesMax);
   }
 
   get lengthBytes(): number {

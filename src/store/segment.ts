@@ -36,6 +36,8 @@ export class Segment {
   unwrittenCount = 0;
   /** Who needs the file, besides the counted blobs: writers, blobs that are not counted yet, reads, dead blobs that are being read. */
   holds = 0;
+  /** Of these, what was reserved or written and is not counted: it may be alive soon, though it looks dead. */
+  unnamedCount = 0;
   /** Reservations that are being written. */
   writers = 0;
   #sync: SharedSync | null = null;
@@ -58,6 +60,20 @@ export class Segment {
   /** Nobody needs it: no blob, no reader, no writer, and that is on disk. */
   get isUnneeded(): boolean {
     return this.liveBytes === 0 && this.holds === 0 && !this.isDirty && this.unwrittenCount === 0;
+  }
+
+  /** What its file takes beyond what is alive. */
+  get deadBytes(): number {
+    return Math.max(0, this.#usedBytes - toPages(this.liveBytes));
+  }
+
+  /** Of what its file takes. */
+  get deadShare(): number {
+    return this.deadBytes / Math.max(1, this.#usedBytes);
+  }
+
+  get #usedBytes(): number {
+    return this.writtenBytes - SEGMENT_HEADER_BYTES;
   }
 
   openFile(file: WritableFile): void {

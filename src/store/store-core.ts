@@ -12,7 +12,8 @@ import type { BlobLedger } from './blob-ledger.js';
 import type { BlobReaper } from './blob-reaper.js';
 import { ringOperation } from './commit-ring.js';
 import { type Database, readRange } from './database.js';
-import { referenceChanges } from './extent-map.js';
+import type { DeadInline } from './dead-inline.js';
+import { inlineBytes, referenceChanges } from './extent-map.js';
 import type { FragmentReads } from './fragment-reads.js';
 import type { FreeSpace } from './free-space.js';
 import { type CommitBatch, GroupCommit } from './group-commit.js';
@@ -63,6 +64,7 @@ export interface StoreParts {
   readonly space: SegmentSpace;
   readonly packed: PackedLane;
   readonly freeSpace: FreeSpace;
+  readonly deadInline: DeadInline;
   readonly limits: StoreLimits;
   readonly clock: () => number;
   readonly logger: StoreLogger;
@@ -207,6 +209,7 @@ export class StoreCore {
   changeObject(batch: CommitBatch, entry: ObjectEntry, next: StoredObject | null): void {
     const before = entry.pending;
     this.parts.ledger.change(batch, referenceChanges(mapOf(before), mapOf(next)));
+    this.parts.deadInline.add(entry.id, inlineBytes(mapOf(before)));
     if (before?.kind === 'present' && next?.kind !== 'present') {
       batch.delete(keys.objectKey(entry.id));
       this.#objectCount -= 1;

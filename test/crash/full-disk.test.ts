@@ -9,7 +9,7 @@ import { SmallDisk } from '../support/small-disk.js';
 import { type OsdHandle, TallySystem } from '../support/tally-system.js';
 
 const BUCKET = 'full';
-/** An OSD keeps 64 MiB free; what is beyond that it fills. */
+/** An OSD keeps 64 MiB free, and a segment's 4 MiB; what is beyond that it fills. */
 const DISK_MEBIBYTES = 88;
 const GROWN_MEBIBYTES = 300;
 const OBJECT_BYTES = 1_500_000;
@@ -99,14 +99,23 @@ describe('a full disk', () => {
     });
   });
 
-  test('of all mirrors: 507, nothing is lost, reads and removals go on, and writes when there is room', async () => {
-    await withSmallDisks(['osd-0', 'osd-1'], async ({ system, disks }) => {
+  test('of one mirror: it is taken back when objects were removed meanwhile', async () => {
+    await withSmallDisks(['osd-1'], async ({ system }) => {
+      const { count } = await putUntilRefused(system, 24);
+      await untilCondition(system, system.osds[1], 'no-space');
+      for (let index = 0; index < count - 3; index += 1) await system.s3.delete(BUCKET, `object-${index}`);
+      await expectIdentical(system);
+      await expectObjects(system, count - 3, count);
+    });
+  });
+
+  test('of all mirrors: 507, nothing is lost, and it goes on when objects were removed', async () => {
+    await withSmallDisks(['osd-0', 'osd-1'], async ({ system }) => {
       const { count, refusal, status } = await putUntilRefused(system, 40);
       expect({ refusal, status }).toEqual({ refusal: 'InsufficientCapacity', status: 507 });
       expect(count).toBeGreaterThan(5);
       await expectObjects(system, 0, count);
       for (let index = 0; index < count - 3; index += 1) await system.s3.delete(BUCKET, `object-${index}`);
-      for (const disk of disks) disk.grow(GROWN_MEBIBYTES);
       await until(
         'there is room again',
         () => system.s3.attempt({ method: 'PUT', path: `/${BUCKET}/object-0`, body: bytesOf(0) }),
