@@ -1,5 +1,5 @@
 /** What the admin API says of buckets, objects and keys. Times are Unix ms, sizes bytes. */
-import Type from 'typebox';
+import Type, { type Static } from 'typebox';
 import { HISTORY_SAMPLES_MAX } from './history.js';
 import { LINK_SECONDS_MAX, OBJECT_PAGE_MAX } from './admin-limits.js';
 import { count, list, object, orNull, timeMs } from './schemas.js';
@@ -57,3 +57,5 @@ export const historySchema = object({
     { maxItems: HISTORY_SAMPLES_MAX },
   ),
 });
+
+export type AdminBuckets = Static<typeof bucketsSchema>;

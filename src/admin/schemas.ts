@@ -274,3 +274,4 @@ export type AdminOperation = Static<typeof operationSchema>;
 export type AdminProgress = Static<typeof progressSchema>;
 export type AdminForcePlan = Static<typeof forcePlanSchema>;
 export type AdminEvents = Static<typeof eventsSchema>;
+export type AdminTagTable = Static<typeof tagTableSchema>;

@@ -1,12 +1,14 @@
 /** Speaks to the admin API of a running gateway. Every answer is checked against the API's own schemas. */
 import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { type AdminBuckets, bucketsSchema } from '../admin/object-schemas.js';
 import {
   type AdminEvents,
   type AdminForcePlan,
   type AdminOperation,
   type AdminSets,
   type AdminStatus,
+  type AdminTagTable,
   alreadyRunningSchema,
   errorSchema,
   eventsSchema,
@@ -16,6 +18,7 @@ import {
   scrubStartedSchema,
   setsSchema,
   statusSchema,
+  tagTableSchema,
 } from '../admin/schemas.js';
 import type { Fetch, FetchAnswer } from '../wire/trusting-fetch.js';
 import { EXIT } from './exit-codes.js';
@@ -118,6 +121,17 @@ export class AdminClient {
     const query = mirror === null ? '' : `?mirror=${encodeURIComponent(mirror)}`;
     const answer = await this.#json(await this.#send('POST', `/scrub${query}`));
     return conform(scrubStartedSchema, answer, this.#url).mirrors;
+  }
+
+  /** One page of a mirror's tag table, oldest commit first; `after` is the `next` of the page before. */
+  async tagTable(mirror: string, after: string | null, limit: number): Promise<AdminTagTable> {
+    const query = new URLSearchParams({ mirror, limit: String(limit), ...(after !== null && { after }) });
+    const answer = await this.#json(await this.#send('GET', `/tag-table?${query.toString()}`));
+    return conform(tagTableSchema, answer, this.#url);
+  }
+
+  async buckets(): Promise<AdminBuckets['buckets']> {
+    return conform(bucketsSchema, await this.#json(await this.#send('GET', '/buckets')), this.#url).buckets;
   }
 
   /** Newest first. */

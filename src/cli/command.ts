@@ -8,6 +8,7 @@ import { type Flags, layerOfFlags } from './flags.js';
 import { fetchTrusting } from './open-tls.js';
 import { OperationalError } from './operational-error.js';
 import { readAdminToken } from './secrets.js';
+import { clientOfSet } from './show-status.js';
 
 export interface ProgramContext {
   readonly argv: readonly string[];
@@ -42,6 +43,12 @@ export async function connect(flags: Flags, context: ProgramContext): Promise<Ad
     await readAdminToken(configuration),
     await fetchTrusting(configuration.tls.adminClient, 'admin.caFile'),
   );
+}
+
+/** A client of the set that was named. Throws OperationalError. */
+export async function connectToSet(flags: Flags, context: ProgramContext): Promise<AdminClient> {
+  const client = await connect(flags, context);
+  return flags.mirrorSet === undefined ? client : clientOfSet(client, flags.mirrorSet);
 }
 
 /** A command that every command is like. */

@@ -4,19 +4,19 @@
  * Commands that need servers or a store load them when they run, so that `tally status` answers at once.
  */
 import { Command } from 'commander';
-import type { AdminClient } from './admin-client.js';
-import { addCommand, connect, load, type ProgramContext } from './command.js';
+import { addCommand, connect, connectToSet, load, type ProgramContext } from './command.js';
 import { confirmConfiguration, showConfiguration } from './config-commands.js';
 import { loadLayers } from './configuration.js';
 import { ENVIRONMENT_VARIABLES } from './environment.js';
 import type { ExitCode } from './exit-codes.js';
 import { type Flags, layerOfFlags } from './flags.js';
 import { readInvocation } from './invocation.js';
+import { addLooks } from './look-program.js';
 import { force } from './run-force.js';
 import { publishedSchema } from './published-schema.js';
 import { reconcile } from './run-reconcile.js';
 import { scrub } from './run-scrub.js';
-import { clientOfSet, showStatus } from './show-status.js';
+import { showStatus } from './show-status.js';
 import { readSoftwareVersion } from './software-version.js';
 import { addUser } from './user-program.js';
 
@@ -41,12 +41,6 @@ type RunFlags = Flags & {
   readonly ifMissing?: boolean;
 };
 
-/** A client of the set that was named. */
-async function connectToSet(flags: Flags, context: ProgramContext): Promise<AdminClient> {
-  const client = await connect(flags, context);
-  return flags.mirrorSet === undefined ? client : clientOfSet(client, flags.mirrorSet);
-}
-
 export function makeProgram(context: ProgramContext): Command {
   const program = new Command('tally')
     .description(
@@ -70,6 +64,7 @@ export function makeProgram(context: ProgramContext): Command {
   addForce(program, context, run);
   addHealth(program, context, run);
   addConfig(program, context, run);
+  addLooks(program, context);
   addUser(program, context);
   return program;
 }

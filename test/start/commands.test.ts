@@ -1,4 +1,4 @@
-/** `tally user` beside a running gateway: keys come, are limited, and go, without a restart. */
+/** Commands beside a running `tally up`: keys that come and go, looks at buckets and tag tables. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -102,5 +102,38 @@ describe('tally user', () => {
     const refused = user('remove', first, '--yes', '--json');
     expect(JSON.parse(refused.stdout)).toMatchObject({ code: 'configured-key' });
     expect(refused.exitCode).toBe(64);
+  });
+});
+
+describe('a look', () => {
+  const look = (...args: string[]) => runTally([...args, '--data', playground.dataFolder]);
+
+  it('at the buckets shows their names', () => {
+    paste(tally.line('make a bucket'));
+    const { buckets } = JSON.parse(look('bucket', 'list', '--json').stdout) as {
+      buckets: { name: string }[];
+    };
+    expect(buckets).toHaveLength(1);
+    expect(look('bucket', 'list').stdout).toMatch(
+      new RegExp(`^BUCKET +MADE\n${buckets[0]!.name} +20\\d\\d-`),
+    );
+  });
+
+  it('at a tag table shows what the other mirror lacks, up to a limit', async () => {
+    paste(tally.line('make a bucket'));
+    await expect
+      .poll(() => look('tags', '-m', 'osd-0').stdout, { timeout: 10_000 })
+      .toBe('No rows: every mirror has every write of this one.\n');
+    process.kill(tally.processIdOf('osd-1'), 'SIGKILL');
+    expect(paste(tally.line('keep writing')).stdout).toBe('200\n'.repeat(20));
+    const all = JSON.parse(look('tags', '-m', 'osd-0', '--json').stdout) as { rows: { key: string }[] };
+    const keys = new Set(all.rows.map(({ key }) => key));
+    for (let n = 1; n <= 20; n += 1) expect(keys).toContain(`while-away-${n}`);
+    const few = look('tags', '--mirror', 'osd-0', '--limit', '3');
+    expect(few.exitCode).toBe(0);
+    expect(few.stdout.match(/ while-away-\d+$/gm)?.length).toBeGreaterThan(0);
+    expect(few.stdout).toContain('The first 3 rows; --limit shows more.');
+    expect(look('tags', '-m', 'osd-9')).toMatchObject({ exitCode: 69 });
+    expect(look('tags', '-m', 'osd-0', '--limit', '0')).toMatchObject({ exitCode: 64 });
   });
 });
