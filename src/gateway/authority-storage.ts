@@ -6,8 +6,13 @@
  * Format: one JSON object, the `AuthorityState` with its `formatVersion`, and under `checksum` the SHA-256 of the rest.
  */
 import { readFile } from 'node:fs/promises';
-import { type AuthorityState, type Member, type MirrorId, toMirrorId } from '../protocol/authority-state.js';
-import type { ForcedDecision } from '../protocol/forced-trust.js';
+import {
+  type AuthorityState,
+  type ForcedDecision,
+  type Member,
+  type MirrorId,
+  toMirrorId,
+} from '../protocol/authority-state.js';
 import { type Epoch, EPOCH_NONE, toEpoch } from '../protocol/tag.js';
 import { toStoreId } from '../protocol/token.js';
 import { decodeChecksummed, encodeChecksummed, replaceDurably } from './durable-file.js';

@@ -4,7 +4,6 @@
  * Each function returns the state to be put on disk; nobody acts on it before it is there. The epoch rises with every
  * transition that changes who may write or who is in sync, so every attempt at a recovery has its own (F28).
  */
-import type { ForcedDecision } from './forced-trust.js';
 import { invariant } from './invariant.js';
 import { type Epoch, EPOCH_NONE, toEpoch } from './tag.js';
 import type { StoreId } from './token.js';
@@ -38,6 +37,18 @@ export interface Member {
    * is kept, so that a copy of the store with this id may go on where it was. Absent: none has begun.
    */
   readonly copyStoreId?: StoreId;
+}
+
+/** An operator's decision to go on with one mirror (forced-trust.ts). */
+export interface ForcedDecision {
+  readonly mirror: MirrorId;
+  /** The epoch at which it was taken. */
+  readonly epoch: Epoch;
+  /** Unix ms, for people. */
+  readonly atMs: number;
+  /** What the operator was told is at risk, and then said. */
+  readonly risks: readonly string[];
+  readonly words: string;
 }
 
 export interface AuthorityState {

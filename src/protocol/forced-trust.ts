@@ -5,21 +5,16 @@
  * record. What it does not overrule: the mirror becomes the only one that is trusted, every other one is copied in full, and all
  * of it goes through a recovery with an epoch of its own.
  */
-import { type AuthorityState, beginRecovery, type MirrorId, requireFullCopy } from './authority-state.js';
+import {
+  type AuthorityState,
+  beginRecovery,
+  type ForcedDecision,
+  type MirrorId,
+  requireFullCopy,
+} from './authority-state.js';
 import { invariant } from './invariant.js';
 import type { MirrorReport } from './recovery-plan.js';
 import { type Epoch, toEpoch } from './tag.js';
-
-export interface ForcedDecision {
-  readonly mirror: MirrorId;
-  /** The epoch at which it was taken. */
-  readonly epoch: Epoch;
-  /** Unix ms, for people. */
-  readonly atMs: number;
-  /** What the operator was told is at risk, and then said. */
-  readonly risks: readonly string[];
-  readonly words: string;
-}
 
 const DECISIONS_KEPT_MAX = 100;
 
