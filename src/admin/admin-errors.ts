@@ -10,6 +10,10 @@ export const ADMIN_ERRORS = {
   'mirror-blank': { status: 409, message: 'An empty store can not be trusted.' },
   'not-waiting': { status: 409, message: 'The mirror set waits for no decision.' },
   'wrong-words': { status: 409, message: 'These are not the words that the present plan asks for.' },
+  'not-paced': {
+    status: 409,
+    message: 'Writes wait while anything is copied, so it is copied as fast as it goes.',
+  },
   'no-such-object': { status: 404, message: 'There is no such bucket or object.' },
   'already-running': { status: 409, message: 'A reconciliation is running.' },
   's3-refused': { status: 409, message: 'The S3 endpoint refused.' },

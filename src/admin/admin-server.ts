@@ -18,6 +18,7 @@ import fastify, {
 import { ForceRefusal } from '../gateway/force.js';
 import type { MirrorSetControl } from '../gateway/gateway.js';
 import { invariant, InvariantViolation } from '../protocol/invariant.js';
+import type { CopyPace } from '../protocol/pace.js';
 import { parseObjectId } from '../protocol/object-id.js';
 import { tagEpoch } from '../protocol/tag.js';
 import type { TagRow } from '../protocol/write.js';
@@ -53,6 +54,8 @@ import {
   operationParametersSchema,
   operationSchema,
   operationsSchema,
+  paceChangeSchema,
+  paceSchema,
   scrubQuerySchema,
   scrubStartedSchema,
   statusSchema,
@@ -118,6 +121,7 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
   const addRoutes = (scope: FastifyInstance, control: MirrorSetControl): void => {
     addStatusRoutes(scope, control, options);
     addReconcileRoutes(scope, control, streams);
+    addPaceRoutes(scope, control);
     addTagTableRoute(scope, control);
     addScrubRoute(scope, control);
     addForceRoutes(scope, control);
@@ -279,6 +283,20 @@ function addReconcileRoutes(
       streams.follow(reply.raw, () => control.operation(id));
       return reply;
     },
+  );
+}
+
+function addPaceRoutes(app: FastifyInstance, control: MirrorSetControl): void {
+  const typed = app.withTypeProvider<TypeBoxTypeProvider>();
+  const paceOr409 = (pace: CopyPace | null): CopyPace => {
+    if (pace === null) throw new AdminError('not-paced');
+    return pace;
+  };
+  typed.get('/pace', { schema: { response: { 200: paceSchema } } }, async () => paceOr409(control.pace()));
+  typed.patch(
+    '/pace',
+    { schema: { body: paceChangeSchema, response: { 200: paceSchema } } },
+    async ({ body }) => paceOr409(control.setPace(body)),
   );
 }
 

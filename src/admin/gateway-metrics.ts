@@ -27,6 +27,7 @@ const CONDITIONS = wordsOf<MirrorStatus['condition']>({
 const EVENT_KINDS = wordsOf<MirrorSetEvent['kind']>({
   excluded: true,
   forced: true,
+  pace: true,
   scrub: true,
   'rows-forgone': true,
   returned: true,

@@ -8,6 +8,11 @@ import type {
 } from '../gateway/mirror-set-status.js';
 import type { MoveProgress } from '../gateway/placement/object-mover.js';
 import type { ReconcileProgress, ScrubProgress } from '../wire/osd-connection.js';
+import {
+  COPY_BYTES_PER_SECOND_MIN,
+  COPY_SHARE_PERCENT_MAX,
+  COPY_SHARE_PERCENT_MIN,
+} from '../protocol/pace.js';
 import type { StoreFault } from '../protocol/store-fault.js';
 import type { WriteKind, WriteMode } from '../protocol/write.js';
 import { TAG_TABLE_PAGE_MAX } from './admin-limits.js';
@@ -77,6 +82,23 @@ export const operationSchema = object({
   inSync: list(mirrorName),
   failure: orNull(Type.String()),
 });
+
+const pace = {
+  bytesPerSecond: orNull(
+    Type.Integer({ minimum: COPY_BYTES_PER_SECOND_MIN, maximum: Number.MAX_SAFE_INTEGER }),
+  ),
+  sharePercent: Type.Integer({ minimum: COPY_SHARE_PERCENT_MIN, maximum: COPY_SHARE_PERCENT_MAX }),
+  isPaused: Type.Boolean(),
+};
+export const paceSchema = object(pace);
+export const paceChangeSchema = Type.Object(
+  {
+    bytesPerSecond: Type.Optional(pace.bytesPerSecond),
+    sharePercent: Type.Optional(pace.sharePercent),
+    isPaused: Type.Optional(pace.isPaused),
+  },
+  { additionalProperties: false, minProperties: 1 },
+);
 
 const scrubSchema = object({
   state: words<ScrubProgress['state']>({ running: true, stopped: true, done: true, failed: true }),
@@ -177,6 +199,7 @@ export const statusSchema = object({
   oldestUnmatchedMs: orNull(timeMs),
   writesInFlight: count,
   operation: orNull(operationSchema),
+  pace: orNull(paceSchema),
 });
 
 export const operationsSchema = object({ operations: list(operationSchema) });
@@ -196,6 +219,7 @@ export const eventsSchema = object({
         'rows-forgone': true,
         scrub: true,
         forced: true,
+        pace: true,
         returned: true,
         'recovery-started': true,
         'recovery-ended': true,
@@ -267,6 +291,8 @@ export const tagTableQuerySchema = Type.Object(
   { additionalProperties: false },
 );
 
+export type AdminPace = Static<typeof paceSchema>;
+export type AdminPaceChange = Static<typeof paceChangeSchema>;
 export type AdminSets = Static<typeof setsSchema>;
 export type AdminStatus = Static<typeof statusSchema>;
 export type AdminMirror = AdminStatus['mirrors'][number];

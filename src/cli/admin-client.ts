@@ -6,6 +6,8 @@ import {
   type AdminEvents,
   type AdminForcePlan,
   type AdminOperation,
+  type AdminPace,
+  type AdminPaceChange,
   type AdminSets,
   type AdminStatus,
   type AdminTagTable,
@@ -15,6 +17,7 @@ import {
   forcePlanSchema,
   operationSchema,
   operationsSchema,
+  paceSchema,
   scrubStartedSchema,
   setsSchema,
   statusSchema,
@@ -101,6 +104,11 @@ export class AdminClient {
     return { operation: conform(operationSchema, await this.#json(response), this.#url), isNew: true };
   }
 
+  async setPace(change: AdminPaceChange): Promise<AdminPace> {
+    const response = await this.#send('PATCH', '/pace', ANSWER_WITHIN_MS, JSON.stringify(change));
+    return conform(paceSchema, await this.#json(response), this.#url);
+  }
+
   /** What is at risk when the set goes on with this mirror alone. */
   async planForce(mirror: string): Promise<AdminForcePlan> {
     const answer = await this.#json(await this.#send('GET', `/force?mirror=${encodeURIComponent(mirror)}`));
@@ -162,7 +170,7 @@ export class AdminClient {
   }
 
   async #send(
-    method: 'GET' | 'POST',
+    method: 'GET' | 'POST' | 'PATCH',
     path: string,
     withinMs: number | null = ANSWER_WITHIN_MS,
     body: string | null = null,

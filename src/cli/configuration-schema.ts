@@ -2,6 +2,7 @@
  * What may stand in a configuration file. Everything is optional: defaults, the environment and flags fill the rest
  * (see `configuration.ts`). Paths are relative to the file.
  */
+import { COPY_SHARE_PERCENT_MAX, COPY_SHARE_PERCENT_MIN } from '../protocol/pace.js';
 import { SETS_MAX } from '../protocol/placement.js';
 import { PLAIN_HTTP_RULES } from '../s3/encryption/customer-key.js';
 import Type, { type Static, type TProperties } from 'typebox';
@@ -130,6 +131,17 @@ export const configurationSchema = section(
         authority: text(
           "File with the synchronization authority's state. Default: <data>/authority/state.json",
         ),
+        catchUpMebibytesPerSecond: Type.Integer({
+          minimum: 0,
+          maximum: 1_000_000,
+          description:
+            'What is copied at the most to a mirror that is back, while clients write; 0: no limit. Default: 0',
+        }),
+        catchUpSharePercent: Type.Integer({
+          minimum: COPY_SHARE_PERCENT_MIN,
+          maximum: COPY_SHARE_PERCENT_MAX,
+          description: 'Of the time, the part in which such copying works at the most. Default: 50',
+        }),
         reconcilesByItself: Type.Boolean({
           description: 'Reconcile a mirror as soon as it is back. Default: true',
         }),

@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { toMirrorId, type MirrorId } from '../protocol/authority-state.js';
+import type { CopyPace } from '../protocol/pace.js';
 import type { ScrubSettings } from '../gateway/scrub-schedule.js';
 import { TAG_TABLE_ROWS_MAX_DEFAULT } from '../gateway/tag-table-limit.js';
 import type { PlainHttpRule } from '../s3/encryption/customer-key.js';
@@ -75,6 +76,7 @@ export interface Configuration {
     readonly suspendsWrites: boolean;
     readonly tagTableRowsMax: number;
     readonly scrub: ScrubSettings;
+    readonly catchUpPace: Omit<CopyPace, 'isPaused'>;
   };
   readonly s3: {
     readonly listen: Address;
@@ -268,6 +270,18 @@ function scrubSettings(gateway: ConfigurationLayer['gateway']): ScrubSettings {
   };
 }
 
+/** Without a limit in bytes a fast disk is used, and clients still have half of the time for themselves. */
+const CATCH_UP_SHARE_PERCENT_DEFAULT = 50;
+const NO_LIMIT = 0;
+
+function catchUpPace(gateway: ConfigurationLayer['gateway']): Omit<CopyPace, 'isPaused'> {
+  const mebibytesPerSecond = gateway?.catchUpMebibytesPerSecond ?? NO_LIMIT;
+  return {
+    bytesPerSecond: mebibytesPerSecond === NO_LIMIT ? null : mebibytesPerSecond * MEBIBYTE,
+    sharePercent: gateway?.catchUpSharePercent ?? CATCH_UP_SHARE_PERCENT_DEFAULT,
+  };
+}
+
 /** Fills in the defaults and checks what a schema can't. Throws OperationalError. */
 export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
   const dataFolder = resolve(layer.data ?? DEFAULT_DATA_FOLDER);
@@ -296,6 +310,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
     gateway: {
       authorityFile: gateway?.authority ?? join(dataFolder, 'authority', 'state.json'),
       reconcilesByItself: gateway?.reconcilesByItself ?? true,
+      catchUpPace: catchUpPace(gateway),
       scrub: scrubSettings(gateway),
       suspendsWrites: gateway?.suspendsWrites ?? false,
       tagTableRowsMax: gateway?.tagTableRowsMax ?? TAG_TABLE_ROWS_MAX_DEFAULT,

@@ -49,6 +49,7 @@ export async function openMirrorSets(
       suspendsWrites: gateway.suspendsWrites,
       tagTableRowsMax: gateway.tagTableRowsMax,
       scrub: gateway.scrub,
+      catchUpPace: gateway.catchUpPace,
       logger,
       clock: Date.now,
       onFatal: context.onFatal,

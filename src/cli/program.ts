@@ -14,7 +14,8 @@ import { readInvocation } from './invocation.js';
 import { addLooks } from './look-program.js';
 import { force } from './run-force.js';
 import { publishedSchema } from './published-schema.js';
-import { reconcile } from './run-reconcile.js';
+import { type PaceFlags, readPaceFlags } from './pace-flags.js';
+import { changePace, reconcile } from './run-reconcile.js';
 import { scrub } from './run-scrub.js';
 import { showStatus } from './show-status.js';
 import { readSoftwareVersion } from './software-version.js';
@@ -31,15 +32,16 @@ ${Object.entries(ENVIRONMENT_VARIABLES)
   .map(([name, what]) => `  ${name.padEnd(23)} ${what}`)
   .join('\n')}`;
 
-type RunFlags = Flags & {
-  readonly restart?: boolean;
-  readonly watch?: boolean;
-  readonly interval?: string;
-  readonly wait?: boolean;
-  readonly mirror?: string;
-  readonly iUnderstand?: string;
-  readonly ifMissing?: boolean;
-};
+type RunFlags = Flags &
+  PaceFlags & {
+    readonly restart?: boolean;
+    readonly watch?: boolean;
+    readonly interval?: string;
+    readonly wait?: boolean;
+    readonly mirror?: string;
+    readonly iUnderstand?: string;
+    readonly ifMissing?: boolean;
+  };
 
 export function makeProgram(context: ProgramContext): Command {
   const program = new Command('tally')
@@ -190,18 +192,29 @@ function addOperations(program: Command, context: ProgramContext, run: Run): voi
   addCommand(program, 'reconcile', 'compare the mirrors now, and copy what some of them lack', [
     'tally reconcile --wait',
     'tally reconcile --wait --json',
+    'tally reconcile --pace 20MiB/s',
+    'tally reconcile --pause',
   ])
     .option('-w, --wait', 'show it to its end; exit code 0: all mirrors are in sync')
+    .option(
+      '--pace <pace>',
+      'start nothing, but change what copying beside clients may take: 20MiB/s, 50%, unlimited',
+    )
+    .option('--pause', 'start nothing, but stop copying beside clients until --resume')
+    .option('--resume', 'start nothing, but let copying go on')
     .option('--mirror-set <name>', 'which mirror set, where there are several (default: the first)')
     .option('--admin-url <url>', 'URL of the admin API')
     .option('--json', 'print JSON')
     .action(
-      run(async (flags) =>
-        reconcile(await connectToSet(flags, context), {
-          isJson: flags.json === true,
-          waits: flags.wait === true,
-        }),
-      ),
+      run(async (flags) => {
+        const isJson = flags.json === true;
+        const waits = flags.wait === true;
+        const change = readPaceFlags(flags);
+        const client = await connectToSet(flags, context);
+        return change === null
+          ? reconcile(client, { isJson, waits })
+          : changePace(client, change, { isJson });
+      }),
     );
 }
 

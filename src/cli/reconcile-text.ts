@@ -1,5 +1,5 @@
 /** A reconciliation in words: while it runs, and afterwards what was matched and what was copied. */
-import type { AdminOperation, AdminProgress } from '../admin/schemas.js';
+import type { AdminOperation, AdminPace, AdminProgress } from '../admin/schemas.js';
 import { formatBytes, formatDuration, plural } from './figures.js';
 
 export function describeProgress(progress: AdminProgress, elapsedMs: number): string {
@@ -13,6 +13,13 @@ export function describeProgress(progress: AdminProgress, elapsedMs: number): st
     `${formatBytes(bytesCopied)} of ${about}${formatBytes(bytesUnmatched)}`,
     `${formatBytes(bytesPerSecond)}/s`,
   ].join(', ');
+}
+
+/** The pace of copying while clients write. */
+export function describePace({ bytesPerSecond, sharePercent, isPaused }: AdminPace): string {
+  if (isPaused) return 'paused by an operator';
+  const share = `working ${sharePercent} % of the time at the most`;
+  return bytesPerSecond === null ? share : `${formatBytes(bytesPerSecond)}/s at the most, ${share}`;
 }
 
 /** What was matched, and what was copied. */

@@ -1,15 +1,27 @@
-/** `tally reconcile`: starts a reconciliation, and with `--wait` shows it to its end. */
+/** `tally reconcile`: starts a reconciliation, and with `--wait` shows it to its end; or changes the pace of copying. */
 import { Presets, SingleBar } from 'cli-progress';
-import type { AdminOperation } from '../admin/schemas.js';
+import type { AdminOperation, AdminPaceChange } from '../admin/schemas.js';
 import type { AdminClient } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
-import { describeEnd, describeProgress } from './reconcile-text.js';
+import { describeEnd, describePace, describeProgress } from './reconcile-text.js';
 import { isAllInSync, summarize } from './status-table.js';
 
 export interface ReconcileOptions {
   readonly isJson: boolean;
   readonly waits: boolean;
+}
+
+/** Starts nothing: copying that runs, and all that comes, goes on at that pace. */
+export async function changePace(
+  client: AdminClient,
+  change: AdminPaceChange,
+  { isJson }: Pick<ReconcileOptions, 'isJson'>,
+): Promise<ExitCode> {
+  const pace = await client.setPace(change);
+  const text = `Copying while clients write: ${describePace(pace)}.`;
+  process.stdout.write(`${isJson ? JSON.stringify(pace, null, 2) : text}\n`);
+  return EXIT.ok;
 }
 
 export async function reconcile(client: AdminClient, options: ReconcileOptions): Promise<ExitCode> {

@@ -2,6 +2,7 @@
 import pico from 'picocolors';
 import type { AdminMirror, AdminStatus } from '../admin/schemas.js';
 import type { StoreFault } from '../protocol/store-fault.js';
+import { describePace } from './reconcile-text.js';
 import { describeScrub } from './run-scrub.js';
 import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
 import { type Cell, cell, type Paint, renderTitled } from './text-table.js';
@@ -63,7 +64,7 @@ const FAULT_ADVICE: Readonly<Record<StoreFault['kind'], string>> = {
 };
 
 export function renderStatus(status: AdminStatus): string {
-  const { setId, epoch, phase, mirrors, nowMs, operation, writesInFlight } = status;
+  const { setId, epoch, phase, mirrors, nowMs, operation, pace, writesInFlight } = status;
   const titles = ['MIRROR', 'STATE', 'OBJECTS', 'ROWS', 'BYTES', 'OLDEST', 'URL', ''];
   const table = renderTitled(
     titles,
@@ -89,5 +90,8 @@ export function renderStatus(status: AdminStatus): string {
     if (fault !== null) lines.push(`${mirror} ${FAULT_ADVICE[fault.kind]} (${fault.detail}).`);
   }
   if (operation !== null) lines.push(`Reconciliation ${operation.id} is running: ${operation.reason}.`);
+  if (pace !== null && (pace.isPaused || operation !== null)) {
+    lines.push(`Copying while clients write: ${describePace(pace)}.`);
+  }
   return lines.join('\n');
 }

@@ -6,6 +6,7 @@
  * tables say what is still to be copied.
  */
 import type { MirrorId } from '../protocol/authority-state.js';
+import type { CopyPace } from '../protocol/pace.js';
 import type { OsdConnection, ReconcileOrder, ReconcileProgress } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
 import type { Admission, MirrorSet } from './mirror-set.js';
@@ -14,6 +15,8 @@ export interface CatchUpContext {
   readonly set: MirrorSet;
   readonly logger: Logger;
   readonly progressPollMs: number;
+  /** As it is now; the OSD that copies hears of a change with the next look at it. */
+  readonly pace: () => CopyPace;
   readonly onProgress: (progress: ReconcileProgress) => void;
   readonly sleep: (ms: number) => Promise<void>;
   /** True when it has to end before it is done: the gateway stops, or a recovery is wanted. */
@@ -40,7 +43,10 @@ export async function catchUp(
     return { kind: 'failed', reason: 'it could not be let in', suspects: returning };
   }
   try {
-    const isDone = await follow(context, set.connectionOf(driver), makeOrder(set, admission, driver));
+    const isDone = await follow(context, set.connectionOf(driver), {
+      ...makeOrder(set, admission, driver),
+      pace: context.pace(),
+    });
     return isDone ? { kind: 'caught-up', mirrors } : { kind: 'interrupted' };
   } catch (error) {
     if (set.epoch !== admission.epoch) return { kind: 'interrupted' };
@@ -52,7 +58,11 @@ export async function catchUp(
   }
 }
 
-function makeOrder(set: MirrorSet, { epoch, reports }: Admission, driver: MirrorId): ReconcileOrder {
+function makeOrder(
+  set: MirrorSet,
+  { epoch, reports }: Admission,
+  driver: MirrorId,
+): Omit<ReconcileOrder, 'pace'> {
   const participants: ReconcileOrder['participants'][number][] = [];
   const absentStoreIds: ReconcileOrder['absentStoreIds'][number][] = [];
   for (const { mirror, storeId: known } of set.state.members) {
@@ -74,9 +84,10 @@ function makeOrder(set: MirrorSet, { epoch, reports }: Admission, driver: Mirror
 async function follow(
   context: CatchUpContext,
   driver: OsdConnection,
-  order: ReconcileOrder,
+  order: ReconcileOrder & { readonly pace: CopyPace },
 ): Promise<boolean> {
   const { set } = context;
+  let told = order.pace;
   let progress = await driver.startReconcile(order);
   for (;;) {
     context.onProgress(progress);
@@ -84,6 +95,11 @@ async function follow(
     if (progress.phase === 'failed') throw new Error(progress.failure ?? 'the catch-up failed');
     if (context.isInterrupted() || set.epoch !== order.epoch) return false;
     await context.sleep(context.progressPollMs);
-    progress = await driver.reconcileProgress(order.epoch);
+    const pace = context.pace();
+    progress =
+      pace === told
+        ? await driver.reconcileProgress(order.epoch)
+        : await driver.setReconcilePace(order.epoch, pace);
+    told = pace;
   }
 }

@@ -2,6 +2,7 @@
  * A gateway over one mirror set: the storage that `s3/` uses, the control that `admin/` uses, and the life of both.
  */
 import type { MirrorId } from '../protocol/authority-state.js';
+import type { CopyPace } from '../protocol/pace.js';
 import type { GeneratorId } from '../protocol/tag.js';
 import { unreachable } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
@@ -43,6 +44,8 @@ export interface GatewayOptions {
   /** Rows of a tag table at which a mirror that is away is put down for a full copy (F27). */
   readonly tagTableRowsMax: number;
   readonly scrub: ScrubSettings;
+  /** What copying while clients write may take, until an operator says otherwise. */
+  readonly catchUpPace: Omit<CopyPace, 'isPaused'>;
   readonly logger: Logger;
   /** Unix ms. */
   readonly clock: () => number;
@@ -67,6 +70,10 @@ export interface MirrorSetControl {
   force(mirror: string, words: string): Promise<ForcePlan>;
   /** Makes mirrors in sync read everything that they have: one, or all (null). Null: no such mirror in sync. */
   scrub(mirror: string | null): Promise<readonly MirrorId[]> | null;
+  /** Of copying while clients write. Null: writes wait for it, and it goes as fast as it can. */
+  pace(): CopyPace | null;
+  /** Changes parts of it, until the gateway ends. Null: there is none to change. */
+  setPace(change: Partial<CopyPace>): CopyPace | null;
   /** One page of a mirror's tag table, straight from its OSD. Null: no such mirror. */
   rows(mirror: string, after: RowCursor | null, limit: number): Promise<readonly TagRow[]> | null;
 }
@@ -80,6 +87,7 @@ export class Gateway implements MirrorSetControl {
   readonly #tagTableLimit: TagTableLimit;
   readonly #scrubs: ScrubSchedule;
   readonly #events: MirrorSetEvent[] = [];
+  #pace: CopyPace;
   readonly #eventCounts = new Map<MirrorSetEvent['kind'], number>();
   #isStopped = false;
 
@@ -87,6 +95,7 @@ export class Gateway implements MirrorSetControl {
     this.#options = options;
     this.#set = set;
     const { timings, logger, clock } = options;
+    this.#pace = { ...options.catchUpPace, isPaused: false };
     const onFatal = (error: unknown): void => {
       set.shut('the gateway has failed');
       options.onFatal(error);
@@ -95,6 +104,7 @@ export class Gateway implements MirrorSetControl {
     this.#runner = new RecoveryRunner({
       set,
       isOnline: !options.suspendsWrites,
+      pace: () => this.#pace,
       timings,
       logger,
       clock,
@@ -225,6 +235,18 @@ export class Gateway implements MirrorSetControl {
     return this.#runner.start('operator', 'an operator asked for it');
   }
 
+  pace(): CopyPace | null {
+    return this.#options.suspendsWrites ? null : this.#pace;
+  }
+
+  setPace(change: Partial<CopyPace>): CopyPace | null {
+    if (this.#options.suspendsWrites) return null;
+    this.#pace = { ...this.#pace, ...change };
+    const message = `an operator changed the pace of copying: ${describePace(this.#pace)}`;
+    this.#note({ atMs: this.#options.clock(), kind: 'pace', message });
+    return this.#pace;
+  }
+
   operation(id: string): ReconcileOperation | null {
     return this.#runner.operation(id);
   }
@@ -290,6 +312,7 @@ export class Gateway implements MirrorSetControl {
       oldestUnmatchedMs: longest?.oldestRowMs ?? null,
       writesInFlight: set.inFlight.count,
       operation: this.#runner.current,
+      pace: this.pace(),
     };
   }
 
@@ -322,4 +345,10 @@ function conditionOf(identity: OsdIdentity | null): MirrorCondition {
     case undefined:
       return 'behind';
   }
+}
+
+function describePace({ bytesPerSecond, sharePercent, isPaused }: CopyPace): string {
+  if (isPaused) return 'paused';
+  const rate = bytesPerSecond === null ? 'any number of bytes' : `${bytesPerSecond} bytes`;
+  return `${rate} per second, in ${sharePercent} % of the time`;
 }

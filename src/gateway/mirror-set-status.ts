@@ -1,5 +1,6 @@
 /** What operators are told of a mirror set. Times are Unix ms, sizes bytes. */
 import type { MirrorId } from '../protocol/authority-state.js';
+import type { CopyPace } from '../protocol/pace.js';
 import type { OsdIdentity, ReconcileProgress } from '../wire/osd-connection.js';
 
 /**
@@ -44,6 +45,8 @@ export interface MirrorSetStatus {
   readonly oldestUnmatchedMs: number | null;
   readonly writesInFlight: number;
   readonly operation: ReconcileOperation | null;
+  /** Of copying to a mirror that is being rebuilt; null: writes wait while anything is copied, so it goes as fast as it can. */
+  readonly pace: CopyPace | null;
 }
 
 export type ReconcileTrigger =
@@ -74,6 +77,7 @@ export interface MirrorSetEvent {
     | 'rows-forgone'
     | 'scrub'
     | 'forced'
+    | 'pace'
     | 'returned'
     | 'recovery-started'
     | 'recovery-ended'

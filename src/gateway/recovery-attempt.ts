@@ -100,7 +100,7 @@ function makeOrder(
   );
   const { setId } = context.set;
   const { complete } = plan;
-  return { setId, epoch, driver, participants, complete, mode: 'fenced', absentStoreIds };
+  return { setId, epoch, driver, participants, complete, mode: 'fenced', absentStoreIds, pace: null };
 }
 
 /** What is brought up under the fence without asking: so much is done in a moment. */

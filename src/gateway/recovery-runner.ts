@@ -8,6 +8,7 @@
  * stale mirror whose reconciliation failed is left out for a while, so that it can't keep the others from serving.
  */
 import type { MirrorId } from '../protocol/authority-state.js';
+import type { CopyPace } from '../protocol/pace.js';
 import { fullCopyReason, type MirrorReport, planRecovery } from '../protocol/recovery-plan.js';
 import type { ReconcileProgress } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
@@ -27,6 +28,8 @@ export interface RecoveryRunnerOptions {
   readonly logger: Logger;
   /** Mirrors that are back are brought up while clients write; else writes wait until it is done. */
   readonly isOnline: boolean;
+  /** Of copying while clients write. */
+  readonly pace: () => CopyPace;
   /** Unix ms. */
   readonly clock: () => number;
   readonly onEvent: (event: MirrorSetEvent) => void;
@@ -194,13 +197,14 @@ export class RecoveryRunner {
 
   /** Online as far as it goes, then the rest under the fence. */
   async #bringUp(id: string, reason: string, returning: readonly MirrorId[]): Promise<void> {
-    const { set, logger, timings } = this.#options;
+    const { set, logger, timings, pace } = this.#options;
     this.#isRecoveryAskedFor = false;
     const result = await catchUp(
       {
         set,
         logger,
         progressPollMs: timings.progressPollMs,
+        pace,
         sleep: (ms) => this.#sleep(ms),
         isInterrupted: () => this.#isStopping || this.#wantsRecovery(),
         onProgress: this.#progressOf(id),

@@ -7,6 +7,7 @@
 import { type FenceVerdict, isComparableAt, isReadableAt, isRecoveringAt } from '../protocol/fence.js';
 import type { InvariantViolation } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
+import type { CopyPace } from '../protocol/pace.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
 import type { Epoch, Tag } from '../protocol/tag.js';
 import type { Witness } from '../protocol/token.js';
@@ -48,6 +49,7 @@ import { witnessOf } from './object-witness.js';
 import { OldestRow } from './oldest-row.js';
 import type { OsdLogger } from './osd-logger.js';
 import { refusal, refuseStoreErrors } from './refusal.js';
+import type { PacerTimer } from './reconcile/copy-pacer.js';
 import { Reconciler } from './reconcile/reconciler.js';
 import { Scrubber } from './scrubber.js';
 import { type RegisteredStage, StageRegistry } from './stage-registry.js';
@@ -64,6 +66,8 @@ export interface LocalOsdOptions {
   readonly limits: OsdLimits;
   /** Connects to the peer OSDs of a reconciliation; it closes them when it is over. */
   readonly connect: (url: string) => OsdConnection;
+  /** What the pace of copying is kept by; by default the clock of the system. */
+  readonly timer?: PacerTimer;
   /** Our bug, found in the background: stops the process. */
   readonly onInvariantViolation: (violation: InvariantViolation) => void;
 }
@@ -414,6 +418,12 @@ export class LocalOsd implements OsdConnection {
 
   async reconcileProgress(epoch: Epoch): Promise<ReconcileProgress> {
     const progress = this.#reconciler.progressOf(epoch);
+    if (progress === null) throw refusal('unknown-reconciliation', `none at epoch ${epoch}`);
+    return progress;
+  }
+
+  async setReconcilePace(epoch: Epoch, pace: CopyPace): Promise<ReconcileProgress> {
+    const progress = this.#reconciler.setPace(epoch, pace);
     if (progress === null) throw refusal('unknown-reconciliation', `none at epoch ${epoch}`);
     return progress;
   }

@@ -10,6 +10,7 @@ import {
   evidenceRequest,
   examinationRequest,
   healRequest,
+  paceRequest,
   reconcileRequest,
   rowDropRequest,
   scrubRequest,
@@ -147,6 +148,10 @@ export function addRepairRoutes(app: FastifyInstance, osd: LocalOsd): void {
   app.get(routeOf(OSD_PATHS.reconciliation), async (request, reply) => {
     const epoch = epochOfText(parameterOf(request, 'epoch'), 'epoch');
     return sendJson(reply, await osd.reconcileProgress(epoch));
+  });
+  app.put(routeOf(OSD_PATHS.reconciliationPace), async (request, reply) => {
+    const epoch = epochOfText(parameterOf(request, 'epoch'), 'epoch');
+    return sendJson(reply, await osd.setReconcilePace(epoch, paceRequest.decodeBytes(bodyOf(request))));
   });
   app.delete(routeOf(OSD_PATHS.stage), async (request, reply) => {
     await osd.discardStage(parameterOf(request, 'stageId'));

@@ -32,6 +32,7 @@ export const OSD_PATHS = {
   scrub: '/v1/scrub',
   reconciliations: '/v1/reconciliations',
   reconciliation: '/v1/reconciliations/{epoch}',
+  reconciliationPace: '/v1/reconciliations/{epoch}/pace',
 } as const;
 
 /** Everything but the health of the process needs the set's secret, or for metrics their own token. */

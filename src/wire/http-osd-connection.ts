@@ -7,6 +7,7 @@
 import type { Readable } from 'node:stream';
 import { Pool } from 'undici';
 import type { ObjectId } from '../protocol/object-id.js';
+import type { CopyPace } from '../protocol/pace.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
 import type { Epoch } from '../protocol/tag.js';
 import type { Witness } from '../protocol/token.js';
@@ -88,6 +89,7 @@ import {
   listPath,
   objectPath,
   objectStatePath,
+  reconciliationPacePath,
   reconciliationPath,
   rowsPath,
   stagePath,
@@ -301,6 +303,12 @@ export class HttpOsdConnection implements OsdConnection {
 
   async reconcileProgress(epoch: Epoch): Promise<ReconcileProgress> {
     return this.#get(reconciliationPath(epoch), progressAnswer);
+  }
+
+  async setReconcilePace(epoch: Epoch, pace: CopyPace): Promise<ReconcileProgress> {
+    const bytes = Buffer.from(JSON.stringify(pace));
+    const body = await this.#send('PUT', reconciliationPacePath(epoch), MEDIA_JSON, bytes);
+    return understand(() => progressAnswer.decodeBytes(body));
   }
 
   /** Whatever is in flight fails. */

@@ -1,5 +1,10 @@
 /** The JSON requests and answers of every route but the hot one (`transaction-frame.ts`), as schemas and decoders. */
 import Type, { type Static } from 'typebox';
+import {
+  COPY_BYTES_PER_SECOND_MIN,
+  COPY_SHARE_PERCENT_MAX,
+  COPY_SHARE_PERCENT_MIN,
+} from '../protocol/pace.js';
 import { PUSH_EXTENTS_MAX, PUSH_ROWS_MAX } from './contract.js';
 import { makeDecoder } from './decoder.js';
 import {
@@ -81,6 +86,16 @@ const roleSchema = Type.Union([
   strictObject({ kind: Type.Literal('stale'), need: needSchema }),
 ]);
 
+const paceSchema = strictObject({
+  bytesPerSecond: Type.Union([
+    Type.Integer({ minimum: COPY_BYTES_PER_SECOND_MIN, maximum: Number.MAX_SAFE_INTEGER }),
+    Type.Null(),
+  ]),
+  sharePercent: Type.Integer({ minimum: COPY_SHARE_PERCENT_MIN, maximum: COPY_SHARE_PERCENT_MAX }),
+  isPaused: Type.Boolean(),
+});
+export const paceRequest = makeDecoder('pace', paceSchema);
+
 const orderSchema = strictObject({
   setId: shortTextSchema,
   epoch: epochSchema,
@@ -97,6 +112,7 @@ const orderSchema = strictObject({
   complete: Type.Boolean(),
   mode: literals('fenced', 'online'),
   absentStoreIds: Type.Array(storeIdSchema, { maxItems: PARTICIPANTS_MAX }),
+  pace: Type.Union([paceSchema, Type.Null()]),
 });
 export const reconcileRequest = makeDecoder('order', orderSchema);
 

@@ -11,6 +11,7 @@ import type { ComposeSource } from '../protocol/compose.js';
 import type { Extent } from '../protocol/extent.js';
 import type { MirrorId } from '../protocol/authority-state.js';
 import type { ObjectId } from '../protocol/object-id.js';
+import type { CopyPace } from '../protocol/pace.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
 import type { CopyNeed } from '../protocol/recovery-plan.js';
 import type { StoreFault } from '../protocol/store-fault.js';
@@ -283,6 +284,8 @@ export interface ReconcileOrder {
   readonly mode: 'fenced' | 'online';
   /** The stores of the mirrors that do not take part: what was witnessed of them is passed on (F17). */
   readonly absentStoreIds: readonly StoreId[];
+  /** Null: as fast as it goes. Under the fence it is: clients wait for it. */
+  readonly pace: CopyPace | null;
 }
 
 /** Live figures of a reconciliation. `toDo` figures grow while tables are still being read, `isScanned` says when they are final. */
@@ -368,6 +371,8 @@ export interface OsdConnection {
 
   startReconcile(order: ReconcileOrder): Promise<ReconcileProgress>;
   reconcileProgress(epoch: Epoch): Promise<ReconcileProgress>;
+  /** Of one that was ordered with a pace; it takes effect at once. */
+  setReconcilePace(epoch: Epoch, pace: CopyPace): Promise<ReconcileProgress>;
 
   close(): Promise<void>;
 }

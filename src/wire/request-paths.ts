@@ -33,6 +33,10 @@ export function reconciliationPath(epoch: Epoch): string {
   return OSD_PATHS.reconciliation.replace('{epoch}', String(epoch));
 }
 
+export function reconciliationPacePath(epoch: Epoch): string {
+  return OSD_PATHS.reconciliationPace.replace('{epoch}', String(epoch));
+}
+
 export function objectStatePath(id: ObjectId): string {
   return query(OSD_PATHS.objectState, { id });
 }

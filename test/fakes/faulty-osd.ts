@@ -3,6 +3,7 @@
  */
 import { MemoryOsdStore } from './memory-osd-store.js';
 import { createMemoryOsd } from './memory-osd.js';
+import type { PacerTimer } from '../../src/osd/reconcile/copy-pacer.js';
 import { type MirrorId, toMirrorId } from '../../src/protocol/authority-state.js';
 import { type OsdConnection, OsdUnreachable } from '../../src/wire/osd-connection.js';
 
@@ -22,10 +23,12 @@ export class FaultyOsd {
   /** Called before each request passes on; may wait. */
   onRequest: (method: string) => Promise<void> | void = () => undefined;
   readonly #peers: Map<string, FaultyOsd>;
+  readonly #timer: PacerTimer;
   #osd: OsdConnection;
   #runs = 1;
 
-  constructor(index: number, setId: string, peers: Map<string, FaultyOsd>) {
+  constructor(index: number, setId: string, peers: Map<string, FaultyOsd>, timer: PacerTimer) {
+    this.#timer = timer;
     this.mirror = toMirrorId(`osd-${index}`);
     this.url = `memory:${index}`;
     this.store = new MemoryOsdStore(setId, index + 1);
@@ -37,6 +40,7 @@ export class FaultyOsd {
   #open(): OsdConnection {
     return createMemoryOsd({
       store: this.store,
+      timer: this.#timer,
       incarnation: `${this.mirror} run ${this.#runs}`,
       connect: (url) => {
         const peer = this.#peers.get(url);

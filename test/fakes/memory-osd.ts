@@ -1,6 +1,7 @@
 /** An OSD without disk or network: the real `LocalOsd` over a memory store. Passes the conformance suite of the port. */
 import { DEFAULT_OSD_LIMITS } from '../../src/osd/limits.js';
 import { LocalOsd } from '../../src/osd/local-osd.js';
+import type { PacerTimer } from '../../src/osd/reconcile/copy-pacer.js';
 import type { ObjectStore } from '../../src/store/object-store.js';
 import type { OsdConnection } from '../../src/wire/osd-connection.js';
 
@@ -9,6 +10,7 @@ export interface MemoryOsdOptions {
   readonly incarnation?: string;
   /** For reconciliations that this OSD drives; by default there are no peers. */
   readonly connect?: (url: string) => OsdConnection;
+  readonly timer?: PacerTimer;
 }
 
 const quiet = { info: () => {}, warn: () => {}, error: () => {}, fatal: () => {} };
@@ -27,6 +29,7 @@ export function createMemoryOsd(options: MemoryOsdOptions): LocalOsd {
     clock: () => Date.now(),
     limits: DEFAULT_OSD_LIMITS,
     connect: options.connect ?? noPeer,
+    ...(options.timer !== undefined && { timer: options.timer }),
     onInvariantViolation: (violation) => {
       throw violation;
     },

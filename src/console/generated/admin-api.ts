@@ -48,7 +48,7 @@ export interface paths {
     /**
      * The mirror sets
      * @description With `furtherSets` in the configuration there are several. The paths of this document are those of the first one; those of status,
-     *     events, history, reconcile, tag table, scrub and force are there for each of the others too, under its `path`: `/sets/second/status`.
+     *     events, history, reconcile, pace, tag table, scrub and force are there for each of the others too, under its `path`: `/sets/second/status`.
      */
     get: operations['listSets'];
     put?: never;
@@ -98,6 +98,28 @@ export interface paths {
     options?: never;
     head?: never;
     patch?: never;
+    trace?: never;
+  };
+  '/pace': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** What copying to a mirror that is back may take, while clients write */
+    get: operations['getPace'];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    /**
+     * Change it, pause, or go on
+     * @description What is left out stays as it is. It takes effect on copying that runs, in a moment, and lasts until the gateway ends: the next one begins
+     *     with the pace of the configuration. What is copied while writes wait is never paced: the end of each reconciliation, and a full copy.
+     */
+    patch: operations['changePace'];
     trace?: never;
   };
   '/scrub': {
@@ -354,6 +376,7 @@ export interface components {
         | 'mirror-blank'
         | 'not-waiting'
         | 'wrong-words'
+        | 'not-paced'
         | 'no-such-object'
         | 'already-running'
         | 's3-refused'
@@ -430,6 +453,19 @@ export interface components {
         failures: number;
       };
     };
+    Pace: {
+      /** @description At most this much; null: no limit. */
+      bytesPerSecond: number | null;
+      /** @description Of the time, the part in which it works at the most; the rest is left to clients. */
+      sharePercent: number;
+      /** @description Nothing new is copied. */
+      isPaused: boolean;
+    };
+    PaceChange: {
+      bytesPerSecond?: number | null;
+      sharePercent?: number;
+      isPaused?: boolean;
+    };
     Status: {
       softwareVersion: string;
       /** @description The gateway's clock. */
@@ -454,6 +490,8 @@ export interface components {
       writesInFlight: number;
       /** @description The reconciliation that runs. */
       operation: components['schemas']['Operation'] | null;
+      /** @description Of copying while clients write. Null when writes wait while anything is copied (gateway.suspendsWrites). */
+      pace: components['schemas']['Pace'] | null;
     };
     Mirror: {
       mirror: string;
@@ -549,6 +587,9 @@ export interface components {
         kind:
           | 'excluded'
           | 'rows-forgone'
+          | 'scrub'
+          | 'forced'
+          | 'pace'
           | 'returned'
           | 'recovery-started'
           | 'recovery-ended'
@@ -724,6 +765,21 @@ export interface components {
         'application/json': components['schemas']['Error'];
       };
     };
+    /** @description Writes wait while anything is copied (gateway.suspendsWrites), so there is nothing to pace. */
+    NotPaced: {
+      headers: {
+        [name: string]: unknown;
+      };
+      content: {
+        /**
+         * @example {
+         *       "code": "not-paced",
+         *       "message": "Writes wait while anything is copied, so it is copied as fast as it goes."
+         *     }
+         */
+        'application/json': components['schemas']['Error'];
+      };
+    };
     /** @description A bug of Tally. */
     InternalError: {
       headers: {
@@ -836,7 +892,12 @@ export interface operations {
            *       "unmatchedBytes": 49520,
            *       "oldestUnmatchedMs": 1795451369200,
            *       "writesInFlight": 0,
-           *       "operation": null
+           *       "operation": null,
+           *       "pace": {
+           *         "bytesPerSecond": null,
+           *         "sharePercent": 50,
+           *         "isPaused": false
+           *       }
            *     }
            */
           'application/json': components['schemas']['Status'];
@@ -1129,6 +1190,72 @@ export interface operations {
           'application/json': components['schemas']['Error'];
         };
       };
+      500: components['responses']['InternalError'];
+    };
+  };
+  getPace: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description The pace, as it is now. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "bytesPerSecond": null,
+           *       "sharePercent": 50,
+           *       "isPaused": false
+           *     }
+           */
+          'application/json': components['schemas']['Pace'];
+        };
+      };
+      401: components['responses']['Unauthorized'];
+      409: components['responses']['NotPaced'];
+      500: components['responses']['InternalError'];
+    };
+  };
+  changePace: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        'application/json': components['schemas']['PaceChange'];
+      };
+    };
+    responses: {
+      /** @description The pace from now on. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "bytesPerSecond": 20971520,
+           *       "sharePercent": 50,
+           *       "isPaused": false
+           *     }
+           */
+          'application/json': components['schemas']['Pace'];
+        };
+      };
+      400: components['responses']['BadRequest'];
+      401: components['responses']['Unauthorized'];
+      409: components['responses']['NotPaced'];
+      413: components['responses']['PayloadTooLarge'];
       500: components['responses']['InternalError'];
     };
   };

@@ -49,11 +49,15 @@ export interface ContentSource {
   readonly osd: OsdConnection;
 }
 
-/** Brings content within reach of a push to `target`. Throws SourceUnfit. */
+/**
+ * Brings content within reach of a push to `target`. Throws SourceUnfit. `goOn`: waited for before each piece of content that
+ * streams; what it rejects with ends the relay.
+ */
 export async function relayContent(
   order: ContentOrder,
   source: ContentSource,
   target: OsdConnection,
+  goOn: (bytes: number) => Promise<void> = async () => undefined,
 ): Promise<RelayedContent> {
   const lengthBytes = extentBytes(order.extents);
   if (lengthBytes === 0) return { bytes: { kind: 'none' }, contentChecksum: 0 };
@@ -70,6 +74,7 @@ export async function relayContent(
   try {
     for await (const piece of sourcePieces(order, source)) {
       checksum.update(piece);
+      await goOn(piece.length);
       await stage.write(piece);
     }
     return await finishStage(stage, lengthBytes, checksum.value);

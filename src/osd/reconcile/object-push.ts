@@ -17,6 +17,7 @@ import {
 } from '../../wire/osd-connection.js';
 import type { Slots } from './bounded-work.js';
 import { relayContent, SourceUnfit } from './content-relay.js';
+import type { CopyPacer } from './copy-pacer.js';
 import type { ProgressTracker } from './progress-tracker.js';
 import { describePlace, ReconcileFailure } from './reconcile-failure.js';
 import type { ReconcilePeer, ReconcileScope } from './reconcile-peer.js';
@@ -40,6 +41,7 @@ export interface PushContext {
   readonly progress: ProgressTracker;
   /** Held while large content streams. */
   readonly largeSlots: Slots;
+  readonly pacer: CopyPacer;
 }
 
 function sizeOf(state: ObjectState | null): number {
@@ -116,9 +118,9 @@ async function pushFromAnySource(context: PushContext, push: ObjectPush): Promis
   throw new ReconcileFailure('damaged', `no intact source is left: ${unfit.join('; ')}`);
 }
 
-/** One try from one source. Throws SourceUnfit. */
+/** One try from one source. Throws SourceUnfit, CopyPaused. */
 export async function pushFrom(
-  { scope, progress, largeSlots }: PushContext,
+  { scope, progress, largeSlots, pacer }: PushContext,
   push: ObjectPush,
   source: ReconcilePeer,
 ): Promise<RemotePushReply> {
@@ -132,7 +134,9 @@ export async function pushFrom(
     const relayed =
       state === null || lengthBytes === 0
         ? ({ bytes: { kind: 'none' }, contentChecksum: 0 } as const)
-        : await relayContent({ ...order, lastTag: state.lastTag }, source, target.osd);
+        : await relayContent({ ...order, lastTag: state.lastTag }, source, target.osd, (bytes) =>
+            pacer.goOn(bytes),
+          );
     scope.checkCancelled();
     return target.osd.push({
       epoch: scope.epoch,
@@ -145,7 +149,10 @@ export async function pushFrom(
       rows: push.rows,
     });
   };
-  const reply = await (lengthBytes > INLINE_CONTENT_BYTES_MAX ? largeSlots.hold(send) : send());
+  // Who waits for a slot is not under way: the holder of the slot may wait for all that are to end.
+  const reply = await (lengthBytes > INLINE_CONTENT_BYTES_MAX
+    ? largeSlots.hold(() => pacer.run(0, send))
+    : pacer.run(lengthBytes, send));
   if (reply.kind === 'landed') {
     progress.landed(lengthBytes, content.kind === 'whole' ? 1 : content.extents.length);
   }

@@ -11,6 +11,7 @@
  * - A row goes when every configured mirror is known to have its write: up to the lowest last tag of one history.
  *
  * What is never done here: to push to a mirror in sync, or to make a target forget a tombstone (F35).
+ * It yields to clients: whatever it does, it does when the pace lets it (copy-pacer.ts).
  * It ends when a pass finds next to nothing to do. The rest is for the recovery that follows, under the fence.
  */
 import { unreachable } from '../../protocol/invariant.js';
@@ -23,11 +24,17 @@ import {
 } from '../../protocol/reconcile-plan.js';
 import type { Tag } from '../../protocol/tag.js';
 import type { ObjectState } from '../../protocol/write.js';
-import { EVIDENCE_PAGE_MAX, type ObjectWitness, type RowCursor } from '../../wire/osd-connection.js';
+import {
+  EVIDENCE_PAGE_MAX,
+  type ObjectWitness,
+  type RemotePushReply,
+  type RowCursor,
+} from '../../wire/osd-connection.js';
 import type { OsdLimits } from '../limits.js';
 import { workOn } from './bounded-work.js';
 import { collapsedRow } from './carried-rows.js';
 import { SourceUnfit } from './content-relay.js';
+import { CopyPaused } from './copy-pacer.js';
 import { type ObjectPush, type PushContext, pushFrom, unmatchedBytes } from './object-push.js';
 import { ReconcileFailure } from './reconcile-failure.js';
 import type { ReconcilePeer } from './reconcile-peer.js';
@@ -69,9 +76,10 @@ async function runPass(options: OnlineCatchUpOptions, dropper: RowDropper | null
   for (;;) {
     scope.checkCancelled();
     progress.enter('matching');
-    const ids = await nextIds(merge, context);
-    if (ids.length === 0) return toDoCount;
-    const objects = await evidenceOf(options, ids);
+    const objects = await context.pacer.run(0, async () =>
+      evidenceOf(options, await nextIds(merge, context)),
+    );
+    if (objects.length === 0) return toDoCount;
     const settled: Settled[] = [];
     progress.enter('copying');
     await workOn(objects, limits.reconcileObjectsInFlight, async (object) => {
@@ -81,7 +89,7 @@ async function runPass(options: OnlineCatchUpOptions, dropper: RowDropper | null
     });
     if (dropper === null) continue;
     progress.enter('clearing');
-    await dropSettled(dropper, settled);
+    await context.pacer.run(0, () => dropSettled(dropper, settled));
   }
 }
 
@@ -106,6 +114,7 @@ async function evidenceOf(
   { context, peers }: OnlineCatchUpOptions,
   ids: readonly ObjectId[],
 ): Promise<ObjectToCompare[]> {
+  if (ids.length === 0) return [];
   const answers = await Promise.all(
     peers.map(async (peer) => ({ peer, witnesses: await peer.osd.evidence(context.scope.epoch, ids) })),
   );
@@ -209,9 +218,24 @@ async function pushOnline(
   return hasLanded;
 }
 
+/** Sends it again when it was paused in the middle: what waits for an operator must not be left for the fence. */
+async function pushDespitePauses(
+  context: PushContext,
+  push: ObjectPush,
+  source: ReconcilePeer,
+): Promise<RemotePushReply> {
+  for (;;) {
+    try {
+      return await pushFrom(context, push, source);
+    } catch (error) {
+      if (!(error instanceof CopyPaused)) throw error;
+    }
+  }
+}
+
 async function tryPush(context: PushContext, push: ObjectPush, source: ReconcilePeer): Promise<boolean> {
   try {
-    const reply = await pushFrom(context, push, source);
+    const reply = await pushDespitePauses(context, push, source);
     if (reply.kind === 'landed') return true;
     switch (reply.code) {
       case 'changed':

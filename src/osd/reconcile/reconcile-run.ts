@@ -6,9 +6,11 @@
  * Every step may be interrupted anywhere: what landed stays, what did not has its rows still, and the next attempt begins
  * from the tables as they are.
  */
+import type { CopyPace } from '../../protocol/pace.js';
 import type { OsdConnection, ReconcileOrder, ReconcileProgress } from '../../wire/osd-connection.js';
 import type { OsdLimits } from '../limits.js';
 import { Slots } from './bounded-work.js';
+import { CopyPacer, type PacerTimer } from './copy-pacer.js';
 import { copyEverything } from './full-copy.js';
 import type { PushContext } from './object-push.js';
 import { catchUpOnline } from './online-catch-up.js';
@@ -24,17 +26,20 @@ export interface ReconcileRunOptions {
   readonly self: OsdConnection;
   readonly connect: (url: string) => OsdConnection;
   readonly limits: OsdLimits;
+  readonly timer: PacerTimer;
 }
 
 export class ReconcileRun {
   readonly #options: ReconcileRunOptions;
   readonly #progress: ProgressTracker;
   readonly #scope: ReconcileScope;
+  readonly #pacer: CopyPacer;
   #cancelReason: string | null = null;
 
   constructor(options: ReconcileRunOptions) {
-    const { setId, epoch, complete, mode, absentStoreIds } = options.order;
+    const { setId, epoch, complete, mode, absentStoreIds, pace } = options.order;
     this.#options = options;
+    this.#pacer = new CopyPacer(pace, options.timer);
     this.#progress = new ProgressTracker(epoch);
     this.#scope = {
       setId,
@@ -52,8 +57,13 @@ export class ReconcileRun {
     return this.#progress.snapshot();
   }
 
+  setPace(pace: CopyPace): void {
+    this.#pacer.setPace(pace);
+  }
+
   cancel(reason: string): void {
     this.#cancelReason ??= reason;
+    this.#pacer.cancel(new ReconcileFailure('cancelled', this.#cancelReason));
   }
 
   /** Rejects with whatever ended it early; the progress says so then. */
@@ -92,6 +102,7 @@ export class ReconcileRun {
       scope: this.#scope,
       progress: this.#progress,
       largeSlots: new Slots(limits.reconcileLargeInFlight),
+      pacer: this.#pacer,
     };
     if (this.#scope.isOnline) {
       await catchUpOnline({ context, peers, limits });

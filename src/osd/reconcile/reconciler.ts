@@ -5,10 +5,12 @@
  * first, and the new one begins when it has stopped.
  */
 import { InvariantViolation } from '../../protocol/invariant.js';
+import type { CopyPace } from '../../protocol/pace.js';
 import type { Epoch } from '../../protocol/tag.js';
 import type { OsdConnection, ReconcileOrder, ReconcileProgress } from '../../wire/osd-connection.js';
 import type { OsdLimits } from '../limits.js';
 import type { OsdLogger } from '../osd-logger.js';
+import { type PacerTimer, systemTimer } from './copy-pacer.js';
 import { ReconcileRun } from './reconcile-run.js';
 
 export interface ReconcilerOptions {
@@ -16,6 +18,8 @@ export interface ReconcilerOptions {
   readonly connect: (url: string) => OsdConnection;
   readonly logger: OsdLogger;
   readonly limits: OsdLimits;
+  /** What the pace of copying is kept by; by default the clock of the system. */
+  readonly timer?: PacerTimer;
   readonly onInvariantViolation: (violation: InvariantViolation) => void;
 }
 
@@ -44,10 +48,16 @@ export class Reconciler {
     return this.#latest?.epoch === epoch ? this.#latest.run.progress : null;
   }
 
+  /** Changes the pace of a reconciliation that was ordered with one. Null when the latest one has another epoch. */
+  setPace(epoch: Epoch, pace: CopyPace): ReconcileProgress | null {
+    if (this.#latest?.epoch === epoch) this.#latest.run.setPace(pace);
+    return this.progressOf(epoch);
+  }
+
   /** Precondition: the store is fenced at the order's epoch, so no other one can still succeed. */
   start(order: ReconcileOrder): ReconcileProgress {
     const { epoch } = order;
-    const run = new ReconcileRun({ ...this.#options, order });
+    const run = new ReconcileRun({ timer: systemTimer, ...this.#options, order });
     const before = this.#latest;
     before?.run.cancel(`a reconciliation at epoch ${epoch} was ordered`);
     if (this.#isClosed) run.cancel('the OSD stops');

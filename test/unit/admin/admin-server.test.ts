@@ -494,6 +494,34 @@ describe('POST /scrub', () => {
   });
 });
 
+describe('the pace of copying', () => {
+  const change = (payload: object) => ask('PATCH /pace', { payload });
+
+  it('changes in what is asked for alone, and is in the status', async () => {
+    expect((await ask('GET /pace')).json()).toEqual(control.pace());
+    const paused = { bytesPerSecond: 20 * 1024 * 1024, sharePercent: 50, isPaused: true };
+    expect((await change({ isPaused: true })).json()).toEqual(paused);
+    expect((await change({ bytesPerSecond: null })).json()).toEqual({ ...paused, bytesPerSecond: null });
+    expect((await ask('GET /status')).json()).toMatchObject({ pace: { isPaused: true } });
+    expect(audited.map(({ action }) => action)).toEqual(['PATCH /pace', 'PATCH /pace']);
+  });
+
+  it.each([{}, { sharePercent: 0 }, { sharePercent: 101 }, { bytesPerSecond: 1000 }, { speed: 1 }])(
+    'refuses %j',
+    async (payload) => {
+      const before = control.pace();
+      expect((await change(payload)).statusCode).toBe(400);
+      expect(control.pace()).toEqual(before);
+    },
+  );
+
+  it('is refused where there is none', async () => {
+    control.current = { ...control.current, pace: null };
+    expect((await ask('GET /pace')).json()).toMatchObject({ code: 'not-paced' });
+    expect((await change({ isPaused: true })).statusCode).toBe(409);
+  });
+});
+
 describe('following a reconciliation', () => {
   async function listen(limits: Partial<AdminLimits> = {}): Promise<string> {
     await app.close();

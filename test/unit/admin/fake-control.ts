@@ -7,6 +7,7 @@ import type {
 } from '../../../src/gateway/mirror-set-status.js';
 import { type MirrorId, toMirrorId } from '../../../src/protocol/authority-state.js';
 import type { ObjectBrowser, Upload } from '../../../src/admin/object-browser.js';
+import type { CopyPace } from '../../../src/protocol/pace.js';
 import { makeObjectId } from '../../../src/protocol/object-id.js';
 import { makeTag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
 import { toStoreId } from '../../../src/protocol/token.js';
@@ -131,6 +132,7 @@ export class FakeControl implements MirrorSetControl {
     oldestUnmatchedMs: NOW_MS - 5000,
     writesInFlight: 1,
     operation: null,
+    pace: { bytesPerSecond: 20 * 1024 * 1024, sharePercent: 50, isPaused: false },
   };
   happened: MirrorSetEvent[] = [{ atMs: NOW_MS, kind: 'excluded', message: 'osd-1 left out' }];
   known = new Map<string, ReconcileOperation>();
@@ -157,6 +159,16 @@ export class FakeControl implements MirrorSetControl {
 
   scrub(mirror: string | null): Promise<readonly MirrorId[]> | null {
     return mirror === null || mirror === osd0 ? Promise.resolve([osd0]) : null;
+  }
+
+  pace(): CopyPace | null {
+    return this.current.pace;
+  }
+
+  setPace(change: Partial<CopyPace>): CopyPace | null {
+    const { pace } = this.current;
+    if (pace !== null) this.current = { ...this.current, pace: { ...pace, ...change } };
+    return this.current.pace;
   }
 
   events(): readonly MirrorSetEvent[] {

@@ -5,6 +5,7 @@ import { EXIT } from '../../../src/cli/exit-codes.js';
 import { explainError } from '../../../src/cli/explain-error.js';
 import { formatBytes, formatDuration, plural } from '../../../src/cli/figures.js';
 import { readInvocation, showPath } from '../../../src/cli/invocation.js';
+import { parsePace, readPaceFlags } from '../../../src/cli/pace-flags.js';
 import { describeBriefly, describeEnd, describeProgress } from '../../../src/cli/reconcile-text.js';
 import { isAllInSync, renderStatus, summarize } from '../../../src/cli/status-table.js';
 import { AuthoritySuperseded } from '../../../src/gateway/authority-storage.js';
@@ -79,6 +80,47 @@ describe('the status, for people', () => {
     expect(summarize(makeStatus({ phase: 'waiting', waitingFor: 'osd-0 must come back' }))).toBe(
       'Nobody is served: osd-0 must come back.',
     );
+  });
+});
+
+describe('a pace', () => {
+  const pace = { bytesPerSecond: null, sharePercent: 50, isPaused: false };
+
+  it('is read from what people type', () => {
+    expect(parsePace('20MiB/s')).toEqual({ bytesPerSecond: 20 * 1024 * 1024 });
+    expect(parsePace('1.5 GB/s')).toEqual({ bytesPerSecond: 1_500_000_000 });
+    expect(parsePace('25%')).toEqual({ sharePercent: 25 });
+    expect(parsePace('unlimited')).toEqual({ bytesPerSecond: null, sharePercent: 100 });
+    for (const text of [
+      '',
+      '20',
+      '20MiB',
+      '1KiB/s',
+      '0%',
+      '101%',
+      '4%',
+      'fast',
+      '-1MiB/s',
+      '9999999999999GB/s',
+    ]) {
+      expect(() => parsePace(text), text).toThrow('--pace');
+    }
+  });
+
+  it('goes with a pause or its end, not with both', () => {
+    expect(readPaceFlags({})).toBeNull();
+    expect(readPaceFlags({ pace: '50%', resume: true })).toEqual({ sharePercent: 50, isPaused: false });
+    expect(readPaceFlags({ pause: true })).toEqual({ isPaused: true });
+    expect(() => readPaceFlags({ pause: true, resume: true })).toThrow('contradict');
+    expect(() => readPaceFlags({ pause: true, wait: true })).toThrow('start nothing');
+  });
+
+  it('is in the status while it matters: something is copied, or an operator has paused it', () => {
+    const operation = makeOperation();
+    const paused = { ...pace, isPaused: true };
+    expect(renderStatus(makeStatus({ pace }))).not.toContain('Copying');
+    expect(renderStatus(makeStatus({ pace, operation }))).toContain('50 % of the time');
+    expect(renderStatus(makeStatus({ pace: paused }))).toContain('paused by an operator');
   });
 });
 

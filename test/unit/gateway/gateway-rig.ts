@@ -1,12 +1,14 @@
 /** A gateway over memory OSDs with faulty links, and what its tests do to it. */
 import { expect } from 'vitest';
 import { FaultyOsd } from '../../fakes/faulty-osd.js';
+import { type PacerTimer, systemTimer } from '../../../src/osd/reconcile/copy-pacer.js';
 import type { AuthorityStorage } from '../../../src/gateway/authority-storage.js';
 import { AuthoritySuperseded } from '../../../src/gateway/authority-storage.js';
 import { Gateway } from '../../../src/gateway/gateway.js';
 import type { ObjectHead, ObjectStorage } from '../../../src/gateway/object-storage.js';
 import type { ScrubSettings } from '../../../src/gateway/scrub-schedule.js';
 import type { GatewayTimings } from '../../../src/gateway/timings.js';
+import type { CopyPace } from '../../../src/protocol/pace.js';
 import type { AuthorityState } from '../../../src/protocol/authority-state.js';
 import { makeObjectId, type ObjectId } from '../../../src/protocol/object-id.js';
 import { type Epoch, EPOCH_NONE, toGeneratorId } from '../../../src/protocol/tag.js';
@@ -49,11 +51,12 @@ export class GatewayRig {
   tagTableRowsMax = 1_000_000;
   generator = toGeneratorId(0);
   scrub: ScrubSettings = { intervalMs: null, bytesPerSecond: 1_000_000_000 };
+  catchUpPace: Omit<CopyPace, 'isPaused'> = { bytesPerSecond: null, sharePercent: 100 };
   gateway!: Gateway;
 
-  constructor(mirrorCount = 2) {
+  constructor(mirrorCount = 2, timer: PacerTimer = systemTimer) {
     const peers = new Map<string, FaultyOsd>();
-    this.osds = Array.from({ length: mirrorCount }, (_, index) => new FaultyOsd(index, SET_ID, peers));
+    this.osds = Array.from({ length: mirrorCount }, (_, index) => new FaultyOsd(index, SET_ID, peers, timer));
   }
 
   get storage(): ObjectStorage {
@@ -78,6 +81,7 @@ export class GatewayRig {
       suspendsWrites: this.suspendsWrites,
       tagTableRowsMax: this.tagTableRowsMax,
       scrub: this.scrub,
+      catchUpPace: this.catchUpPace,
       logger,
       clock: () => Date.now(),
       onFatal: (error) => this.fatal.push(error),

@@ -65,6 +65,7 @@ async function startSystem(): Promise<StorageUnderTest> {
     reconcilesByItself: true,
     suspendsWrites: false,
     tagTableRowsMax: 1_000_000,
+    catchUpPace: { bytesPerSecond: null, sharePercent: 100 },
     scrub: { intervalMs: null, bytesPerSecond: 100_000_000 },
     logger: pino({ level: 'silent' }),
     clock: Date.now,

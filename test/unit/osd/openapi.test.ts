@@ -7,6 +7,7 @@ import { toEpoch } from '../../../src/protocol/tag.js';
 import { OSD_PATHS, OSD_PATHS_WITHOUT_SECRET } from '../../../src/wire/contract.js';
 import { OSD_ERROR_STATUS } from '../../../src/wire/error-codes.js';
 import { makeDecoder } from '../../../src/wire/decoder.js';
+import { paceRequest } from '../../../src/wire/messages.js';
 import { tagRowSchema } from '../../../src/wire/schemas.js';
 import { MemoryOsdStore } from '../../fakes/memory-osd-store.js';
 import { type RunningOsd, startOsd } from './osd-harness.js';
@@ -169,6 +170,7 @@ describe('openapi/osd.yaml', () => {
       complete: false,
       mode: 'fenced',
       absentStoreIds: [],
+      pace: null,
     };
     check('ReconcileOrder', order);
     const response = await fetch(running.url + OSD_PATHS.reconciliations, {
@@ -177,10 +179,30 @@ describe('openapi/osd.yaml', () => {
       body: JSON.stringify(order),
     });
     check('Progress', await response.json());
+    const pace = { bytesPerSecond: null, sharePercent: 50, isPaused: true };
+    check('ReconcileOrder', { ...order, pace });
+    check('Pace', pace);
+    check('Progress', await connection.setReconcilePace(epoch, pace));
+    await expect(connection.setReconcilePace(toEpoch(99), pace)).rejects.toMatchObject({
+      code: 'unknown-reconciliation',
+    });
     check('ClearsReply', await connection.dropRows(SET_ID, epoch, [], []));
   });
 
   it('its schemas refuse what the code refuses', () => {
+    const pace = { bytesPerSecond: 1024 * 1024, sharePercent: 5, isPaused: false };
+    for (const good of [pace, { ...pace, bytesPerSecond: null }, { ...pace, sharePercent: 100 }]) {
+      check('Pace', paceRequest.decode(good));
+    }
+    for (const bad of [
+      { ...pace, bytesPerSecond: 1024 * 1024 - 1 },
+      { ...pace, sharePercent: 4 },
+      { ...pace, sharePercent: 101 },
+      { ...pace, more: 1 },
+    ]) {
+      expect(() => check('Pace', bad)).toThrow();
+      expect(() => paceRequest.decode(bad)).toThrow();
+    }
     const row = {
       ...{ tag: tagAt(1, 1), objectId: ID, kind: 'replace', mode: 'extend' },
       ...{ offset: 0, length: 1, checksum: 2, commitSequence: 3, writtenMs: 4 },

@@ -69,6 +69,7 @@ async function reconcile(
     complete: true,
     mode: 'fenced',
     absentStoreIds: [],
+    pace: null,
   });
   while (progress.phase !== 'done' && progress.phase !== 'failed') {
     await new Promise((resolve) => setTimeout(resolve, 10));

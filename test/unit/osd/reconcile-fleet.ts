@@ -142,6 +142,7 @@ export class Fleet {
       complete: participants.length === this.mirrors.length,
       mode: 'fenced',
       absentStoreIds: [],
+      pace: null,
     };
   }
 
