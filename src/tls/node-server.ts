@@ -49,12 +49,14 @@ function endFailedHandshakes(server: Server, logger: TlsLogger): void {
   let loggedMs = Number.NEGATIVE_INFINITY;
   let untoldCount = 0;
   server.prependListener('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
-    const { remoteAddress, authorizationError } = socket;
+    const { remoteAddress } = socket;
+    // Absent when the handshake failed before the certificate was judged, whatever the types say.
+    const authorizationError: unknown = socket.authorizationError;
     socket.destroy();
     untoldCount += 1;
     if (performance.now() - loggedMs < REFUSALS_LOG_EVERY_MS) return;
     loggedMs = performance.now();
-    const reason: unknown = authorizationError ?? error.code;
+    const reason = authorizationError ?? error.code;
     logger.info({ remoteAddress, reason, count: untoldCount }, 'a TLS handshake failed');
     untoldCount = 0;
   });
