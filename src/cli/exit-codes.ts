@@ -2,7 +2,7 @@
 export const EXIT = {
   /** Done; `status` and `reconcile`: every mirror is in sync. */
   ok: 0,
-  /** `status` and `reconcile`: the answer is in, and some mirror is not in sync. `up`: a service could not be kept going. */
+  /** `doctor`: something failed. `status` and `reconcile`: the answer is in, and some mirror is not in sync. `up`: a service could not be kept going. */
   notInSync: 1,
   /** The command line makes no sense. */
   usage: 64,

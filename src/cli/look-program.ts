@@ -1,6 +1,7 @@
-/** The flags and the help of `tally tags` and `tally bucket`. */
+/** The flags and the help of `tally tags`, `tally bucket` and `tally doctor`. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { addCommand, connect, connectToSet, type ProgramContext } from './command.js';
+import { addCommand, connect, connectToSet, load, type ProgramContext } from './command.js';
+import { runDoctor } from './doctor/run-doctor.js';
 import type { Flags } from './flags.js';
 import { listBuckets, showTags, TAG_ROWS_DEFAULT, TAG_ROWS_MAX } from './look-commands.js';
 
@@ -27,6 +28,18 @@ export function addLooks(program: Command, context: ProgramContext): void {
       const { mirror, limit } = flags;
       const client = await connectToSet(flags, context);
       context.onExit(await showTags(client, { mirror, limit, isJson: flags.json === true }));
+    });
+  addCommand(program, 'doctor', 'look at disks, ports, secrets, clocks and versions, and say what to do', [
+    'tally doctor',
+    'tally doctor --config /etc/tally/tally.yaml --name osd-0',
+    'tally doctor --json | jq \'.findings[] | select(.verdict != "ok")\'',
+  ])
+    .option('-n, --name <name>', 'the OSD of this machine (default: those with a store in the data folder)')
+    .option('--store <folder>', 'folder of its store (default: <data>/<name>)')
+    .option('--admin-url <url>', 'URL of the admin API')
+    .option('--json', 'print JSON')
+    .action(async (flags: Flags) => {
+      context.onExit(await runDoctor(await load(flags, context), flags.json === true));
     });
   const bucket = program.command('bucket').description('look at the buckets');
   addCommand(bucket, 'list', 'all buckets of the first account', [

@@ -15,7 +15,7 @@ export function cell(text: string, paint: Paint = plain): Cell {
 }
 
 /** Left-aligned columns, as wide as their widest cell. */
-function renderTable(rows: readonly (readonly Cell[])[]): string {
+export function renderTable(rows: readonly (readonly Cell[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {
     row.forEach(({ text }, column) => (widths[column] = Math.max(widths[column] ?? 0, text.length)));

@@ -1,5 +1,5 @@
 /** Commands beside a running `tally up`: keys that come and go, looks at buckets and tag tables. */
-import { readFile, stat } from 'node:fs/promises';
+import { chmod, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { S3Session } from '../../src/s3/session/s3-session.js';
@@ -102,6 +102,23 @@ describe('tally user', () => {
     const refused = user('remove', first, '--yes', '--json');
     expect(JSON.parse(refused.stdout)).toMatchObject({ code: 'configured-key' });
     expect(refused.exitCode).toBe(64);
+  });
+});
+
+describe('tally doctor', () => {
+  it('finds nothing wrong with what runs, and names what is', async () => {
+    const run = () => runTally(['doctor', '--data', playground.dataFolder]);
+    const healthy = run();
+    expect(healthy.stdout).toMatch(/^ok +answers +osd-1 at /m);
+    expect(healthy.stdout).toMatch(/^ok +port +\S+ \(S3 endpoint\) is in use by it$/m);
+    expect(healthy.stdout).toContain(', 0 failed.');
+    expect(healthy.exitCode).toBe(0);
+    const token = join(playground.dataFolder, 'secrets', 'admin-token');
+    await chmod(token, 0o644);
+    const found = run();
+    await chmod(token, 0o600);
+    expect(found.exitCode).toBe(1);
+    expect(found.stdout).toContain(`-> chmod 600 ${token}`);
   });
 });
 

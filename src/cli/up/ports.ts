@@ -14,7 +14,7 @@ export interface WantedAddress {
   readonly flag: string;
 }
 
-async function isTaken({ what, address }: WantedAddress): Promise<boolean> {
+export async function isTaken({ what, address }: WantedAddress): Promise<boolean> {
   const server = createServer();
   try {
     await new Promise<void>((resolve, reject) => {

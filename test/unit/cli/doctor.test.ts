@@ -1,0 +1,100 @@
+import { chmod, readdir, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { examineFolder, judgeSpace, judgeSyncs } from '../../../src/cli/doctor/disk-checks.js';
+import { fail, ok, renderFindings, warn } from '../../../src/cli/doctor/finding.js';
+import { examineSecret, judgeClock, judgeNode } from '../../../src/cli/doctor/machine-checks.js';
+import { examinePort, judgeVersions } from '../../../src/cli/doctor/service-checks.js';
+import { FakeControl, NOW_MS } from '../admin/fake-control.js';
+import { useTemporaryFolder } from './temporary-folder.js';
+
+const temporary = useTemporaryFolder();
+const GIBIBYTE = 1024 ** 3;
+
+describe('tally doctor', () => {
+  it.each([
+    [50 * GIBIBYTE, 100 * GIBIBYTE, 'ok'],
+    [4 * GIBIBYTE, 100 * GIBIBYTE, 'warn'],
+    [GIBIBYTE / 2, GIBIBYTE, 'warn'],
+    [1024 ** 2, GIBIBYTE, 'fail'],
+  ])('%d bytes free of %d: %s', (freeBytes, totalBytes, verdict) => {
+    expect(judgeSpace('/data', freeBytes, totalBytes).verdict).toBe(verdict);
+  });
+
+  it.each([
+    [3, false, 'warn', 'No disk is so fast'],
+    [300, false, 'ok', null],
+    [300, true, 'warn', 'Power loss'],
+    [40_000, false, 'warn', 'Each small write waits'],
+  ])('a sync of %d µs (in memory: %s): %s', (microseconds, isInMemory, verdict, advice) => {
+    const finding = judgeSyncs('/data', microseconds, isInMemory);
+    expect(finding.verdict).toBe(verdict);
+    if (advice === null) expect(finding.advice).toBeNull();
+    else expect(finding.advice).toContain(advice);
+  });
+
+  it('measures a folder and leaves nothing in it; a missing one fails', async () => {
+    const found = await examineFolder(temporary(), true);
+    expect(found.map(({ check }) => check)).toEqual(['folder', 'space', 'sync']);
+    expect(await readdir(temporary())).toEqual([]);
+    expect(await examineFolder(join(temporary(), 'gone'), true)).toMatchObject([{ verdict: 'fail' }]);
+  });
+
+  it.each([
+    ['20.18.9', 'fail'],
+    ['20.19.0', 'ok'],
+    ['18.20.0', 'fail'],
+    ['24.0.1', 'ok'],
+  ])('Node %s: %s', (version, verdict) => {
+    expect(judgeNode(version).verdict).toBe(verdict);
+  });
+
+  it.each([
+    [NOW_MS, NOW_MS - 1000, 'ok'],
+    [NOW_MS, NOW_MS + 60_000, 'warn'],
+    [NOW_MS, NOW_MS - 20 * 60_000, 'fail'],
+    [NOW_MS, null, 'ok'],
+    [0, null, 'fail'],
+  ])('a clock at %d beside the gateway at %s: %s', (nowMs, gatewayMs, verdict) => {
+    expect(judgeClock(nowMs, gatewayMs).verdict).toBe(verdict);
+  });
+
+  it('a secret that others may read fails, and one that is missing only when it is needed', async () => {
+    const path = join(temporary(), 'secret');
+    expect(await examineSecret(path, false)).toEqual([]);
+    expect(await examineSecret(path, true)).toMatchObject([{ verdict: 'fail' }]);
+    await writeFile(path, 'x');
+    for (const [mode, verdict] of [
+      [0o600, 'ok'],
+      [0o640, 'warn'],
+      [0o604, 'fail'],
+    ] as const) {
+      await chmod(path, mode);
+      expect(await examineSecret(path, true)).toMatchObject([{ verdict }]);
+    }
+  });
+
+  it('a port is free, ours, or somebody else’s', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = { host: '127.0.0.1', port: (server.address() as AddressInfo).port };
+    expect((await examinePort('S3', address, true)).verdict).toBe('ok');
+    expect((await examinePort('S3', address, false)).verdict).toBe('fail');
+    await new Promise((resolve) => server.close(resolve));
+    expect((await examinePort('S3', address, false)).message).toContain('is free');
+  });
+
+  it('parts of two versions are named', () => {
+    const status = { softwareVersion: '0.1.0', nowMs: NOW_MS, ...new FakeControl().current };
+    expect(judgeVersions('0.1.0', [{ ...status, mirrors: [] }]).verdict).toBe('ok');
+    const finding = judgeVersions('0.2.0', [{ ...status, mirrors: [] }]);
+    expect(finding).toMatchObject({ verdict: 'warn', message: 'this command 0.2.0, gateway 0.1.0' });
+  });
+
+  it('says what to do below what it found, and counts', () => {
+    const text = renderFindings([ok('a', 'fine'), warn('b', 'hm', 'look'), fail('c', 'bad', 'act')]);
+    expect(text).toMatch(/^warn +b +hm\n +-> look$/m);
+    expect(text).toContain('1 ok, 1 to look at, 1 failed.');
+  });
+});
