@@ -10,6 +10,7 @@ import type { components, paths } from './generated/admin-api.ts';
 type Schemas = components['schemas'];
 export type Status = Schemas['Status'];
 export type Mirror = Schemas['Mirror'];
+export type Pace = Schemas['Pace'];
 export type Operation = Schemas['Operation'];
 export type Event = Schemas['Events']['events'][number];
 export type Sample = Schemas['History']['samples'][number];
@@ -76,6 +77,10 @@ export class Api {
   async reconcile(): Promise<void> {
     const answer = await reach(this.#client.POST('/reconcile'));
     if (answer.response.status !== 409) valueOf(answer);
+  }
+
+  async changePace(change: Partial<Pace>): Promise<void> {
+    valueOf(await reach(this.#client.PATCH('/pace', { body: change })));
   }
 
   async buckets(): Promise<readonly Bucket[]> {

@@ -1,6 +1,7 @@
 /** The reconciliation that runs, or the last one; and the controls of it. */
 import { useState } from 'preact/hooks';
 import type { Api, Operation, Status } from './api.ts';
+import { PaceControls } from './pace-controls.tsx';
 import { formatBytes, formatCount, formatDuration } from './text.ts';
 import { usePoll } from './use-poll.ts';
 
@@ -66,9 +67,10 @@ export function RecoveryPanel({ api, status }: { readonly api: Api; readonly sta
   const { value: operations, refresh } = usePoll(() => api.operations(), LAST_EVERY_MS);
   const running = status.operation;
   const last = operations?.find(({ state }) => state !== 'running');
-  const start = async (): Promise<void> => {
+  const { pace } = status;
+  const attempt = async (work: () => Promise<void>): Promise<void> => {
     try {
-      await api.reconcile();
+      await work();
       setFault(null);
       refresh();
     } catch (error) {
@@ -80,11 +82,19 @@ export function RecoveryPanel({ api, status }: { readonly api: Api; readonly sta
       <div class="row">
         <h2 id="recovery-title">{running === null ? 'Reconciliation' : 'Reconciling'}</h2>
         <div class="controls">
-          <button type="button" disabled={running !== null} onClick={() => void start()}>
+          {pace !== null && (
+            <PaceControls pace={pace} change={(change) => attempt(() => api.changePace(change))} />
+          )}
+          <button
+            type="button"
+            disabled={running !== null}
+            onClick={() => void attempt(() => api.reconcile())}
+          >
             Reconcile now
           </button>
         </div>
       </div>
+      {pace?.isPaused === true && <p role="status">Copying while clients write is paused by an operator.</p>}
       {running !== null && <Running operation={running} nowMs={status.nowMs} />}
       {running === null && last !== undefined && <Last operation={last} nowMs={status.nowMs} />}
       {fault !== null && (

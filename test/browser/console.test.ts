@@ -145,6 +145,21 @@ describe('the web console', () => {
     await headline('Both mirrors are in sync');
   });
 
+  it('pauses copying, and changes its share, by keyboard alone', async () => {
+    const pace = async () => (await system.admin.status()).pace;
+    await page.getByRole('slider', { name: 'of the time' }).focus();
+    await page.keyboard.press('End');
+    await expect.poll(pace, { timeout: WITHIN_MS }).toMatchObject({ sharePercent: 100 });
+    await page.getByRole('button', { name: 'Pause copying' }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByText('is paused by an operator').waitFor();
+    expect(await pace()).toMatchObject({ isPaused: true });
+    await page.getByRole('button', { name: 'Resume copying' }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Pause copying' }).waitFor();
+    expect(await pace()).toMatchObject({ isPaused: false });
+  });
+
   it('never did what its security policy forbids', () => {
     expect(complaints).toEqual([]);
   });
