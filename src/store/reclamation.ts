@@ -24,6 +24,9 @@ import type { StoreCore } from './store-core.js';
 const SEAL_GAIN_BYTES = 1024 * 1024;
 const SEAL_GAIN_SHARE = 1 / 8;
 
+/** Each takes what nobody was reading just then, and costs LevelDB a short log. */
+const REST_ATTEMPTS_MAX = 16;
+
 export class Reclamation {
   readonly #core: StoreCore;
   readonly #compaction: Compaction;
@@ -31,6 +34,7 @@ export class Reclamation {
   #run: Promise<void> | null = null;
   /** What LevelDB was made to compact, of which it may have left something. */
   #rest: KeyRange | null = null;
+  #restAttempts = 0;
 
   constructor(core: StoreCore, compaction: Compaction) {
     this.#core = core;
@@ -116,8 +120,6 @@ export class Reclamation {
   async #compactDatabase(): Promise<void> {
     const { database, deadInline, freeSpace, limits, logger } = this.#core.parts;
     const { range, lengthBytes } = deadInline;
-    const rest = this.#rest;
-    this.#rest = null;
     if (range !== null && lengthBytes >= limits.deadInlineBytesMin) {
       const storedBytes = await database.approximateSize(range.first, range.last);
       // LevelDB merges a few tables at a time: no more than what is there, nor than it may need at any time.
@@ -125,18 +127,20 @@ export class Reclamation {
       if (hasRoom && lengthBytes >= limits.shortageDeadShare * storedBytes) {
         deadInline.reset();
         this.#rest = range;
+        this.#restAttempts = 0;
         await database.compactRange(range.first, range.last);
         logger.info({ lengthBytes }, 'LevelDB was made to give back content that was removed');
         return;
       }
     }
-    if (rest === null) return;
+    if (this.#rest === null || this.#restAttempts >= REST_ATTEMPTS_MAX) return;
+    this.#restAttempts += 1;
     // LevelDB leaves tables that were being read meanwhile until it merges again, and a table that is alone until another
     // one overlaps it: the commit head does, which comes first in every table.
     const batch = this.#core.commit.open();
     batch.requireSync();
     await batch.written;
-    await database.compactRange(HEAD_KEY, rest.last);
+    await database.compactRange(HEAD_KEY, this.#rest.last);
   }
 
   /** Starts nothing further, and waits for what is under way. */
