@@ -5,8 +5,7 @@ import type { S3Access } from '../test/support/s3-client.js';
 import { cpuSecondsOf, diskBytesWrittenBy } from '../test/support/process-usage.js';
 import type { Usage } from './measurement.js';
 
-export const LOAD_METHODS = ['PUT', 'GET', 'HEAD', 'DELETE', 'LIST'] as const;
-export type LoadMethod = (typeof LOAD_METHODS)[number];
+export type LoadMethod = 'PUT' | 'GET' | 'HEAD' | 'DELETE' | 'LIST';
 
 /** Sent to the load generator. */
 export interface LoadOrder {

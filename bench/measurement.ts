@@ -31,9 +31,9 @@ export interface Measurement {
 export type Syncs = 'yes' | 'no' | 'unknown';
 
 /** The targets that everything else is compared with. */
-export const FLOOR_NAMES: readonly string[] = ['floor', 'memory floor'];
+const FLOOR_NAMES: readonly string[] = ['floor', 'memory floor'];
 
-export const COLUMNS: readonly string[] = [
+const COLUMNS: readonly string[] = [
   'operation',
   'target',
   'connections',
@@ -59,7 +59,7 @@ function microseconds(seconds: number, requests: number): number {
   return Math.round((seconds * 1e6) / Math.max(1, requests));
 }
 
-export function cpuMicrosecondsOf({ usage, requests }: Measurement): number {
+function cpuMicrosecondsOf({ usage, requests }: Measurement): number {
   return microseconds(
     Object.values(usage.cpuSeconds).reduce((sum, seconds) => sum + seconds, 0),
     requests,
@@ -87,7 +87,7 @@ function processCell({ usage, requests }: Measurement): string {
   return parts.length === 0 ? '-' : parts.join(', ');
 }
 
-export function cellsOf(measurement: Measurement, all: readonly Measurement[]): Cell[] {
+function cellsOf(measurement: Measurement, all: readonly Measurement[]): Cell[] {
   const { operation, target, connections, seconds, contentBytes, storedBytes, latencyMs, usage } =
     measurement;
   const isMeasured = Object.keys(usage.cpuSeconds).length > 0;

@@ -2,7 +2,7 @@
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-export const SMALL_OPERATIONS = ['put', 'get', 'head', 'delete', 'mixed'] as const;
+const SMALL_OPERATIONS = ['put', 'get', 'head', 'delete', 'mixed'] as const;
 export type SmallOperation = (typeof SMALL_OPERATIONS)[number];
 
 const SIZES: Readonly<Record<string, number>> = {

@@ -63,7 +63,7 @@ export class Scrubber {
   async progress(): Promise<ScrubProgress | null> {
     await this.#load();
     if (this.#record === null) return null;
-    const { after, state, ...figures } = this.#record;
+    const { after: _after, state, ...figures } = this.#record;
     const isRunning = this.#running !== null;
     return { ...figures, state: state === 'begun' ? (isRunning ? 'running' : 'stopped') : state };
   }
@@ -89,7 +89,11 @@ export class Scrubber {
 
   async #load(): Promise<void> {
     if (this.#isLoaded) return;
-    const record = parseRecord(await this.#options.store.scrubRecord());
+    this.#takeLoaded(parseRecord(await this.#options.store.scrubRecord()));
+  }
+
+  /** Whoever else loaded meanwhile came first. */
+  #takeLoaded(record: ScrubRecord | null): void {
     if (this.#isLoaded) return;
     this.#record = record;
     this.#isLoaded = true;

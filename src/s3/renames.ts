@@ -42,7 +42,7 @@ import { READ_ATTEMPTS_MAX } from './limits.js';
 import { SharedLocks } from './shared-lock.js';
 import { countField, textField } from './stored-fields.js';
 
-export const RENAMES_CONTAINER = '.renames';
+const RENAMES_CONTAINER = '.renames';
 const FORMAT = 1;
 const ID_BYTES = 32;
 /** After the start, and after a round that failed. */

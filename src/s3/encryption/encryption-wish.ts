@@ -40,7 +40,7 @@ export type EncryptionWish =
 const NONE: EncryptionWish = { kind: 'none' };
 
 /** Throws S3Error NotImplemented without master keys. */
-export function requireMasterKeys({ masterKeys }: EncryptionSettings): MasterKeys {
+function requireMasterKeys({ masterKeys }: EncryptionSettings): MasterKeys {
   if (masterKeys !== null) return masterKeys;
   throw new S3Error('NotImplemented', {
     message: 'This server has no master key, so it cannot encrypt with keys of its own (SSE-S3).',

@@ -13,7 +13,7 @@ import { isBase64Of } from '../payload/checksums.js';
 import { KEY_BYTES } from './data-key.js';
 
 const LINE = /^([A-Za-z0-9][A-Za-z0-9._-]{0,62})[ \t]+(\S+)$/;
-export const MASTER_KEYS_MAX = 1000;
+const MASTER_KEYS_MAX = 1000;
 
 export interface MasterKey {
   readonly id: string;
