@@ -62,6 +62,7 @@ import {
   tagTableQuerySchema,
   tagTableSchema,
 } from './schemas.js';
+import { addVerifyRoutes } from './verify-routes.js';
 
 export interface AdminServerOptions {
   /** The mirror sets; at least one. */
@@ -124,6 +125,7 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
     addPaceRoutes(scope, control);
     addTagTableRoute(scope, control);
     addScrubRoute(scope, control);
+    addVerifyRoutes(scope, control);
     addForceRoutes(scope, control);
     addHistoryRoute(scope, control, options);
   };

@@ -29,6 +29,7 @@ const EVENT_KINDS = wordsOf<MirrorSetEvent['kind']>({
   forced: true,
   pace: true,
   scrub: true,
+  verification: true,
   'rows-forgone': true,
   returned: true,
   'recovery-started': true,

@@ -30,7 +30,7 @@ export function object<Properties extends TProperties>(properties: Properties) {
 }
 
 /** Every word of a union of words; a missing one does not compile. */
-function words<Word extends string>(all: Readonly<Record<Word, true>>) {
+export function words<Word extends string>(all: Readonly<Record<Word, true>>) {
   return Type.Unsafe<Word>(Type.Enum(Object.keys(all)));
 }
 
@@ -218,6 +218,7 @@ export const eventsSchema = object({
         excluded: true,
         'rows-forgone': true,
         scrub: true,
+        verification: true,
         forced: true,
         pace: true,
         returned: true,

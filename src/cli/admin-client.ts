@@ -23,6 +23,12 @@ import {
   statusSchema,
   tagTableSchema,
 } from '../admin/schemas.js';
+import {
+  type AdminVerification,
+  verifyRunningSchema,
+  verifySchema,
+  verifyStartedSchema,
+} from '../admin/verify-routes.js';
 import type { Fetch, FetchAnswer } from '../wire/trusting-fetch.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
@@ -30,6 +36,19 @@ import { systemCodeOf } from './system-error.js';
 
 const ANSWER_WITHIN_MS = 10_000;
 const EVENT_CHARACTERS_MAX = 1024 * 1024;
+
+export interface VerifyRequest {
+  readonly repairs: boolean;
+  readonly isQuick: boolean;
+  /** Null: the gateway's default. */
+  readonly bytesPerSecond: number | null;
+}
+
+export interface StartedVerification {
+  readonly verification: AdminVerification;
+  /** False: it was running already. */
+  readonly isNew: boolean;
+}
 
 export interface StartedReconcile {
   readonly operation: AdminOperation;
@@ -140,6 +159,24 @@ export class AdminClient {
 
   async buckets(): Promise<AdminBuckets['buckets']> {
     return conform(bucketsSchema, await this.#json(await this.#send('GET', '/buckets')), this.#url).buckets;
+  }
+
+  async verify({ repairs, isQuick, bytesPerSecond }: VerifyRequest): Promise<StartedVerification> {
+    const query = new URLSearchParams({ repair: String(repairs), quick: String(isQuick) });
+    if (bytesPerSecond !== null) query.set('bytesPerSecond', String(bytesPerSecond));
+    const response = await this.#send('POST', `/verify?${query.toString()}`);
+    if (response.status === 409) {
+      const running = conform(verifyRunningSchema, parseJson(await response.text()), this.#url);
+      return { verification: running.verification, isNew: false };
+    }
+    const started = conform(verifyStartedSchema, await this.#json(response), this.#url);
+    return { verification: started.verification, isNew: true };
+  }
+
+  /** The one that runs, or the latest one. */
+  async verification(): Promise<AdminVerification | null> {
+    const answer = await this.#json(await this.#send('GET', '/verify'));
+    return conform(verifySchema, answer, this.#url).verification;
   }
 
   /** Newest first. */

@@ -4,6 +4,7 @@ import { AuthorityFile } from '../gateway/authority-storage.js';
 import { Gateway } from '../gateway/gateway.js';
 import { PlacementFile } from '../gateway/placement/placement-file.js';
 import { PlacedSets } from '../gateway/placement/placed-sets.js';
+import { VerificationFile } from '../gateway/verification/verification-storage.js';
 import { defaultTimings } from '../gateway/timings.js';
 import { type SetName, toSetName } from '../protocol/placement.js';
 import { PlacementRefused } from '../protocol/placement-record.js';
@@ -44,6 +45,7 @@ export async function openMirrorSets(
       })),
       generator,
       authority: new AuthorityFile(authorityFile),
+      verificationRecord: new VerificationFile(`${authorityFile}.verification`),
       timings: defaultTimings,
       reconcilesByItself: gateway.reconcilesByItself,
       suspendsWrites: gateway.suspendsWrites,

@@ -20,6 +20,7 @@ import { scrub } from './run-scrub.js';
 import { showStatus } from './show-status.js';
 import { readSoftwareVersion } from './software-version.js';
 import { addUser } from './user-program.js';
+import { addVerify } from './verify-program.js';
 
 const EXIT_CODES_HELP = `
 Exit codes: 0 done, in sync · 1 not in sync · 64 wrong command line · 69 no answer, or port taken · 70 a bug of Tally
@@ -63,6 +64,7 @@ export function makeProgram(context: ProgramContext): Command {
   addFormat(program, context, run);
   addOperations(program, context, run);
   addCare(program, context, run);
+  addVerify(program, context);
   addForce(program, context, run);
   addHealth(program, context, run);
   addConfig(program, context, run);

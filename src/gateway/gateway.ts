@@ -27,6 +27,9 @@ import { RecoveryRunner } from './recovery-runner.js';
 import { ScrubSchedule, type ScrubSettings } from './scrub-schedule.js';
 import { TagTableLimit } from './tag-table-limit.js';
 import type { GatewayTimings } from './timings.js';
+import type { Verification, VerificationOrder } from './verification/verification.js';
+import type { VerificationStorage } from './verification/verification-storage.js';
+import { Verifier } from './verification/verifier.js';
 
 /** Events kept for operators. */
 const EVENTS_KEPT_MAX = 200;
@@ -36,6 +39,7 @@ export interface GatewayOptions {
   readonly members: readonly { readonly mirror: MirrorId; readonly connection: OsdConnection }[];
   readonly generator: GeneratorId;
   readonly authority: AuthorityStorage;
+  readonly verificationRecord: VerificationStorage;
   readonly timings: GatewayTimings;
   /** Reconcile a mirror as soon as it is back; otherwise it waits for an operator. */
   readonly reconcilesByItself: boolean;
@@ -74,6 +78,10 @@ export interface MirrorSetControl {
   pace(): CopyPace | null;
   /** Changes parts of it, until the gateway ends. Null: there is none to change. */
   setPace(change: Partial<CopyPace>): CopyPace | null;
+  /** Compares the mirrors in sync object by object, or says which verification runs. */
+  verify(order: VerificationOrder): { readonly verification: Verification; readonly isNew: boolean };
+  /** The one that runs, or the latest one; null: there never was one. */
+  verification(): Verification | null;
   /** One page of a mirror's tag table, straight from its OSD. Null: no such mirror. */
   rows(mirror: string, after: RowCursor | null, limit: number): Promise<readonly TagRow[]> | null;
 }
@@ -86,6 +94,7 @@ export class Gateway implements MirrorSetControl {
   readonly #health: HealthMonitor;
   readonly #tagTableLimit: TagTableLimit;
   readonly #scrubs: ScrubSchedule;
+  readonly #verifier: Verifier;
   readonly #events: MirrorSetEvent[] = [];
   #pace: CopyPace;
   readonly #eventCounts = new Map<MirrorSetEvent['kind'], number>();
@@ -100,7 +109,8 @@ export class Gateway implements MirrorSetControl {
       set.shut('the gateway has failed');
       options.onFatal(error);
     };
-    this.storage = new MirroredObjectStorage(set, logger);
+    const storage = new MirroredObjectStorage(set, logger);
+    this.storage = storage;
     this.#runner = new RecoveryRunner({
       set,
       isOnline: !options.suspendsWrites,
@@ -127,6 +137,17 @@ export class Gateway implements MirrorSetControl {
     });
     const identityOf = (mirror: MirrorId): OsdIdentity | null => this.#health.healthOf(mirror).identity;
     this.#scrubs = new ScrubSchedule({ set, settings: options.scrub, logger, clock, identityOf });
+    this.#verifier = new Verifier({
+      set,
+      storage,
+      record: options.verificationRecord,
+      logger,
+      clock,
+      onEnded: (verification) => {
+        this.#note({ atMs: clock(), kind: 'verification', message: describeEnd(verification) });
+      },
+      onFatal,
+    });
     this.#tagTableLimit = new TagTableLimit({
       set,
       rowsMax: options.tagTableRowsMax,
@@ -154,6 +175,7 @@ export class Gateway implements MirrorSetControl {
     const gateway = new Gateway(options, set);
     gateway.#startRecovery('start', 'the gateway started');
     gateway.#health.start();
+    await gateway.#verifier.resume();
     return gateway;
   }
 
@@ -182,6 +204,7 @@ export class Gateway implements MirrorSetControl {
   async stop(): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
+    await this.#verifier.stop();
     await this.#health.stop();
     await this.#tagTableLimit.stop();
     await this.#runner.stop();
@@ -289,6 +312,20 @@ export class Gateway implements MirrorSetControl {
     return mirrors;
   }
 
+  verify(order: VerificationOrder): { readonly verification: Verification; readonly isNew: boolean } {
+    const counts = this.#set.inSync.map((mirror) => this.#health.healthOf(mirror).identity?.objectCount ?? 0);
+    const started = this.#verifier.start(order, Math.max(0, ...counts));
+    if (started.isNew) {
+      const message = 'an operator asked for a verification of the mirrors';
+      this.#note({ atMs: this.#options.clock(), kind: 'verification', message });
+    }
+    return started;
+  }
+
+  verification(): Verification | null {
+    return this.#verifier.latest;
+  }
+
   status(): MirrorSetStatus {
     const set = this.#set;
     const mirrors = set.members.map((member) => this.#mirrorStatus(member.mirror));
@@ -333,6 +370,11 @@ export class Gateway implements MirrorSetControl {
     const { url } = this.#set.connectionOf(mirror);
     return { mirror, url, condition, fullCopyReason, lastSeenMs, identity };
   }
+}
+
+function describeEnd({ failure, objectsCompared, differenceCount, repairedCount }: Verification): string {
+  if (failure !== null) return `a verification failed: ${failure}`;
+  return `a verification compared ${objectsCompared} objects, found ${differenceCount} different, and repaired ${repairedCount}`;
 }
 
 /** The condition of a mirror that answers and is not in sync. */

@@ -76,6 +76,7 @@ export interface MirrorSetEvent {
     | 'excluded'
     | 'rows-forgone'
     | 'scrub'
+    | 'verification'
     | 'forced'
     | 'pace'
     | 'returned'

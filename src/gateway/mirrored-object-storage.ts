@@ -54,6 +54,42 @@ function checkAttributes(attributes: string): string {
   return attributes;
 }
 
+function replacement(objectId: ObjectId, content: ReadyContent, attributes: string): WriteDraft {
+  return {
+    objectId,
+    kind: 'replace',
+    mode: 'overwrite',
+    previousTag: null,
+    offset: 0,
+    length: content.sizeBytes,
+    attributes,
+    contentChecksum: content.checksum,
+    contentFor: (mirror) => content.contentFor(mirror),
+    whyMissing: (mirror) => content.whyMissing(mirror),
+  };
+}
+
+function removal(objectId: ObjectId): WriteDraft {
+  return {
+    objectId,
+    kind: 'remove',
+    mode: 'overwrite',
+    previousTag: null,
+    attributes: null,
+    ...NO_CONTENT,
+  };
+}
+
+export interface RewriteRequest {
+  readonly id: ObjectId;
+  /** Null: the object is removed. */
+  readonly content: StagedContent | null;
+  /** Null for a removal. */
+  readonly attributes: string | null;
+  /** Called under the object's write lock; rejects when the mirrors are not any more as the caller saw them. */
+  readonly confirm: () => Promise<void>;
+}
+
 interface Prepared {
   readonly draft: WriteDraft;
   /** The size of the object after the write. */
@@ -106,18 +142,11 @@ export class MirroredObjectStorage implements ObjectStorage {
     const { id, attributes } = request;
     const prepare = (current: ObjectHead | null): Prepared => ({
       sizeBytes: content.sizeBytes,
-      draft: {
-        objectId: id,
-        kind: 'replace',
-        mode: 'overwrite',
-        previousTag: null,
-        offset: 0,
-        length: content.sizeBytes,
-        attributes: checkAttributes(typeof attributes === 'string' ? attributes : attributes(current)),
-        contentChecksum: content.checksum,
-        contentFor: (mirror) => content.contentFor(mirror),
-        whyMissing: (mirror) => content.whyMissing(mirror),
-      },
+      draft: replacement(
+        id,
+        content,
+        checkAttributes(typeof attributes === 'string' ? attributes : attributes(current)),
+      ),
     });
     const sourceIds = content.sources?.map(({ objectId }) => objectId) ?? [];
     return this.#mustMutate(id, typeof attributes !== 'string', prepare, sourceIds);
@@ -169,26 +198,37 @@ export class MirroredObjectStorage implements ObjectStorage {
   }
 
   async remove({ id, decide }: RemoveRequest): Promise<boolean> {
-    const removed = await this.#mutate(id, true, (current) => {
+    const look = (): Promise<ObjectHead | null> => this.#reads.head(id);
+    const removed = await this.#mutate(id, look, (current) => {
       decide?.(current);
-      if (current === null) return null;
-      const draft: WriteDraft = {
-        objectId: id,
-        kind: 'remove',
-        mode: 'overwrite',
-        previousTag: null,
-        attributes: null,
-        ...NO_CONTENT,
-      };
-      return { sizeBytes: 0, draft };
+      return current === null ? null : { sizeBytes: 0, draft: removal(id) };
     });
     return removed !== null;
+  }
+
+  /** Runs `work` while no mutation of the object is under way: what was begun before has its outcome. Clients wait for it. */
+  betweenMutations<Result>(id: ObjectId, work: () => Promise<Result>): Promise<Result> {
+    return this.#locks.run(id, work);
+  }
+
+  /** Replaces or removes an object on every mirror in sync, although they do not have the same of it now. */
+  async rewrite({ id, content, attributes, confirm }: RewriteRequest): Promise<void> {
+    const look = async (): Promise<null> => {
+      await confirm();
+      return null;
+    };
+    const ready = content === null ? null : contentOf(content);
+    await this.#mutate(id, look, () => ({
+      sizeBytes: ready?.sizeBytes ?? 0,
+      draft: ready === null ? removal(id) : replacement(id, ready, checkAttributes(attributes ?? '')),
+    }));
   }
 
   /** Null when `prepare` finds nothing to do. */
   #mutate(
     id: ObjectId,
-    needsCurrent: boolean,
+    /** What `prepare` is given; asked under the lock. */
+    look: () => Promise<ObjectHead | null>,
     prepare: Prepare,
     /** Objects that must stay as they are meanwhile. */
     sourceIds: readonly ObjectId[] = [],
@@ -197,7 +237,7 @@ export class MirroredObjectStorage implements ObjectStorage {
       for (let attempt = 1; attempt <= WRITE_ATTEMPTS_MAX; attempt += 1) {
         await this.#set.pass();
         const { epoch } = this.#set;
-        const current = needsCurrent ? await this.#reads.head(id) : null;
+        const current = await look();
         // A recovery that came between may have decided an older write of this object.
         if (!this.#set.gate.isOpen || this.#set.epoch !== epoch) continue;
         const prepared = prepare(current);
@@ -216,7 +256,8 @@ export class MirroredObjectStorage implements ObjectStorage {
     prepare: Prepare,
     sourceIds: readonly ObjectId[] = [],
   ): Promise<ObjectHead> {
-    const head = await this.#mutate(id, needsCurrent, prepare, sourceIds);
+    const look = needsCurrent ? () => this.#reads.head(id) : async () => null;
+    const head = await this.#mutate(id, look, prepare, sourceIds);
     invariant(head !== null, 'a replacement or a range write always writes', { id });
     return head;
   }

@@ -7,7 +7,7 @@ import type { ObjectId } from '../protocol/object-id.js';
 import type { Tag } from '../protocol/tag.js';
 import { type ObjectStore, type PresentObject, StoreError } from '../store/object-store.js';
 import { ContentChecksum } from '../wire/content-checksum.js';
-import { EXAMINED_WINDOW_BYTES } from '../wire/osd-connection.js';
+import { windowsOf } from '../wire/examined-windows.js';
 
 /** A disk that can't give the bytes back is as bad as one that gives others. */
 export function isUnreadable(error: unknown): boolean {
@@ -41,15 +41,6 @@ export async function examineExtent(
     return { state: read.state, contentChecksum: null };
   }
   return { state: read.state, contentChecksum: checksum.value };
-}
-
-/** The windows of an object of this size; one that is empty for an empty object. */
-export function* windowsOf(sizeBytes: number): Generator<Extent, void, undefined> {
-  let offset = 0;
-  do {
-    yield { offset, length: Math.min(EXAMINED_WINDOW_BYTES, sizeBytes - offset) };
-    offset += EXAMINED_WINDOW_BYTES;
-  } while (offset < sizeBytes);
 }
 
 export interface Damage {

@@ -48,7 +48,8 @@ export interface paths {
     /**
      * The mirror sets
      * @description With `furtherSets` in the configuration there are several. The paths of this document are those of the first one; those of status,
-     *     events, history, reconcile, pace, tag table, scrub and force are there for each of the others too, under its `path`: `/sets/second/status`.
+     *     events, history, reconcile, pace, tag table, scrub, verify and force are there for each of the others too, under its `path`:
+     *     `/sets/second/status`.
      */
     get: operations['listSets'];
     put?: never;
@@ -137,6 +138,29 @@ export interface paths {
      *     what it found, is in the status of the mirror, under `care`. One that was interrupted goes on where it was; one that runs goes on as it is.
      */
     post: operations['startScrub'];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/verify': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** The verification that runs, or the latest one */
+    get: operations['getVerification'];
+    put?: never;
+    /**
+     * Compare the mirrors in sync object by object
+     * @description It runs in the background while clients go on, one at a time: last write, size, attributes and checksum on record of each object, and its
+     *     content as each mirror reads it. What clients write meanwhile is no difference. It waits while fewer than two mirrors are in sync, and
+     *     goes on where it was after a restart of the gateway. `GET /verify` says how far it is, and what it found.
+     */
+    post: operations['startVerification'];
     delete?: never;
     options?: never;
     head?: never;
@@ -379,6 +403,7 @@ export interface components {
         | 'not-paced'
         | 'no-such-object'
         | 'already-running'
+        | 'verification-running'
         | 's3-refused'
         | 'payload-too-large'
         | 'internal-error'
@@ -580,6 +605,71 @@ export interface components {
       objectsHealed: number;
       failure: string | null;
     };
+    Verify: {
+      /** @description Null when there never was one. */
+      verification: components['schemas']['Verification'] | null;
+    };
+    VerifyStarted: {
+      verification: components['schemas']['Verification'];
+    };
+    VerifyRunning: {
+      /** @constant */
+      code: 'verification-running';
+      message: string;
+      verification: components['schemas']['Verification'];
+    };
+    Verification: {
+      id: string;
+      /**
+       * @description It waits until two mirrors are in sync.
+       * @enum {string}
+       */
+      state: 'running' | 'waiting' | 'done' | 'failed';
+      repairs: boolean;
+      isQuick: boolean;
+      bytesPerSecond: number;
+      startedMs: number;
+      endedMs: number | null;
+      objectsCompared: number;
+      /** @description Written again and again while they were looked at, so they could not be compared. */
+      objectsChanging: number;
+      /** @description How many objects a mirror had when it began. */
+      objectsExpected: number;
+      /** @description Content that was read on each mirror. */
+      bytesCompared: number;
+      differenceCount: number;
+      repairedCount: number;
+      /** @description The first ones. */
+      differences: components['schemas']['Difference'][];
+      failure: string | null;
+    };
+    Difference: {
+      bucket: string;
+      key: string;
+      /** @description Empty for the only one. */
+      version: string;
+      /**
+       * @description `last-tag`: not the same last write, or not everywhere. `state`: the same last write, with another size, other attributes, or another
+       *     checksum on record. `content`: the same last write and other bytes, intact on each. `damaged`: bytes that can't be read, or fail their checksum.
+       * @enum {string}
+       */
+      kind: 'last-tag' | 'state' | 'content' | 'damaged';
+      mirrors: {
+        mirror: string;
+        /** @description Of a removal too. */
+        lastTag: string | null;
+        /** @description Null when there is no object. */
+        sizeBytes: number | null;
+        isDamaged: boolean;
+      }[];
+      /**
+       * @description `found`: nothing was asked for but to look. `repaired`: looked at again afterwards, there is no difference. `needs-operator`: what is right is
+       *     not decidable, or the repair did not work.
+       * @enum {string}
+       */
+      outcome: 'found' | 'repaired' | 'needs-operator';
+      detail: string;
+    };
     Events: {
       events: {
         atMs: number;
@@ -588,6 +678,7 @@ export interface components {
           | 'excluded'
           | 'rows-forgone'
           | 'scrub'
+          | 'verification'
           | 'forced'
           | 'pace'
           | 'returned'
@@ -1323,6 +1414,179 @@ export interface operations {
           'application/json': components['schemas']['Error'];
         };
       };
+    };
+  };
+  getVerification: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description What it compared, and what differs. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "verification": {
+           *         "id": "5f6c0d9e-7d0a-4b58-9c53-3a2f0f6f7b11",
+           *         "state": "done",
+           *         "repairs": true,
+           *         "isQuick": false,
+           *         "bytesPerSecond": 33554432,
+           *         "startedMs": 1795451374000,
+           *         "endedMs": 1795451434000,
+           *         "objectsCompared": 5000,
+           *         "objectsChanging": 0,
+           *         "objectsExpected": 5000,
+           *         "bytesCompared": 1073741824,
+           *         "differenceCount": 1,
+           *         "repairedCount": 1,
+           *         "differences": [
+           *           {
+           *             "bucket": "photos",
+           *             "key": "2026/cat.jpg",
+           *             "version": "",
+           *             "kind": "damaged",
+           *             "mirrors": [
+           *               {
+           *                 "mirror": "osd-0",
+           *                 "lastTag": "00000000000300000000002a0001",
+           *                 "sizeBytes": 40960,
+           *                 "isDamaged": true
+           *               },
+           *               {
+           *                 "mirror": "osd-1",
+           *                 "lastTag": "00000000000300000000002a0001",
+           *                 "sizeBytes": 40960,
+           *                 "isDamaged": false
+           *               }
+           *             ],
+           *             "outcome": "repaired",
+           *             "detail": "healed from osd-1"
+           *           }
+           *         ],
+           *         "failure": null
+           *       }
+           *     }
+           */
+          'application/json': components['schemas']['Verify'];
+        };
+      };
+      401: components['responses']['Unauthorized'];
+      500: components['responses']['InternalError'];
+    };
+  };
+  startVerification: {
+    parameters: {
+      query?: {
+        /**
+         * @description Heal what is damaged, and write anew what the mirrors have of different last writes, as the highest has it. What has no direction is
+         *     left alone, and needs an operator.
+         * @example true
+         */
+        repair?: boolean;
+        /**
+         * @description Compare what is on record only, and read no content.
+         * @example false
+         */
+        quick?: boolean;
+        /**
+         * @description What each mirror reads at the most.
+         * @example 33554432
+         */
+        bytesPerSecond?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description It runs. */
+      202: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "verification": {
+           *         "id": "5f6c0d9e-7d0a-4b58-9c53-3a2f0f6f7b11",
+           *         "state": "running",
+           *         "repairs": false,
+           *         "isQuick": false,
+           *         "bytesPerSecond": 33554432,
+           *         "startedMs": 1795451374000,
+           *         "endedMs": null,
+           *         "objectsCompared": 0,
+           *         "objectsChanging": 0,
+           *         "objectsExpected": 5000,
+           *         "bytesCompared": 0,
+           *         "differenceCount": 0,
+           *         "repairedCount": 0,
+           *         "differences": [],
+           *         "failure": null
+           *       }
+           *     }
+           */
+          'application/json': components['schemas']['VerifyStarted'];
+        };
+      };
+      /** @description The request is not well-formed. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "code": "bad-request",
+           *       "message": "The request is not well-formed."
+           *     }
+           */
+          'application/json': components['schemas']['Error'];
+        };
+      };
+      401: components['responses']['Unauthorized'];
+      /** @description One is running. It goes on as it is. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "code": "verification-running",
+           *       "message": "A verification is running.",
+           *       "verification": {
+           *         "id": "5f6c0d9e-7d0a-4b58-9c53-3a2f0f6f7b11",
+           *         "state": "running",
+           *         "repairs": false,
+           *         "isQuick": false,
+           *         "bytesPerSecond": 33554432,
+           *         "startedMs": 1795451374000,
+           *         "endedMs": null,
+           *         "objectsCompared": 0,
+           *         "objectsChanging": 0,
+           *         "objectsExpected": 5000,
+           *         "bytesCompared": 0,
+           *         "differenceCount": 0,
+           *         "repairedCount": 0,
+           *         "differences": [],
+           *         "failure": null
+           *       }
+           *     }
+           */
+          'application/json': components['schemas']['VerifyRunning'];
+        };
+      };
+      500: components['responses']['InternalError'];
     };
   };
   getHistory: {

@@ -522,6 +522,23 @@ describe('the pace of copying', () => {
   });
 });
 
+describe('/verify', () => {
+  it('starts a verification, one at a time, and says what it found', async () => {
+    expect((await ask('GET /verify')).json()).toEqual({ verification: null });
+    const started = await ask('POST /verify', { query: { repair: 'true', bytesPerSecond: '2048' } });
+    expect(started.statusCode).toBe(202);
+    const order = { repairs: true, isQuick: false, bytesPerSecond: 2048 };
+    expect(started.json()).toMatchObject({ verification: order });
+    const second = await ask('POST /verify', { query: { quick: 'true' } });
+    expect(second.statusCode).toBe(409);
+    expect(second.json()).toMatchObject({ code: 'verification-running', verification: order });
+    expect((await ask('GET /verify')).json()).toMatchObject({
+      verification: { differences: [{ bucket: 'photos', key: 'key', version: 'v1', kind: 'last-tag' }] },
+    });
+    expect((await ask('POST /verify', { query: { bytesPerSecond: '1' } })).statusCode).toBe(400);
+  });
+});
+
 describe('following a reconciliation', () => {
   async function listen(limits: Partial<AdminLimits> = {}): Promise<string> {
     await app.close();

@@ -5,6 +5,7 @@ import type {
   MirrorSetStatus,
   ReconcileOperation,
 } from '../../../src/gateway/mirror-set-status.js';
+import type { Verification, VerificationOrder } from '../../../src/gateway/verification/verification.js';
 import { type MirrorId, toMirrorId } from '../../../src/protocol/authority-state.js';
 import type { ObjectBrowser, Upload } from '../../../src/admin/object-browser.js';
 import type { CopyPace } from '../../../src/protocol/pace.js';
@@ -87,6 +88,36 @@ export function makeOperation(change: Partial<ReconcileOperation> = {}): Reconci
   };
 }
 
+export function makeVerification(order: VerificationOrder): Verification {
+  const lastTag = makeTag({ epoch: toEpoch(3), counter: 1, generator: toGeneratorId(1) });
+  return {
+    id: 'verification-1',
+    ...order,
+    state: 'running',
+    startedMs: NOW_MS,
+    endedMs: null,
+    objectsCompared: 10,
+    objectsChanging: 1,
+    objectsExpected: 20,
+    bytesCompared: 4096,
+    differenceCount: 1,
+    repairedCount: 0,
+    differences: [
+      {
+        objectId: makeObjectId('photos', 'key', 'v1'),
+        kind: 'last-tag',
+        mirrors: [
+          { mirror: osd0, lastTag, sizeBytes: 4, isDamaged: false },
+          { mirror: osd1, lastTag: null, sizeBytes: null, isDamaged: false },
+        ],
+        outcome: 'found',
+        detail: 'nothing was changed',
+      },
+    ],
+    failure: null,
+  };
+}
+
 export function makeRow(counter: number): TagRow {
   return {
     tag: makeTag({ epoch: toEpoch(3), counter, generator: toGeneratorId(1) }),
@@ -137,6 +168,7 @@ export class FakeControl implements MirrorSetControl {
   happened: MirrorSetEvent[] = [{ atMs: NOW_MS, kind: 'excluded', message: 'osd-1 left out' }];
   known = new Map<string, ReconcileOperation>();
   table: TagRow[] = [makeRow(1), makeRow(2), makeRow(3)];
+  verified: Verification | null = null;
   isUnreachable = false;
   failure: Error | null = null;
 
@@ -169,6 +201,16 @@ export class FakeControl implements MirrorSetControl {
     const { pace } = this.current;
     if (pace !== null) this.current = { ...this.current, pace: { ...pace, ...change } };
     return this.current.pace;
+  }
+
+  verify(order: VerificationOrder): { readonly verification: Verification; readonly isNew: boolean } {
+    const isNew = this.verified?.state !== 'running';
+    this.verified = isNew || this.verified === null ? makeVerification(order) : this.verified;
+    return { verification: this.verified, isNew };
+  }
+
+  verification(): Verification | null {
+    return this.verified;
   }
 
   events(): readonly MirrorSetEvent[] {

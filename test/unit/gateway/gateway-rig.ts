@@ -9,6 +9,10 @@ import type { ObjectHead, ObjectStorage } from '../../../src/gateway/object-stor
 import type { ScrubSettings } from '../../../src/gateway/scrub-schedule.js';
 import type { GatewayTimings } from '../../../src/gateway/timings.js';
 import type { CopyPace } from '../../../src/protocol/pace.js';
+import type {
+  VerificationRecord,
+  VerificationStorage,
+} from '../../../src/gateway/verification/verification-storage.js';
 import type { AuthorityState } from '../../../src/protocol/authority-state.js';
 import { makeObjectId, type ObjectId } from '../../../src/protocol/object-id.js';
 import { type Epoch, EPOCH_NONE, toGeneratorId } from '../../../src/protocol/tag.js';
@@ -43,9 +47,22 @@ class MemoryAuthority implements AuthorityStorage {
   }
 }
 
+class MemoryVerificationRecord implements VerificationStorage {
+  readonly saved: VerificationRecord[] = [];
+
+  async load(): Promise<VerificationRecord | null> {
+    return this.saved.at(-1) ?? null;
+  }
+
+  async save(record: VerificationRecord): Promise<void> {
+    this.saved.push(record);
+  }
+}
+
 export class GatewayRig {
   readonly osds: FaultyOsd[];
   readonly authority = new MemoryAuthority();
+  readonly verificationRecord = new MemoryVerificationRecord();
   readonly fatal: unknown[] = [];
   suspendsWrites = false;
   tagTableRowsMax = 1_000_000;
@@ -76,6 +93,7 @@ export class GatewayRig {
       members: this.osds.map(({ mirror, connection }) => ({ mirror, connection })),
       generator: this.generator,
       authority: this.authority,
+      verificationRecord: this.verificationRecord,
       timings: { ...timings, ...overrides },
       reconcilesByItself: true,
       suspendsWrites: this.suspendsWrites,

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { expect } from 'vitest';
 import { describeObjectStorage, type StorageUnderTest } from '../../conformance/object-storage.js';
+import { VerificationFile } from '../../../src/gateway/verification/verification-storage.js';
 import { AuthorityFile } from '../../../src/gateway/authority-storage.js';
 import { Gateway } from '../../../src/gateway/gateway.js';
 import { defaultTimings } from '../../../src/gateway/timings.js';
@@ -61,6 +62,7 @@ async function startSystem(): Promise<StorageUnderTest> {
     members: osds.map(({ url }, index) => ({ mirror: toMirrorId(`osd-${index}`), connection: connect(url) })),
     generator: toGeneratorId(0),
     authority: new AuthorityFile(join(folder, 'authority.json')),
+    verificationRecord: new VerificationFile(join(folder, 'verification.json')),
     timings: defaultTimings,
     reconcilesByItself: true,
     suspendsWrites: false,
