@@ -83,7 +83,7 @@ export function maskOf(mirrors: readonly MirrorId[]): number {
   return mirrors.reduce((mask, mirror) => mask | (1 << numberOfMirror(mirror)), 0);
 }
 
-export function runOf(run: number): string {
+function runOf(run: number): string {
   return `run-${run}`;
 }
 

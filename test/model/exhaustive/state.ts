@@ -6,7 +6,7 @@
  */
 export const TAGS_PER_EPOCH = 8;
 /** Writes that a run has at most, the base included. */
-export const WRITES_MAX = 3;
+const WRITES_MAX = 3;
 /** Ids that one mirror's store goes through at most: its first, a blank disk's, and that of each full copy. */
 export const STORES_PER_MIRROR = 4;
 
