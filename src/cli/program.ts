@@ -3,8 +3,9 @@
  *
  * Commands that need servers or a store load them when they run, so that `tally status` answers at once.
  */
-import { Command } from 'commander';
+import { Argument, Command } from 'commander';
 import { addCommand, connect, connectToSet, load, type ProgramContext } from './command.js';
+import { completionScript, SHELLS, type Shell } from './completion.js';
 import { confirmConfiguration, showConfiguration } from './config-commands.js';
 import { loadLayers } from './configuration.js';
 import { ENVIRONMENT_VARIABLES } from './environment.js';
@@ -50,6 +51,8 @@ export function makeProgram(context: ProgramContext): Command {
       'An S3 gateway that keeps every object on two or more servers, and knows what they do not share yet.',
     )
     .version(readSoftwareVersion())
+    .commandsGroup('Set it up:')
+    .helpCommand('help [command]', 'help with a command, with examples')
     .showHelpAfterError('(tally --help shows what there is)')
     .addHelpText('after', EXIT_CODES_HELP)
     .addHelpText('after', ENVIRONMENT_HELP)
@@ -70,7 +73,37 @@ export function makeProgram(context: ProgramContext): Command {
   addConfig(program, context, run);
   addLooks(program, context);
   addUser(program, context);
+  addCompletion(program);
+  group(program);
   return program;
+}
+
+/** How `tally --help` is divided; the others are for setting it up. */
+const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  'Run it:': ['up', 'gateway', 'osd', 'format', 'health'],
+  'Look at it:': ['status', 'tags', 'bucket', 'doctor'],
+  'Care for it:': ['reconcile', 'scrub', 'verify', 'force'],
+};
+
+function group(program: Command): void {
+  for (const command of program.commands) {
+    const heading = Object.keys(GROUPS).find((title) => GROUPS[title]?.includes(command.name()));
+    if (heading !== undefined) command.helpGroup(heading);
+  }
+}
+
+function addCompletion(program: Command): void {
+  program
+    .command('completion')
+    .description('a script that completes commands and flags in your shell')
+    .addArgument(new Argument('<shell>', 'the shell').choices([...SHELLS]))
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ source <(tally completion bash)    # in ~/.bashrc; zsh: in ~/.zshrc\n  $ tally completion fish > ~/.config/fish/completions/tally.fish',
+    )
+    .action((shell: Shell) => {
+      process.stdout.write(completionScript(program, shell));
+    });
 }
 
 type Run = (command: (flags: RunFlags) => Promise<ExitCode>) => (flags: RunFlags) => Promise<void>;
