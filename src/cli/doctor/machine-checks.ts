@@ -33,7 +33,7 @@ export function judgeClock(nowMs: number, gatewayMs: number | null): Finding {
   return skewMs > SKEW_WARN_MS ? warn('clock', message, advice) : ok('clock', message);
 }
 
-export function judgeSecretMode(path: string, mode: number): Finding {
+function judgeSecretMode(path: string, mode: number): Finding {
   const octal = (mode & 0o777).toString(8).padStart(3, '0');
   const message = `${path} has mode ${octal}`;
   if ((mode & 0o007) !== 0) return fail('secret', `${message}: everybody may use it`, `chmod 600 ${path}`);
