@@ -18,9 +18,7 @@ function nodesOf(command: Command, path: string): Node[] {
     commands: commands.map((child) => ({ name: child.name(), summary: child.description() })),
     flags: [
       ...options.flatMap(({ long, description, required, optional }) =>
-        long === undefined || long === null
-          ? []
-          : [{ long, summary: description, hasValue: required || optional }],
+        long === undefined ? [] : [{ long, summary: description, hasValue: required || optional }],
       ),
       { long: '--help', summary: 'help, with examples', hasValue: false },
     ],

@@ -15,7 +15,7 @@ export interface ForceOptions {
   readonly isJson: boolean;
 }
 
-export function describePlan({ mirror, risks, words }: AdminForcePlan): string {
+function describePlan({ mirror, risks, words }: AdminForcePlan): string {
   return [
     `Going on with ${mirror} alone. What is at risk:`,
     ...risks.map((risk) => `  - ${risk}`),

@@ -10,7 +10,7 @@ import { ContentChecksum } from '../wire/content-checksum.js';
 import { windowsOf } from '../wire/examined-windows.js';
 
 /** A disk that can't give the bytes back is as bad as one that gives others. */
-export function isUnreadable(error: unknown): boolean {
+function isUnreadable(error: unknown): boolean {
   return error instanceof StoreError && (error.code === 'damaged' || error.code === 'io-error');
 }
 

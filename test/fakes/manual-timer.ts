@@ -35,14 +35,14 @@ export class ManualTimer implements PacerTimer {
 
   /** Lets as much time go by as `work` takes. */
   async turnUntil<Result>(work: Promise<Result>): Promise<Result> {
-    let isOver = false;
+    const ended = new AbortController();
     const mark = (): void => {
-      isOver = true;
+      ended.abort();
     };
     work.then(mark, mark);
     for (;;) {
       await settle();
-      if (isOver) return work;
+      if (ended.signal.aborted) return work;
       const next = this.#nextAlarm();
       if (next !== null) this.#ring(next);
     }

@@ -17,7 +17,7 @@ function nameOf(entry: ListEntry): string {
 }
 
 /** By name, then by version; a common prefix is a name of its own. */
-export function compareEntries(left: ListEntry, right: ListEntry): number {
+function compareEntries(left: ListEntry, right: ListEntry): number {
   const byName = compareUtf8(nameOf(left), nameOf(right));
   if (byName !== 0) return byName;
   if (left.kind === 'object' && right.kind === 'object') return compareUtf8(left.version, right.version);

@@ -88,7 +88,7 @@ export function makeOperation(change: Partial<ReconcileOperation> = {}): Reconci
   };
 }
 
-export function makeVerification(order: VerificationOrder): Verification {
+function makeVerification(order: VerificationOrder): Verification {
   const lastTag = makeTag({ epoch: toEpoch(3), counter: 1, generator: toGeneratorId(1) });
   return {
     id: 'verification-1',
