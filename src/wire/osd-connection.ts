@@ -310,8 +310,8 @@ export interface ReconcileProgress {
 
 /** Objects in one question for evidence: each may come with attributes of full length and EVIDENCE_ROWS_MAX rows. */
 export const EVIDENCE_PAGE_MAX = 100;
-/** Rows of one object that are told one by one. */
-export const EVIDENCE_ROWS_MAX = 64;
+/** Rows of one object that are told one by one; an object with more of them is copied whole. */
+export const EVIDENCE_ROWS_MAX = 256;
 
 /** One object as a mirror has it. The rows are read after the state, so no write up to its last tag is without its row. */
 export interface ObjectWitness {
