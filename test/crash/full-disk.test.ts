@@ -71,10 +71,14 @@ async function expectObjects(system: TallySystem, from: number, to: number): Pro
   }
 }
 
+/** Somebody goes on writing meanwhile: a disk is found to be full by the next write that it has no room for. */
 async function untilCondition(system: TallySystem, osd: OsdHandle, condition: string): Promise<void> {
   await until(
     `${osd.name} is ${condition}`,
-    () => system.admin.status(),
+    async () => {
+      await system.s3.put(BUCKET, 'small', Buffer.from('goes on'));
+      return system.admin.status();
+    },
     ({ mirrors }) => mirrors.find(({ mirror }) => mirror === osd.name)?.condition === condition,
     { withinMs: WITHIN_MS },
   );
