@@ -4,7 +4,14 @@
 const SPECIAL = /[&<>"\u0000-\u001f\ufffe\uffff]/;
 const SPECIAL_ALL = /[&<>"\u0000-\u001f\ufffe\uffff]/g;
 /* eslint-enable no-control-regex */
-const NAMED: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+/** NUL can't even be referred to. No name has it, so it comes only from a request that is refused and told what it asked for. */
+const NAMED: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  '\u0000': '\ufffd',
+};
 
 export const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
 export const XML_CONTENT_TYPE = 'application/xml';

@@ -58,6 +58,10 @@ describe('XML out', () => {
     expect(escapeXml('a<b>&"\u0001\r\n\uffff')).toBe('a&lt;b&gt;&amp;&quot;&#x1;&#xD;&#xA;&#xFFFF;');
   });
 
+  it('NUL, which no reference may name, is replaced: an error about a path with %00 is a document', () => {
+    expect(escapeXml('/bucket\u0000')).toBe('/bucket\ufffd');
+  });
+
   it('any text that XML can carry comes back from our own parser', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
