@@ -4,7 +4,7 @@
  */
 import type { MirrorId } from '../protocol/authority-state.js';
 import type { TagGenerator } from '../protocol/generator.js';
-import type { MirrorLink } from './mirror-link.js';
+import type { MirrorLink } from '../writer/mirror-link.js';
 
 export interface Activation {
   readonly generator: TagGenerator;

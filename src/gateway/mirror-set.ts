@@ -29,12 +29,12 @@ import { transactionChecksum } from '../wire/transaction-checksum.js';
 import type { Activation } from './activation.js';
 import type { AuthorityStorage } from './authority-storage.js';
 import { Gate } from './gate.js';
-import { InFlightWrite, InFlightWrites, type SettledOutcome } from './in-flight-writes.js';
+import { InFlightWrite, InFlightWrites, type SettledOutcome } from '../writer/in-flight-writes.js';
 import type { Logger } from './logger.js';
-import { MirrorLink } from './mirror-link.js';
+import { MirrorLink } from '../writer/mirror-link.js';
 import { toReport } from './mirror-report.js';
 import { ObjectStorageError } from './object-storage.js';
-import type { WriteDraft } from './write-draft.js';
+import type { WriteDraft } from '../writer/write-draft.js';
 
 export interface MirrorSetMember {
   readonly mirror: MirrorId;

@@ -30,7 +30,7 @@ import {
   type ReplaceRequest,
   type StagedContent,
 } from './object-storage.js';
-import type { WriteDraft } from './write-draft.js';
+import type { WriteDraft } from '../writer/write-draft.js';
 
 /** How often a mutation starts over because the mirror set changed between its look at the object and its write. */
 const WRITE_ATTEMPTS_MAX = 16;

@@ -18,7 +18,7 @@ import {
   type RemoteRead,
 } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
-import type { InFlightWrite } from './in-flight-writes.js';
+import type { InFlightWrite } from '../writer/in-flight-writes.js';
 import type { MirrorSet } from './mirror-set.js';
 import { ReadRepair } from './read-repair.js';
 import {

@@ -23,7 +23,7 @@ import {
   type TransactionReply,
 } from '../wire/osd-connection.js';
 import type { ClearRefusalCode, StoreId } from '../protocol/token.js';
-import type { Logger } from './logger.js';
+import type { WriterLogger } from './writer-logger.js';
 
 /**
  * Requests to one mirror that may be on their way at once; what comes meanwhile is batched. While the OSD commits one batch it
@@ -42,7 +42,7 @@ export interface MirrorLinkContext {
   /** The epoch and floor of the moment, asked for with every request. */
   readonly epoch: () => Epoch;
   readonly floor: () => Tag;
-  readonly logger: Logger;
+  readonly logger: WriterLogger;
 }
 
 interface Pending {

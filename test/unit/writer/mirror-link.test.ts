@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MirrorLink } from '../../../src/gateway/mirror-link.js';
+import { MirrorLink } from '../../../src/writer/mirror-link.js';
 import { toMirrorId } from '../../../src/protocol/authority-state.js';
 import { makeObjectId } from '../../../src/protocol/object-id.js';
 import { makeTag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
