@@ -39,13 +39,13 @@ export default defineConfig({
         },
       },
       {
-        // These start real processes of ours: one file at a time.
+        // These start real processes of ours, and wait for them most of the time: two files at a time.
         test: {
           name: 'processes',
           env,
           include: ['test/**/*.test.ts'],
           exclude: ['test/unit/**', 'test/model/**', ...needsPrograms],
-          maxWorkers: 1,
+          maxWorkers: 2,
           testTimeout: 3 * oneMinuteMs,
           hookTimeout: 2 * oneMinuteMs,
           sequence: { groupOrder: 2 },
