@@ -1,7 +1,9 @@
 /**
  * Refuses writes while the disk still has a reserve, because LevelDB must never run out of space in the middle of a
  * batch, and because what was removed gives room back only once what lives beside it was copied (reclamation.ts). Asks
- * the file system at most once in CHECK_INTERVAL_MS and never makes a write wait for the answer.
+ * the file system at most once in CHECK_INTERVAL_MS and never makes a write wait for the answer; what was admitted since
+ * it was asked counts as taken, so that a fast disk is not filled between two questions. Left out: what waits in a queue
+ * while the question is asked (limits.ts bounds that), and what LevelDB itself writes.
  *
  *   free bytes    0 ....... LevelDB's half ....... LevelDB's reserve ....... and a segment's copy ....... and some more .......
  *   writes                              refused                             |  taken while they fit
@@ -29,6 +31,8 @@ export class FreeSpace {
   readonly #levelBytes: number;
   readonly #clock: () => number;
   #freeBytes = Number.MAX_SAFE_INTEGER;
+  /** Bytes of content that were admitted since the file system was asked for what is in `#freeBytes`. */
+  #admittedBytes = 0;
   #checkedMs = Number.NEGATIVE_INFINITY;
   #check: Promise<void> | null = null;
   /** Free bytes that are needed before the disk has room again; null: it is not full. */
@@ -44,10 +48,20 @@ export class FreeSpace {
     this.#clock = clock;
   }
 
-  /** True when `wantedBytes` more can be taken without touching the reserve, as far as was known at the last check. */
+  /** What was free at the last check, less what was admitted since. */
+  get #leftBytes(): number {
+    return this.#freeBytes - this.#admittedBytes;
+  }
+
+  /** Call it for bytes that are going to be written. */
+  admit(bytes: number): void {
+    this.#admittedBytes += bytes;
+  }
+
+  /** True when `wantedBytes` more can be taken without touching the reserve, as far as is known. */
   hasRoomFor(wantedBytes: number): boolean {
     this.#refreshIfOld();
-    const hasRoom = this.#freeBytes - wantedBytes >= this.#reserveBytes;
+    const hasRoom = this.#leftBytes - wantedBytes >= this.#reserveBytes;
     if (hasRoom) this.#neededBytes = null;
     else this.#need(wantedBytes);
     return hasRoom;
@@ -63,30 +77,30 @@ export class FreeSpace {
     return this.#reserveBytes * (1 + EASE_SHARE);
   }
 
-  /** Why there is no room, or null when there is, as far as was known at the last check. */
+  /** Why there is no room, or null when there is, as far as is known. */
   get shortage(): string | null {
     this.#refreshIfOld();
-    if (this.#freeBytes < this.#reserveBytes) this.#need(0);
+    if (this.#leftBytes < this.#reserveBytes) this.#need(0);
     if (this.#neededBytes === null) return null;
-    if (this.#freeBytes >= this.#neededBytes) {
+    if (this.#leftBytes >= this.#neededBytes) {
       this.#neededBytes = null;
       return null;
     }
-    return `${this.#freeBytes} bytes are free, ${Math.ceil(this.#neededBytes)} are needed`;
+    return `${this.#leftBytes} bytes are free, ${Math.ceil(this.#neededBytes)} are needed`;
   }
 
-  /** True when the store should give back what it can, as far as was known at the last check. */
+  /** True when the store should give back what it can, as far as is known. */
   get isShort(): boolean {
-    return this.#freeBytes < Math.max(this.#easeBytes, this.#neededBytes ?? 0);
+    return this.#leftBytes < Math.max(this.#easeBytes, this.#neededBytes ?? 0);
   }
 
   get freeBytes(): number {
-    return this.#freeBytes;
+    return this.#leftBytes;
   }
 
-  /** What may be copied just now to make room, as far as was known at the last check. */
+  /** What may be copied just now to make room, as far as is known. */
   get copyBytesMax(): number {
-    return this.#freeBytes - this.#levelBytes;
+    return this.#leftBytes - this.#levelBytes;
   }
 
   #refreshIfOld(): void {
@@ -101,8 +115,10 @@ export class FreeSpace {
 
   async #ask(): Promise<void> {
     this.#checkedMs = this.#clock();
+    const admittedBefore = this.#admittedBytes;
     try {
       this.#freeBytes = await this.#files.freeBytes(this.#folder);
+      this.#admittedBytes -= admittedBefore;
     } catch {
       // The question failed, not the disk: what was known stays.
     }

@@ -146,6 +146,7 @@ class DiskStageWriter implements StageWriter {
     const { limits, freeSpace } = this.#core.parts;
     if (!freeSpace.hasRoomFor(piece.length))
       return this.#giveUp(new StoreError('no-space', 'the disk is nearly full'));
+    freeSpace.admit(piece.length);
     if (this.#writer === null) {
       this.#small.push(piece);
       this.#smallBytes += piece.length;

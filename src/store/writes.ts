@@ -170,6 +170,7 @@ class Writing {
     const needReferences = this.#edit.needReferences(entry, next);
     if (needReferences !== null) return { kind: 'wait', until: needReferences };
     const { transaction, content } = this.#request;
+    if (content.kind === 'bytes') this.#core.parts.freeSpace.admit(content.bytes.length);
     const batch = this.#core.commit.open();
     batch.countTransaction();
     this.#core.changeObject(batch, entry, next);
