@@ -2,7 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import { toS3Error, type S3Error } from './errors.js';
 import type { HeaderList, S3Response } from './response.js';
-import { textElement, XML_CONTENT_TYPE, XML_DECLARATION } from './xml/render.js';
+import { legibleText, textElement, XML_CONTENT_TYPE, XML_DECLARATION } from './xml/render.js';
 
 interface ErrorContext {
   readonly requestId: string;
@@ -11,18 +11,23 @@ interface ErrorContext {
   readonly resource: string | null;
 }
 
+/** What a request said comes back in its error, and no parser may stumble over that. */
+function legibleElement(name: string, text: string): string {
+  return textElement(name, legibleText(text));
+}
+
 function renderErrorDocument(error: S3Error, context: ErrorContext): string {
   // A string to sign is for people to compare with theirs, so its lines stay lines.
   const details = Object.entries(error.details).map(([name, text]) =>
-    textElement(name, text).replaceAll('&#xA;', '\n'),
+    legibleElement(name, text).replaceAll('&#xA;', '\n'),
   );
   return [
     XML_DECLARATION,
     '<Error>',
     textElement('Code', error.code),
-    textElement('Message', error.message),
+    legibleElement('Message', error.message),
     ...details,
-    context.resource === null ? '' : textElement('Resource', context.resource),
+    context.resource === null ? '' : legibleElement('Resource', context.resource),
     textElement('RequestId', context.requestId),
     textElement('HostId', context.hostId),
     '</Error>',

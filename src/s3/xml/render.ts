@@ -1,8 +1,13 @@
-/** Writes S3's XML documents. Text that XML 1.0 can't carry goes out as character references, as S3 does it. */
+/**
+ * Writes S3's XML documents. Names with characters that XML 1.0 can't carry (U+0001 to U+001F, U+FFFE, U+FFFF) go out as character
+ * references, as S3 does it: no strict parser takes these, which is what `encoding-type=url` is for, but no name is ever
+ * changed silently. Errors, which are for people, have U+FFFD in their place (`legibleText`).
+ */
 
 /* eslint-disable no-control-regex -- control characters are what is looked for */
 const SPECIAL = /[&<>"\u0000-\u001f\ufffe\uffff]/;
 const SPECIAL_ALL = /[&<>"\u0000-\u001f\ufffe\uffff]/g;
+const UNSPEAKABLE_ALL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
 /* eslint-enable no-control-regex */
 /** NUL can't even be referred to. No name has it, so it comes only from a request that is refused and told what it asked for. */
 const NAMED: Readonly<Record<string, string>> = {
@@ -23,6 +28,11 @@ export function escapeXml(text: string): string {
     SPECIAL_ALL,
     (character) => NAMED[character] ?? `&#x${character.charCodeAt(0).toString(16).toUpperCase()};`,
   );
+}
+
+/** Text for people: what XML 1.0 can carry in no form at all, not even as a reference, is replaced. */
+export function legibleText(text: string): string {
+  return text.replace(UNSPEAKABLE_ALL, '\ufffd');
 }
 
 /** An element with text. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseXml } from '../../../src/s3/xml/parse.js';
 import { elements, md5, TestServer, type Answer, type Wish } from './harness.js';
 
 let server: TestServer;
@@ -322,6 +323,21 @@ describe('conditional writes (UserGuide, Conditional writes)', () => {
 });
 
 describe('keys (UserGuide, Naming Amazon S3 objects)', () => {
+  it('an error about a name that XML can not carry is well-formed (fuzzer, seed 77)', async () => {
+    for (const encoded of ['a%EF%BF%BFb', 'a%EF%BF%BEb', 'a%01b']) {
+      const { status, text } = await get(encoded);
+      expect(status).toBeGreaterThanOrEqual(400);
+      const { name, children } = parseXml(Buffer.from(text));
+      expect([name, children.find((child) => child.name === 'Key')?.text]).toEqual(['Error', 'a\ufffdb']);
+    }
+  });
+
+  it('a listing without encoding-type never changes such a name: it is a reference, as S3 writes it', async () => {
+    expect((await put('refer%EF%BF%BF%02')).status).toBe(200);
+    const { text } = await server.send({ target: '/bucket?list-type=2&prefix=refer' });
+    expect(elements(text, 'Key')).toEqual(['refer&#xFFFF;&#x2;']);
+  });
+
   const longest = '\u{1f600}'.repeat(256);
   it.each([
     ['dots are ordinary', '..%2f..%2Fetc%2Fpasswd', '../../etc/passwd'],
