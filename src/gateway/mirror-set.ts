@@ -19,19 +19,15 @@ import {
 } from '../protocol/authority-state.js';
 import { fullCopyReason, type MirrorReport } from '../protocol/recovery-plan.js';
 import { rowsKeptFor } from '../protocol/forgone-rows.js';
-import { TagGenerator } from '../protocol/generator.js';
 import { invariant, unreachable } from '../protocol/invariant.js';
 import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
-import type { WriteTransaction } from '../protocol/write.js';
-import { decideOutcome, type MirrorAnswer, readyTokens } from '../protocol/write-outcome.js';
+import { decideOutcome, readyTokens } from '../protocol/write-outcome.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
-import { transactionChecksum } from '../wire/transaction-checksum.js';
-import type { Activation } from './activation.js';
 import type { AuthorityStorage } from './authority-storage.js';
 import { Gate } from './gate.js';
-import { InFlightWrite, InFlightWrites, type SettledOutcome } from '../writer/in-flight-writes.js';
+import { type InFlightWrite, InFlightWrites, type SettledOutcome } from '../writer/in-flight-writes.js';
 import type { Logger } from './logger.js';
-import { MirrorLink } from '../writer/mirror-link.js';
+import { MirrorWriter } from '../writer/mirror-writer.js';
 import { toReport } from './mirror-report.js';
 import { ObjectStorageError } from './object-storage.js';
 import type { WriteDraft } from '../writer/write-draft.js';
@@ -54,8 +50,6 @@ export interface MirrorSetOptions {
 /** Why the set asks for a recovery; the recovery runner listens. */
 export type RecoveryCause = 'undecided-write' | 'mirror-lost';
 
-/** Writes that wait for a mirror that is being rebuilt; what is beyond it is not sent there, and copied later. */
-const REBUILDING_QUEUE_MAX = 512;
 /** How long the gate may stay closed for a mirror that wants to be let in. */
 const ADMISSION_ANSWER_MS = 1000;
 
@@ -77,7 +71,7 @@ export class MirrorSet {
   readonly inFlight = new InFlightWrites();
   readonly #options: MirrorSetOptions;
   #state: AuthorityState;
-  #activation: Activation | null = null;
+  readonly #writer: MirrorWriter;
   #transitions: Promise<unknown> = Promise.resolve();
   #transitionsQueued = 0;
   /** Set until the recovery that was asked for is over: nobody else opens the gate meanwhile. */
@@ -93,6 +87,13 @@ export class MirrorSet {
     this.#state = state;
     this.setId = options.setId;
     this.members = options.members;
+    const { setId, generator, logger } = options;
+    this.#writer = new MirrorWriter({
+      ...{ setId, generator, logger },
+      onAnswer: (write) => {
+        this.#review(write);
+      },
+    });
   }
 
   /** Loads the authority's state, or makes the first one. Throws when it belongs to another set or other mirrors. */
@@ -123,17 +124,17 @@ export class MirrorSet {
 
   /** The lowest tag in flight; null while nobody may write. Every write below it is settled. */
   get floor(): Tag | null {
-    return this.gate.isOpen ? (this.#activation?.generator.floor() ?? null) : null;
+    return this.gate.isOpen ? this.#writer.floor : null;
   }
 
   /** The mirrors that take the writes of this epoch without being in sync. */
   get rebuilding(): readonly MirrorId[] {
-    return [...(this.#activation?.rebuilding.keys() ?? [])];
+    return this.#writer.rebuilding;
   }
 
   /** True when nobody may write before a recovery. */
   get needsRecovery(): boolean {
-    return this.#isRecoveryNeeded || this.#activation === null;
+    return this.#isRecoveryNeeded || this.#writer.epoch === null;
   }
 
   get isInTransition(): boolean {
@@ -185,62 +186,14 @@ export class MirrorSet {
    * before the tag is issued.
    */
   write(draft: WriteDraft): { readonly tag: Tag; readonly outcome: Promise<SettledOutcome> } {
-    const activation = this.#activation;
-    invariant(this.gate.isOpen && activation !== null, 'I6: a write passes an open gate');
-    const tag = activation.generator.issue();
-    const { objectId, kind } = draft;
-    const write = new InFlightWrite({ tag, objectId, isRemoval: kind === 'remove' }, [
-      ...activation.links.keys(),
-      ...activation.rebuilding.keys(),
-    ]);
+    invariant(this.gate.isOpen, 'I6: a write passes an open gate');
+    const write = this.#writer.write(draft);
     this.inFlight.add(write);
-    const transaction = this.#makeTransaction(draft, tag, activation.generator.epoch);
-    for (const link of activation.links.values()) this.#send(write, link, draft, transaction);
-    for (const link of activation.rebuilding.values()) this.#sendAlong(write, link, draft, transaction);
     const outcome = write.outcome.then((settled) => {
       this.inFlight.finish(write, settled);
       return settled;
     });
-    // A tag is in flight until no request of it is on its way, to a mirror that nobody waits for either.
-    void Promise.all([outcome, write.answered]).then(() => {
-      activation.generator.settle(tag);
-    });
-    return { tag, outcome };
-  }
-
-  #makeTransaction(draft: WriteDraft, tag: Tag, epoch: Epoch): WriteTransaction {
-    const { objectId, kind, previousTag, offset, length, mode, attributes } = draft;
-    const fields = {
-      setId: this.setId,
-      epoch,
-      tag,
-      objectId,
-      kind,
-      previousTag,
-      offset,
-      length,
-      mode,
-      attributes,
-    };
-    return { ...fields, checksum: transactionChecksum(fields, draft.contentChecksum) };
-  }
-
-  /** To a mirror that is being rebuilt: never more than it takes. */
-  #sendAlong(write: InFlightWrite, link: MirrorLink, draft: WriteDraft, transaction: WriteTransaction): void {
-    if (link.queuedCount < REBUILDING_QUEUE_MAX) this.#send(write, link, draft, transaction);
-    else write.record(link.mirror, { kind: 'refused', code: 'too-far-behind' });
-  }
-
-  #send(write: InFlightWrite, link: MirrorLink, draft: WriteDraft, transaction: WriteTransaction): void {
-    const content = draft.contentFor(link.mirror);
-    const answer: Promise<MirrorAnswer> =
-      content === null
-        ? Promise.resolve({ kind: 'refused', code: draft.whyMissing?.(link.mirror) ?? 'content-not-there' })
-        : link.submit({ transaction, content, contentChecksum: draft.contentChecksum });
-    void answer.then((received) => {
-      write.record(link.mirror, received);
-      this.#review(write);
-    });
+    return { tag: write.tag, outcome };
   }
 
   /** Looks at a write again after an answer, or after the in-sync set changed. */
@@ -281,8 +234,7 @@ export class MirrorSet {
     const ready = readyTokens(progress);
     if (ready.length === 0) return;
     write.areTokensOffered = true;
-    const { links, rebuilding } = this.#activation ?? {};
-    for (const token of ready) (links?.get(token.mirror) ?? rebuilding?.get(token.mirror))?.offerToken(token);
+    this.#writer.offerTokens(ready);
   }
 
   #needRecovery(cause: RecoveryCause, reason: string): void {
@@ -322,16 +274,15 @@ export class MirrorSet {
   }
 
   async #exclude(mirrors: readonly MirrorId[], reason: string): Promise<void> {
-    const activation = this.#activation;
     const leaving = mirrors.filter((mirror) => this.inSync.includes(mirror));
-    if (activation === null || this.#state.phase !== 'active' || leaving.length === 0) {
+    if (this.#writer.epoch === null || this.#state.phase !== 'active' || leaving.length === 0) {
       this.#reviewAll();
       return;
     }
     if (leaving.length === this.inSync.length) throw new Error(`no mirror in sync is left: ${reason}`);
     this.#closeGates(`${leaving.join(', ')} is being left out`);
-    for (const mirror of leaving) activation.links.get(mirror)?.cut(reason);
-    this.#cutRebuilding(activation, reason);
+    this.#writer.giveUpOn(leaving, reason);
+    this.#writer.endRebuilding(reason);
     await this.inFlight.allAnswered();
     const from = this.epoch;
     await this.saveState(beginRecovery(this.#state));
@@ -343,21 +294,15 @@ export class MirrorSet {
       { mirrors: leaving, epoch: this.epoch, reason },
       'mirrors left out of the in-sync set',
     );
-    this.#moveTo(staying, activation.links);
+    this.#beginWriting();
     this.onExcluded(leaving, [reason]);
     this.#reviewAll();
     this.#openGates();
   }
 
-  /** What is rebuilt is rebuilt in one epoch; in the next it is let in again. */
-  #cutRebuilding(activation: Activation, reason: string): void {
-    for (const link of activation.rebuilding.values()) link.cut(reason);
-    activation.rebuilding.clear();
-  }
-
   /** Nobody copies to them any more: they get no writes either, until they are let in again. */
   endRebuilding(reason: string): void {
-    if (this.#activation !== null) this.#cutRebuilding(this.#activation, reason);
+    this.#writer.endRebuilding(reason);
   }
 
   /**
@@ -375,11 +320,10 @@ export class MirrorSet {
   }
 
   async #admit(mirrors: readonly MirrorId[]): Promise<Admission | null> {
-    const activation = this.#activation;
-    if (activation === null || this.#state.phase !== 'active' || this.#isRecoveryNeeded) return null;
+    if (this.#writer.epoch === null || this.#state.phase !== 'active' || this.#isRecoveryNeeded) return null;
     const returning = mirrors.filter((mirror) => !this.inSync.includes(mirror));
     this.#closeGates(`${returning.join(', ')} comes back`);
-    this.#cutRebuilding(activation, 'another epoch begins');
+    this.#writer.endRebuilding('another epoch begins');
     await this.inFlight.allAnswered();
     const from = this.epoch;
     await this.saveState(beginRecovery(this.#state));
@@ -401,7 +345,7 @@ export class MirrorSet {
       ),
     );
     const { epoch } = this;
-    this.#moveTo(this.inSync, activation.links);
+    this.#beginWriting();
     this.#reviewAll();
     this.#openGates();
     const admitted = await Promise.all(reports.map((report) => this.#letWritesIn(report, epoch)));
@@ -435,9 +379,8 @@ export class MirrorSet {
       this.#options.logger.warn({ mirror, err: error }, 'a mirror that is back takes no writes');
       return null;
     }
-    const activation = this.#activation;
-    if (activation?.generator.epoch !== epoch) return null;
-    activation.rebuilding.set(mirror, this.#makeLink(mirror, activation.generator));
+    if (this.#writer.epoch !== epoch) return null;
+    this.#writer.letIn({ mirror, connection: this.connectionOf(mirror) });
     return report;
   }
 
@@ -448,12 +391,11 @@ export class MirrorSet {
   /** Stops new writes and waits until those in flight have all their answers and an outcome. */
   async quiesce(reason: string): Promise<void> {
     this.#closeGates(reason);
-    if (this.#activation !== null) this.#cutRebuilding(this.#activation, reason);
+    this.#writer.endRebuilding(reason);
     await this.inFlight.allAnswered();
     // What is left hangs on an exclusion that waits for its turn behind us; the recovery decides it instead.
     for (const write of this.inFlight.all()) if (!write.isSettled) write.settle({ kind: 'undecided' });
-    for (const link of this.#activation?.links.values() ?? []) link.cut(reason);
-    this.#activation = null;
+    this.#writer.end(reason);
   }
 
   /** Opens the gate on an active state. Precondition: every mirror in sync was activated at its epoch. */
@@ -463,26 +405,13 @@ export class MirrorSet {
     });
     this.#isRecoveryNeeded = false;
     this.inFlight.decideAll();
-    this.#moveTo(this.inSync, new Map());
+    this.#beginWriting();
     this.#openGates();
   }
 
-  #moveTo(mirrors: readonly MirrorId[], links: ReadonlyMap<MirrorId, MirrorLink>): void {
-    const generator = new TagGenerator(this.#options.generator, this.epoch);
-    const kept = mirrors.map((mirror): [MirrorId, MirrorLink] => [
-      mirror,
-      links.get(mirror) ?? this.#makeLink(mirror, generator),
-    ]);
-    this.#activation = { generator, links: new Map(kept), rebuilding: new Map() };
-  }
-
-  #makeLink(mirror: MirrorId, generator: TagGenerator): MirrorLink {
-    return new MirrorLink(mirror, this.connectionOf(mirror), {
-      setId: this.setId,
-      logger: this.#options.logger,
-      epoch: () => this.#activation?.generator.epoch ?? generator.epoch,
-      floor: () => (this.#activation?.generator ?? generator).floor(),
-    });
+  #beginWriting(): void {
+    const inSync = this.inSync.map((mirror) => ({ mirror, connection: this.connectionOf(mirror) }));
+    this.#writer.begin(this.epoch, inSync);
   }
 
   /** Lets no request in any more, for good. */
@@ -496,14 +425,12 @@ export class MirrorSet {
   async stop(): Promise<void> {
     this.shut('the gateway is stopping');
     await this.runTransition(async () => {
-      const activation = this.#activation;
-      if (activation !== null) this.#cutRebuilding(activation, 'the gateway is stopping');
+      this.#writer.endRebuilding('the gateway is stopping');
       await this.inFlight.allAnswered();
-      if (activation === null || this.#state.phase !== 'active') return;
-      await Promise.all([...activation.links.values()].map((link) => link.drain()));
+      if (this.#writer.epoch === null || this.#state.phase !== 'active') return;
+      await this.#writer.drain();
       await this.#recordCleanStop();
-      for (const link of activation.links.values()) link.cut('the gateway is stopping');
-      this.#activation = null;
+      this.#writer.end('the gateway is stopping');
     });
   }
 

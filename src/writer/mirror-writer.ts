@@ -1,0 +1,183 @@
+/**
+ * The holder of a tag generator, and its way to the mirrors (DESIGN.md sections 3.1 to 3.6): each write gets the next tag
+ * and goes to every mirror in sync, and to those that are being rebuilt, at once.
+ *
+ * Who may write, and in which epoch, is not decided here: the authority's activation is taken over by `begin`. Nor is what
+ * the answers amount to. It writes in one epoch at a time; the links of mirrors that stay in sync outlive it, so that
+ * their ready tokens are not lost.
+ */
+import type { MirrorId } from '../protocol/authority-state.js';
+import { TagGenerator } from '../protocol/generator.js';
+import { invariant } from '../protocol/invariant.js';
+import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
+import type { WriteTransaction } from '../protocol/write.js';
+import type { MirrorAnswer, ReadyToken } from '../protocol/write-outcome.js';
+import type { OsdConnection } from '../wire/osd-connection.js';
+import { transactionChecksum } from '../wire/transaction-checksum.js';
+import { InFlightWrite } from './in-flight-writes.js';
+import { MirrorLink } from './mirror-link.js';
+import type { WriteDraft } from './write-draft.js';
+import type { WriterLogger } from './writer-logger.js';
+
+/** Writes that wait for a mirror that is being rebuilt; what is beyond it is not sent there, and copied later. */
+const REBUILDING_QUEUE_MAX = 512;
+
+export interface WrittenMirror {
+  readonly mirror: MirrorId;
+  readonly connection: OsdConnection;
+}
+
+export interface MirrorWriterOptions {
+  readonly setId: string;
+  readonly generator: GeneratorId;
+  readonly logger: WriterLogger;
+  /** A mirror has answered. Called once for each that the write was sent to, never before `write` has returned. */
+  readonly onAnswer: (write: InFlightWrite) => void;
+}
+
+export class MirrorWriter {
+  readonly #options: MirrorWriterOptions;
+  /** Of the epoch that it writes in, or wrote in last. */
+  #generator: TagGenerator | null = null;
+  #isWriting = false;
+  #links: ReadonlyMap<MirrorId, MirrorLink> = new Map();
+  readonly #rebuilding = new Map<MirrorId, MirrorLink>();
+
+  constructor(options: MirrorWriterOptions) {
+    this.#options = options;
+  }
+
+  /** The epoch that it writes in; null: nobody let it. */
+  get epoch(): Epoch | null {
+    return this.#isWriting ? (this.#generator?.epoch ?? null) : null;
+  }
+
+  /** The lowest tag in flight; null while it does not write. */
+  get floor(): Tag | null {
+    return this.#isWriting ? (this.#generator?.floor() ?? null) : null;
+  }
+
+  /** The mirrors that take the writes of this epoch without being in sync. */
+  get rebuilding(): readonly MirrorId[] {
+    return [...this.#rebuilding.keys()];
+  }
+
+  /** Writes in this epoch from now on, to these mirrors in sync. Precondition: no write waits for an answer of one that stays. */
+  begin(epoch: Epoch, inSync: readonly WrittenMirror[]): void {
+    invariant(this.#rebuilding.size === 0, 'nobody is rebuilt when an epoch begins', { epoch });
+    const before = this.#links;
+    this.#generator = new TagGenerator(this.#options.generator, epoch);
+    this.#links = new Map(
+      inSync.map(({ mirror, connection }) => [
+        mirror,
+        before.get(mirror) ?? this.#makeLink(mirror, connection),
+      ]),
+    );
+    this.#isWriting = true;
+  }
+
+  #makeLink(mirror: MirrorId, connection: OsdConnection): MirrorLink {
+    const generator = (): TagGenerator => {
+      invariant(this.#generator !== null, 'a link is made in an epoch', { mirror });
+      return this.#generator;
+    };
+    const { setId, logger } = this.#options;
+    return new MirrorLink(mirror, connection, {
+      ...{ setId, logger },
+      epoch: () => generator().epoch,
+      floor: () => generator().floor(),
+    });
+  }
+
+  /** Issues the tag and sends the write to everyone. Precondition: it writes. */
+  write(draft: WriteDraft): InFlightWrite {
+    const generator = this.#generator;
+    invariant(this.#isWriting && generator !== null, 'I6: only the writer of an active epoch issues tags');
+    const tag = generator.issue();
+    const { objectId, kind } = draft;
+    const write = new InFlightWrite({ tag, objectId, isRemoval: kind === 'remove' }, [
+      ...this.#links.keys(),
+      ...this.#rebuilding.keys(),
+    ]);
+    const transaction = this.#makeTransaction(draft, tag, generator.epoch);
+    for (const link of this.#links.values()) this.#send(write, link, draft, transaction);
+    for (const link of this.#rebuilding.values()) this.#sendAlong(write, link, draft, transaction);
+    // A tag is in flight until no request of it is on its way, to a mirror that nobody waits for either.
+    void Promise.all([write.outcome, write.answered]).then(() => {
+      generator.settle(tag);
+    });
+    return write;
+  }
+
+  #makeTransaction(draft: WriteDraft, tag: Tag, epoch: Epoch): WriteTransaction {
+    const { objectId, kind, previousTag, offset, length, mode, attributes } = draft;
+    const fields = {
+      setId: this.#options.setId,
+      epoch,
+      tag,
+      objectId,
+      kind,
+      previousTag,
+      offset,
+      length,
+      mode,
+      attributes,
+    };
+    return { ...fields, checksum: transactionChecksum(fields, draft.contentChecksum) };
+  }
+
+  /** To a mirror that is being rebuilt: never more than it takes. */
+  #sendAlong(write: InFlightWrite, link: MirrorLink, draft: WriteDraft, transaction: WriteTransaction): void {
+    if (link.queuedCount < REBUILDING_QUEUE_MAX) this.#send(write, link, draft, transaction);
+    else write.record(link.mirror, { kind: 'refused', code: 'too-far-behind' });
+  }
+
+  #send(write: InFlightWrite, link: MirrorLink, draft: WriteDraft, transaction: WriteTransaction): void {
+    const content = draft.contentFor(link.mirror);
+    const answer: Promise<MirrorAnswer> =
+      content === null
+        ? Promise.resolve({ kind: 'refused', code: draft.whyMissing?.(link.mirror) ?? 'content-not-there' })
+        : link.submit({ transaction, content, contentChecksum: draft.contentChecksum });
+    void answer.then((received) => {
+      write.record(link.mirror, received);
+      this.#options.onAnswer(write);
+    });
+  }
+
+  /** Gives ready tokens back to those that issued them; those of a mirror that is written to no more are forgotten. */
+  offerTokens(tokens: readonly ReadyToken[]): void {
+    for (const token of tokens) {
+      (this.#links.get(token.mirror) ?? this.#rebuilding.get(token.mirror))?.offerToken(token);
+    }
+  }
+
+  /** Waits for these mirrors no more: what they have not answered has its answer now, and is unknown when it was sent. */
+  giveUpOn(mirrors: readonly MirrorId[], reason: string): void {
+    for (const mirror of mirrors) this.#links.get(mirror)?.cut(reason);
+  }
+
+  /** Sends the writes of this epoch to one more mirror, which nobody waits for. */
+  letIn({ mirror, connection }: WrittenMirror): void {
+    invariant(!this.#links.has(mirror), 'a mirror in sync is not rebuilt', { mirror });
+    this.#rebuilding.set(mirror, this.#makeLink(mirror, connection));
+  }
+
+  /** What is rebuilt is rebuilt in one epoch; in the next it is let in again. */
+  endRebuilding(reason: string): void {
+    for (const link of this.#rebuilding.values()) link.cut(reason);
+    this.#rebuilding.clear();
+  }
+
+  /** Sends all ready tokens, and waits until nothing is on its way. */
+  async drain(): Promise<void> {
+    await Promise.all([...this.#links.values()].map((link) => link.drain()));
+  }
+
+  /** Writes no more. Whatever has no answer yet gets one now. */
+  end(reason: string): void {
+    this.#isWriting = false;
+    this.endRebuilding(reason);
+    this.giveUpOn([...this.#links.keys()], reason);
+    this.#links = new Map();
+  }
+}
