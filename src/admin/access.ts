@@ -1,6 +1,12 @@
 /**
- * Who may do what on the admin port. One token operates; another one, if there is any, reads the metrics and nothing else, so that
- * a monitoring system holds no power. Compared in constant time.
+ * Who may do what on the admin port. Every token has a name, which the audit log records, and a role:
+ *
+ *   metrics   GET /metrics and nothing else, so that a monitoring system holds no power
+ *   read      besides, everything that changes nothing: whatever is asked for with GET. It sees the names of objects, not their content
+ *   operate   everything
+ *
+ * The role that a request needs follows from its method and its route, so a new route that acts can't be left open by mistake. All tokens
+ * are compared, each in constant time, so how long that takes tells nothing. A token with too little is answered 403, and that is audited.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -9,47 +15,94 @@ import type { AuditLog } from './audit-log.js';
 
 export const METRICS_PATH = '/metrics';
 
-export interface AccessOptions {
+/** Each may what those before it may. */
+export const ADMIN_ROLES = ['metrics', 'read', 'operate'] as const;
+export type AdminRole = (typeof ADMIN_ROLES)[number];
+
+/** Who sends a request. */
+export interface Caller {
+  readonly name: string;
+  readonly role: AdminRole;
+}
+
+export interface AdminToken extends Caller {
   readonly token: string;
-  readonly metricsToken: string | null;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Null: of a route that is open to anybody, or refused. */
+    caller: Caller | null;
+  }
+}
+
+export interface AccessOptions {
+  /** No two have the same token. */
+  readonly tokens: readonly AdminToken[];
   readonly audit: AuditLog;
   /** Routes that anybody may ask for. */
   readonly isOpen: (route: string | undefined) => boolean;
 }
 
-type Authenticator = (authorization: string | undefined) => boolean;
-
-function makeAuthenticator(token: string): Authenticator {
-  const digestOf = (text: string) => createHash('sha256').update(text).digest();
-  const expected = digestOf(`Bearer ${token}`);
-  return (authorization) => timingSafeEqual(digestOf(authorization ?? ''), expected);
+function digestOf(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
 }
 
-export function requireToken(app: FastifyInstance, options: AccessOptions): void {
-  const mayOperate = makeAuthenticator(options.token);
-  const mayReadMetrics = makeAuthenticator(options.metricsToken ?? options.token);
+/** Null: it is none of these tokens. */
+function makeAuthenticator(tokens: readonly AdminToken[]): (authorization: string) => Caller | null {
+  const known = tokens.map(({ name, role, token }) => ({
+    caller: { name, role },
+    digest: digestOf(`Bearer ${token}`),
+  }));
+  return (authorization) => {
+    const given = digestOf(authorization);
+    let found: Caller | null = null;
+    for (const { caller, digest } of known) {
+      if (timingSafeEqual(digest, given)) found = caller;
+    }
+    return found;
+  };
+}
+
+function roleNeeded({ method, routeOptions }: FastifyRequest): AdminRole {
+  if (method !== 'GET') return 'operate';
+  return routeOptions.url === METRICS_PATH ? 'metrics' : 'read';
+}
+
+function isEnough(role: AdminRole, needed: AdminRole): boolean {
+  return ADMIN_ROLES.indexOf(role) >= ADMIN_ROLES.indexOf(needed);
+}
+
+export function requireToken(app: FastifyInstance, { tokens, audit, isOpen }: AccessOptions): void {
+  const authenticate = makeAuthenticator(tokens);
+  app.decorateRequest('caller', null);
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
-    const route = request.routeOptions.url;
-    const { authorization } = request.headers;
-    if (options.isOpen(route) || mayOperate(authorization)) return;
-    if (route === METRICS_PATH && mayReadMetrics(authorization)) return;
-    void reply.header('www-authenticate', 'Bearer realm="tally admin"');
-    throw new AdminError('unauthorized');
+    if (isOpen(request.routeOptions.url)) return;
+    request.caller = authenticate(request.headers.authorization ?? '');
+    if (request.caller === null) {
+      void reply.header('www-authenticate', 'Bearer realm="tally admin"');
+      throw new AdminError('unauthorized');
+    }
+    const { name, role } = request.caller;
+    const needed = roleNeeded(request);
+    if (isEnough(role, needed)) return;
+    throw new AdminError('forbidden', `This needs the role ${needed}; the token "${name}" has ${role}.`);
   });
   app.addHook('onResponse', async (request, reply) => {
-    if (isAudited(request, reply.statusCode)) options.audit.record(entryOf(request, reply.statusCode));
+    if (isAudited(request, reply.statusCode)) audit.record(entryOf(request, reply.statusCode));
   });
 }
 
 /** A request without any token is a browser that has not logged in yet, or a port scan: the access is refused, nothing was tried. */
 function isAudited({ method, headers }: FastifyRequest, status: number): boolean {
   if (status === 401) return headers.authorization !== undefined;
-  return method !== 'GET';
+  return method !== 'GET' || status === 403;
 }
 
 function entryOf(request: FastifyRequest, status: number) {
   return {
+    by: request.caller?.name ?? null,
     action: `${request.method} ${request.routeOptions.url ?? 'unknown'}`,
     target: request.url.split('?', 1)[0] ?? '',
     status,

@@ -3,6 +3,7 @@ export const ADMIN_ERRORS = {
   'bad-request': { status: 400, message: 'The request is not well-formed.' },
   'bad-cursor': { status: 400, message: 'The cursor is none that this API has given out.' },
   unauthorized: { status: 401, message: 'A bearer token is needed: Authorization: Bearer <token>.' },
+  forbidden: { status: 403, message: 'This token may not do that.' },
   'not-found': { status: 404, message: 'There is no such resource.' },
   'no-such-operation': { status: 404, message: 'There is no such reconciliation, or it is too long ago.' },
   'no-such-mirror': { status: 404, message: 'The mirror set has no such mirror.' },

@@ -2,7 +2,7 @@
  * The admin API (`openapi/admin.yaml`): what operators, the command line and monitoring see of a mirror set. Nothing listens yet
  * when it is made.
  *
- * - Everything but the health of the process needs the bearer token, compared in constant time.
+ * - Everything but the health of the process needs a bearer token, and its role decides what it opens: `access.ts`.
  * - Whatever changes something goes on record in the audit log, with its outcome.
  * - Every error leaves as JSON { code, message } with a code of `admin-errors.ts`.
  * - `close()` ends the streams and lets other requests finish.
@@ -24,7 +24,7 @@ import { tagEpoch } from '../protocol/tag.js';
 import type { TagRow } from '../protocol/write.js';
 import { makeNodeServer, type ServerTls } from '../tls/node-server.js';
 import { OsdRefusal, OsdUnreachable } from '../wire/osd-connection.js';
-import { METRICS_PATH, requireToken } from './access.js';
+import { type AdminToken, METRICS_PATH, requireToken } from './access.js';
 import { ADMIN_ERRORS, AdminError } from './admin-errors.js';
 import {
   type AdminLimits,
@@ -44,6 +44,7 @@ import { formatCursor, parseCursor } from './paging-cursor.js';
 import { S3Figures } from './s3-figures.js';
 import { addSetRoutes, type MirrorSets } from './set-routes.js';
 import {
+  accessSchema,
   alreadyRunningSchema,
   errorSchema,
   eventsSchema,
@@ -67,9 +68,8 @@ import { addVerifyRoutes } from './verify-routes.js';
 export interface AdminServerOptions {
   /** The mirror sets; at least one. */
   readonly sets: MirrorSets;
-  readonly token: string;
-  /** Reads the metrics, and nothing else; null: they need the token. */
-  readonly metricsToken?: string | null;
+  /** Who may do what; no two have the same token. */
+  readonly tokens: readonly AdminToken[];
   /** What the S3 server is observed by. */
   readonly figures?: S3Figures;
   readonly audit: AuditLog;
@@ -110,8 +110,7 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
     streams.close();
   });
   requireToken(app, {
-    token: options.token,
-    metricsToken: options.metricsToken ?? null,
+    tokens: options.tokens,
     audit: options.audit,
     isOpen: (route) => PATHS_WITHOUT_TOKEN.includes(route) || isConsoleRoute(route),
   });
@@ -133,6 +132,7 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
   addMetricsRoute(app, { ...options, control: first });
   addRoutes(app, first);
   addSetRoutes(app, sets, addRoutes);
+  addAccessRoute(app);
   addObjectRoutes(app, options.browser);
   app.get(DOCUMENT_PATH, (_request, reply) => reply.type('application/yaml').send(options.document));
   if (options.consoleFolder !== null) addConsole(app, options.consoleFolder);
@@ -193,6 +193,15 @@ function addHealthRoutes(app: FastifyInstance, { controls }: MirrorSets): void {
     if (sets.some(({ phase }) => phase === 'active')) return { status: 'ready' };
     const whys = sets.map(({ phase, waitingFor }) => phase + (waitingFor === null ? '' : `: ${waitingFor}`));
     throw new AdminError('not-ready', `The mirror set is ${whys.join('; the next one is ')}.`);
+  });
+}
+
+/** What the caller may do, so that a client need not offer what would be refused. */
+function addAccessRoute(app: FastifyInstance): void {
+  const typed = app.withTypeProvider<TypeBoxTypeProvider>();
+  typed.get('/access', { schema: { response: { 200: accessSchema } } }, async ({ caller }) => {
+    invariant(caller !== null, 'the route is not open to anybody');
+    return caller;
   });
 }
 

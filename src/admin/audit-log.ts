@@ -1,6 +1,8 @@
-/** What operators did: every request that changes something, and every one that was refused for its token. */
+/** What operators did: every request that changes something, and every one that was refused for its token or its role. */
 
 export interface AuditEntry {
+  /** The name of the token; null: it was none of ours. */
+  readonly by: string | null;
   /** The operation, as in `openapi/admin.yaml`: `POST /reconcile`. */
   readonly action: string;
   /** The request target without its query, and the objects that the query names. */

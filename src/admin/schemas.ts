@@ -15,6 +15,7 @@ import {
 } from '../protocol/pace.js';
 import type { StoreFault } from '../protocol/store-fault.js';
 import type { WriteKind, WriteMode } from '../protocol/write.js';
+import { ADMIN_ROLES, type AdminRole } from './access.js';
 import { TAG_TABLE_PAGE_MAX } from './admin-limits.js';
 
 export function orNull<Schema extends TSchema>(schema: Schema) {
@@ -260,6 +261,10 @@ export const tagTableSchema = object({
   next: orNull(Type.String()),
 });
 
+export const accessSchema = object({
+  name: Type.String(),
+  role: Type.Unsafe<AdminRole>(Type.Enum([...ADMIN_ROLES])),
+});
 export const healthSchema = object({ status: Type.String() });
 export const errorSchema = object({ code: Type.String(), message: Type.String() });
 

@@ -238,7 +238,7 @@ export class AdminClient {
       );
     }
     const { code, message } = conform(errorSchema, value, this.#url);
-    throw new OperationalError(code, EXIT.unavailable, message);
+    throw new OperationalError(code, code === 'forbidden' ? EXIT.permission : EXIT.unavailable, message);
   }
 
   #unreachable(cause: unknown): OperationalError {

@@ -102,7 +102,12 @@ function withAbsolutePaths(layer: ConfigurationLayer, folder: string): Configura
     }),
     ...(s3 !== undefined && { s3: withTls(inFolder(s3, folder), folder) }),
     ...(gateway?.authority !== undefined && { gateway: { ...gateway, authority: at(gateway.authority) } }),
-    ...(admin !== undefined && { admin: withTls(inFolder(admin, folder), folder) }),
+    ...(admin !== undefined && {
+      admin: {
+        ...withTls(inFolder(admin, folder), folder),
+        ...(admin.tokens !== undefined && { tokens: admin.tokens.map((token) => inFolder(token, folder)) }),
+      },
+    }),
     ...(credentials !== undefined && {
       credentials: {
         ...credentials,

@@ -92,6 +92,24 @@ export const keySchema = Type.Object(
   { additionalProperties: false },
 );
 
+/** Together with the two that have settings of their own. */
+const ADMIN_TOKENS_MAX = 64;
+
+const adminTokenSchema = Type.Object(
+  {
+    name: Type.String({
+      pattern: '^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$',
+      description: 'Whose it is, for the audit log.',
+    }),
+    role: Type.Enum(['read', 'operate'], {
+      description: 'read: everything that changes nothing, and no content of objects. operate: everything.',
+    }),
+    token: Type.Optional(text('Bearer token. Better: tokenFile.')),
+    tokenFile: Type.Optional(text('File with it.')),
+  },
+  { additionalProperties: false },
+);
+
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
 export const configurationSchema = section(
@@ -203,6 +221,12 @@ export const configurationSchema = section(
         url: text('Where `tally status` and `tally reconcile` find it. Default: the address above'),
         token: text('Bearer token. Better: tokenFile.'),
         tokenFile: text('Default: <data>/secrets/admin-token'),
+        readToken: text('Bearer token that may look, and change nothing. Better: readTokenFile.'),
+        readTokenFile: text('File with that token. Default: there is none'),
+        tokens: Type.Array(adminTokenSchema, {
+          maxItems: ADMIN_TOKENS_MAX,
+          description: 'Further tokens, each with a name and a role. Default: none',
+        }),
         tls: serverTls,
         caFile: text(
           'PEM: the authorities that the commands trust at an https:// URL. Default: those that node trusts',

@@ -46,6 +46,13 @@ export interface FurtherKey {
   readonly buckets: readonly string[] | null;
 }
 
+/** A token of the admin API beside the first one. */
+export interface FurtherAdminToken {
+  readonly name: string;
+  readonly role: 'read' | 'operate';
+  readonly secret: SecretSource;
+}
+
 export interface MemberSettings {
   readonly mirror: MirrorId;
   readonly url: string;
@@ -88,7 +95,13 @@ export interface Configuration {
     /** Where clients find the endpoint; null: at the port above of the host that they call. */
     readonly url: string | null;
   };
-  readonly admin: { readonly listen: Address; readonly url: string; readonly token: SecretSource };
+  readonly admin: {
+    readonly listen: Address;
+    readonly url: string;
+    /** What the commands show; it operates. */
+    readonly token: SecretSource;
+    readonly furtherTokens: readonly FurtherAdminToken[];
+  };
   readonly credentials: CredentialsSource;
   readonly furtherKeys: readonly FurtherKey[];
   /** What `tally user` keeps. */
@@ -119,6 +132,7 @@ export function loopbackMembers(ports: readonly number[]): { name: string; url: 
 const alternatives = {
   mirrorSet: ['secret', 'secretFile'],
   admin: ['token', 'tokenFile'],
+  adminRead: ['readToken', 'readTokenFile'],
   credentials: ['accessKey', 'secretKey', 'file'],
   metrics: ['token', 'tokenFile'],
 } as const;
@@ -141,7 +155,10 @@ function mergeTwo(low: ConfigurationLayer, high: ConfigurationLayer): Configurat
     mirrorSet: { ...without(low.mirrorSet, alternatives.mirrorSet, high.mirrorSet), ...high.mirrorSet },
     gateway: { ...low.gateway, ...high.gateway },
     s3: { ...low.s3, ...high.s3 },
-    admin: { ...without(low.admin, alternatives.admin, high.admin), ...high.admin },
+    admin: {
+      ...without(without(low.admin, alternatives.admin, high.admin), alternatives.adminRead, high.admin),
+      ...high.admin,
+    },
     credentials: {
       ...without(low.credentials, alternatives.credentials, high.credentials),
       ...high.credentials,
@@ -179,6 +196,28 @@ function secretSource(text: string | undefined, file: string | undefined, defaul
 function metricsToken({ metrics }: ConfigurationLayer): SecretSource | null {
   if (metrics?.token === undefined && metrics?.tokenFile === undefined) return null;
   return secretSource(metrics.token, metrics.tokenFile, '');
+}
+
+/** The name of the token of admin.token, and of that of admin.readToken. */
+export const FIRST_ADMIN_TOKEN = 'admin';
+const READ_ADMIN_TOKEN = 'read';
+
+function furtherAdminTokens({ admin }: ConfigurationLayer): FurtherAdminToken[] {
+  const tokens = (admin?.tokens ?? []).map(({ name, role, token, tokenFile }): FurtherAdminToken => {
+    if (token === undefined && tokenFile === undefined)
+      fail(`admin.tokens, ${name}: give either token or tokenFile.`);
+    return { name, role, secret: secretSource(token, tokenFile, '') };
+  });
+  const { readToken, readTokenFile } = admin ?? {};
+  if (readToken !== undefined || readTokenFile !== undefined) {
+    const secret = secretSource(readToken, readTokenFile, '');
+    tokens.unshift({ name: READ_ADMIN_TOKEN, role: 'read', secret });
+  }
+  const names = [FIRST_ADMIN_TOKEN, ...tokens.map(({ name }) => name)];
+  if (new Set(names).size !== names.length) {
+    fail(`Two tokens of the admin API have the same name ("${FIRST_ADMIN_TOKEN}" is admin.token).`);
+  }
+  return tokens;
 }
 
 function credentialsSource(layer: ConfigurationLayer, defaultFile: string): CredentialsSource {
@@ -332,6 +371,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
       listen: adminListen,
       url: admin?.url ?? localUrl(adminListen, admin?.tls !== undefined),
       token: secretSource(admin?.token, admin?.tokenFile, join(secrets, 'admin-token')),
+      furtherTokens: furtherAdminTokens(layer),
     },
     credentials: credentialsSource(layer, join(secrets, 'credentials')),
     furtherKeys: toFurtherKeys(layer.credentials?.keys ?? [], 'credentials.keys'),

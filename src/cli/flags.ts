@@ -23,6 +23,7 @@ export interface Flags {
   readonly members?: string;
   readonly authority?: string;
   readonly adminUrl?: string;
+  readonly adminTokenFile?: string;
   readonly logLevel?: string;
   readonly json?: boolean;
   readonly verbose?: boolean;
@@ -76,6 +77,7 @@ export function layerOfFlags(flags: Flags): ConfigurationLayer {
     admin: {
       ...(adminListen !== undefined && { listen: adminListen }),
       ...(flags.adminUrl !== undefined && { url: flags.adminUrl }),
+      ...(flags.adminTokenFile !== undefined && { tokenFile: resolve(flags.adminTokenFile) }),
     },
     osd: {
       ...(flags.name !== undefined && { name: flags.name }),

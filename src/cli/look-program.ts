@@ -23,6 +23,7 @@ export function addLooks(program: Command, context: ProgramContext): void {
     .option('-l, --limit <rows>', 'so many rows at the most', readLimit, TAG_ROWS_DEFAULT)
     .option('--mirror-set <name>', 'the mirror set that it is of (default: the first)')
     .option('--admin-url <url>', 'URL of the admin API')
+    .option('--admin-token-file <file>', 'file with its token')
     .option('--json', 'print JSON')
     .action(async (flags: TagsFlags) => {
       const { mirror, limit } = flags;
@@ -37,6 +38,7 @@ export function addLooks(program: Command, context: ProgramContext): void {
     .option('-n, --name <name>', 'the OSD of this machine (default: those with a store in the data folder)')
     .option('--store <folder>', 'folder of its store (default: <data>/<name>)')
     .option('--admin-url <url>', 'URL of the admin API')
+    .option('--admin-token-file <file>', 'file with its token')
     .option('--json', 'print JSON')
     .action(async (flags: Flags) => {
       context.onExit(await runDoctor(await load(flags, context), flags.json === true));
@@ -47,6 +49,7 @@ export function addLooks(program: Command, context: ProgramContext): void {
     "tally bucket list --json | jq -r '.buckets[].name'",
   ])
     .option('--admin-url <url>', 'URL of the admin API')
+    .option('--admin-token-file <file>', 'file with its token')
     .option('--json', 'print JSON')
     .action(async (flags: Flags) => {
       context.onExit(await listBuckets(await connect(flags, context), flags.json === true));

@@ -213,6 +213,7 @@ function addOperations(program: Command, context: ProgramContext, run: Run): voi
     .option('--interval <seconds>', 'how often', WATCH_INTERVAL_SECONDS)
     .option('--mirror-set <name>', 'which mirror set, where there are several (default: all)')
     .option('--admin-url <url>', 'URL of the admin API')
+    .option('--admin-token-file <file>', 'file with its token')
     .option('--json', 'print JSON')
     .action(
       run(async (flags) =>
@@ -239,6 +240,7 @@ function addOperations(program: Command, context: ProgramContext, run: Run): voi
     .option('--resume', 'start nothing, but let copying go on')
     .option('--mirror-set <name>', 'which mirror set, where there are several (default: the first)')
     .option('--admin-url <url>', 'URL of the admin API')
+    .option('--admin-token-file <file>', 'file with its token')
     .option('--json', 'print JSON')
     .action(
       run(async (flags) => {
@@ -264,6 +266,7 @@ function addCare(program: Command, context: ProgramContext, run: Run): void {
     .option('-w, --wait', 'wait for the end; exit code 0: nothing is damaged any more')
     .option('--mirror-set <name>', 'which mirror set, where there are several (default: the first)')
     .option('--admin-url <url>', 'URL of the admin API')
+    .option('--admin-token-file <file>', 'file with its token')
     .option('--json', 'print JSON')
     .action(
       run(async (flags) =>
@@ -293,6 +296,7 @@ function addForce(program: Command, context: ProgramContext, run: Run): void {
     .option('--i-understand <words>', 'the words that it asks for, for scripts')
     .option('--mirror-set <name>', 'which mirror set, where there are several (default: the first)')
     .option('--admin-url <url>', 'URL of the admin API')
+    .option('--admin-token-file <file>', 'file with its token')
     .option('--json', 'print JSON')
     .action(
       run(async (flags) =>

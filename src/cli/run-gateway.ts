@@ -2,6 +2,7 @@
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
+import type { AdminToken } from '../admin/access.js';
 import { createAdminServer } from '../admin/admin-server.js';
 import { S3Figures } from '../admin/s3-figures.js';
 import type { ObjectStorage } from '../gateway/object-storage.js';
@@ -24,7 +25,7 @@ import { makePrivateFolder } from './private-files.js';
 import { findConsole, makeObjectBrowser, readAdminDocument } from './console-wiring.js';
 import { announceReady } from './ready-line.js';
 import { S3Keyring } from './s3-keyring.js';
-import { readAdminToken, readMetricsToken, readMasterKeys } from './secrets.js';
+import { readAdminTokens, readMasterKeys } from './secrets.js';
 import { liveAsService, type RunningService, type ServiceContext } from './service-life.js';
 import { readSoftwareVersion } from './software-version.js';
 import { fileError, listenError } from './system-error.js';
@@ -39,15 +40,13 @@ import {
 const SERVICE_NAME = 'gateway';
 
 interface GatewaySecrets {
-  readonly adminToken: string;
-  readonly metricsToken: string | null;
+  readonly adminTokens: readonly AdminToken[];
   readonly masterKeys: MasterKeys | null;
 }
 
 export async function runGateway(configuration: Configuration): Promise<ExitCode> {
   const secrets: GatewaySecrets = {
-    adminToken: await readAdminToken(configuration),
-    metricsToken: await readMetricsToken(configuration),
+    adminTokens: await readAdminTokens(configuration),
     masterKeys: await readMasterKeys(configuration),
   };
   const setId = await findSetId(configuration);
@@ -214,8 +213,7 @@ function makeAdminServer(
 ): FastifyInstance {
   return createAdminServer({
     sets: { controls: sets.gateways, moveProgress: () => sets.moveProgress },
-    token: start.secrets.adminToken,
-    metricsToken: start.secrets.metricsToken,
+    tokens: start.secrets.adminTokens,
     figures,
     browser: makeObjectBrowser(start.configuration, () => start.keyring.all, s3Tls),
     consoleFolder: findConsole(),

@@ -6,7 +6,14 @@ import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Configuration, CredentialsSource, FurtherKey, SecretSource } from './configuration.js';
+import type { AdminToken } from '../admin/access.js';
+import {
+  type Configuration,
+  type CredentialsSource,
+  FIRST_ADMIN_TOKEN,
+  type FurtherKey,
+  type SecretSource,
+} from './configuration.js';
 import { makeMasterKeyLine, MasterKeys } from '../s3/encryption/master-keys.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
@@ -120,6 +127,32 @@ export function readSetSecret(secret: SecretSource): Promise<string> {
 /** Throws OperationalError. */
 export function readAdminToken({ admin }: Configuration): Promise<string> {
   return readSecret(admin.token, 'token of the admin API', 'TALLY_ADMIN_TOKEN_FILE or admin.tokenFile');
+}
+
+/** Every token that opens something on the admin port. Throws OperationalError. */
+export async function readAdminTokens(configuration: Configuration): Promise<readonly AdminToken[]> {
+  const token = await readAdminToken(configuration);
+  const tokens: AdminToken[] = [{ name: FIRST_ADMIN_TOKEN, role: 'operate', token }];
+  for (const { name, role, secret } of configuration.admin.furtherTokens) {
+    const howToGive = 'admin.readTokenFile, admin.tokens or TALLY_ADMIN_READ_TOKEN_FILE';
+    tokens.push({
+      name,
+      role,
+      token: await readSecret(secret, `token "${name}" of the admin API`, howToGive),
+    });
+  }
+  const metrics = await readMetricsToken(configuration);
+  if (metrics !== null) tokens.push({ name: 'metrics', role: 'metrics', token: metrics });
+  for (const { name, token: text } of tokens) {
+    const twin = tokens.find((other) => other.name !== name && other.token === text);
+    if (twin === undefined) continue;
+    throw new OperationalError(
+      'same-token',
+      EXIT.configuration,
+      `The tokens "${name}" and "${twin.name}" of the admin API are the same: nobody could tell what it may do.`,
+    );
+  }
+  return tokens;
 }
 
 /** Null: there is none. Throws OperationalError. */

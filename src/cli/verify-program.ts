@@ -34,6 +34,7 @@ export function addVerify(program: Command, context: ProgramContext): void {
     .option('-w, --wait', 'wait for the end; exit code 0: every object was compared, none differs any more')
     .option('--mirror-set <name>', 'which mirror set, where there are several (default: the first)')
     .option('--admin-url <url>', 'URL of the admin API')
+    .option('--admin-token-file <file>', 'file with its token')
     .option('--json', 'print JSON')
     .action(async (flags: VerifyFlags) => {
       const client = await connectToSet(flags, context);

@@ -8,6 +8,7 @@ import createClient from 'openapi-fetch';
 import type { components, paths } from './generated/admin-api.ts';
 
 type Schemas = components['schemas'];
+export type Access = Schemas['Access'];
 export type Status = Schemas['Status'];
 export type Mirror = Schemas['Mirror'];
 export type Pace = Schemas['Pace'];
@@ -55,6 +56,10 @@ export class Api {
 
   static forget(): void {
     sessionStorage.removeItem(TOKEN_NAME);
+  }
+
+  async access(): Promise<Access> {
+    return valueOf(await reach(this.#client.GET('/access')));
   }
 
   async status(): Promise<Status> {

@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
+import { AccessContext, useWhyNot } from './access.tsx';
 import { Api, ApiError } from './api.ts';
 import icon from './icon.svg';
 import { Keys } from './keys.tsx';
@@ -39,12 +40,13 @@ function Console({ api, onLogOut }: { readonly api: Api; readonly onLogOut: () =
     return () => removeEventListener('hashchange', turn);
   }, []);
   const { value: status, error } = usePoll(() => api.status(), STATUS_EVERY_MS);
+  const { value: access } = usePoll(() => api.access(), null);
   const isRefused = error instanceof ApiError && error.status === 401;
   useEffect(() => {
     if (isRefused) onLogOut();
   }, [isRefused]);
   return (
-    <>
+    <AccessContext.Provider value={access}>
       <a class="skip" href="#content">
         To the content
       </a>
@@ -71,6 +73,7 @@ function Console({ api, onLogOut }: { readonly api: Api; readonly onLogOut: () =
         </p>
       )}
       <main id="content" tabIndex={-1}>
+        <LookOnly />
         {page === 'mirrors' && status !== null && <Overview api={api} status={status} />}
         {page === 'objects' && <Objects api={api} />}
         {page === 'keys' && <Keys api={api} />}
@@ -82,6 +85,11 @@ function Console({ api, onLogOut }: { readonly api: Api; readonly onLogOut: () =
           </>
         )}
       </footer>
-    </>
+    </AccessContext.Provider>
   );
+}
+
+function LookOnly() {
+  const whyNot = useWhyNot();
+  return whyNot === null ? null : <p class="hint">{whyNot} What would is switched off.</p>;
 }

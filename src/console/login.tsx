@@ -2,6 +2,14 @@ import { useState } from 'preact/hooks';
 import { Api, ApiError } from './api.ts';
 import icon from './icon.svg';
 
+function faultOf(error: unknown): string {
+  const status = error instanceof ApiError ? error.status : 0;
+  if (status === 401) return 'That is not the token of this gateway.';
+  if (status === 403)
+    return 'That token opens something else; the console needs one with the role read or operate.';
+  return 'The gateway does not answer.';
+}
+
 export function Login({ onLogin }: { readonly onLogin: (api: Api) => void }) {
   const [token, setToken] = useState('');
   const [fault, setFault] = useState<string | null>(null);
@@ -12,8 +20,7 @@ export function Login({ onLogin }: { readonly onLogin: (api: Api) => void }) {
       api.remember();
       onLogin(api);
     } catch (error) {
-      const isWrong = error instanceof ApiError && error.status === 401;
-      setFault(isWrong ? 'That is not the token of this gateway.' : 'The gateway does not answer.');
+      setFault(faultOf(error));
     }
   };
   return (

@@ -1,5 +1,6 @@
 /** Buckets and what is in them: look, upload, download, delete, share. */
 import { useState } from 'preact/hooks';
+import { Act, useWhyNot } from './access.tsx';
 import type { Api, ObjectPage } from './api.ts';
 import { DropZone } from './drop-zone.tsx';
 import { formatBytes } from './text.ts';
@@ -39,6 +40,7 @@ export function Objects({ api }: { readonly api: Api }) {
 }
 
 function Folder({ api, bucket }: { readonly api: Api; readonly bucket: string }) {
+  const whyNot = useWhyNot();
   const [prefix, setPrefix] = useState('');
   const [starts, setStarts] = useState<readonly (string | null)[]>([null]);
   const [news, setNews] = useState('');
@@ -79,10 +81,12 @@ function Folder({ api, bucket }: { readonly api: Api; readonly bucket: string })
   return (
     <>
       <Crumbs bucket={bucket} prefix={prefix} onOpen={open} />
-      <DropZone
-        upload={(file, onProgress) => api.upload(bucket, prefix + file.name, file, onProgress)}
-        onDone={refresh}
-      />
+      {whyNot === null && (
+        <DropZone
+          upload={(file, onProgress) => api.upload(bucket, prefix + file.name, file, onProgress)}
+          onDone={refresh}
+        />
+      )}
       <p class="news" role="status">
         {error?.message ?? news}
       </p>
@@ -172,28 +176,15 @@ function Listing({ page, prefix, actions }: ListingProps) {
               <td class="number">{formatBytes(sizeBytes)}</td>
               <td>{new Date(modifiedMs).toLocaleString('sv')}</td>
               <td class="actions">
-                <button
-                  type="button"
-                  aria-label={`Download ${key}`}
-                  onClick={() => void actions.download(key)}
-                >
+                <Act label={`Download ${key}`} onClick={() => void actions.download(key)}>
                   Download
-                </button>
-                <button
-                  type="button"
-                  aria-label={`Copy a link to ${key}`}
-                  onClick={() => void actions.share(key)}
-                >
+                </Act>
+                <Act label={`Copy a link to ${key}`} onClick={() => void actions.share(key)}>
                   Link
-                </button>
-                <button
-                  type="button"
-                  class="danger"
-                  aria-label={`Delete ${key}`}
-                  onClick={() => void actions.remove(key)}
-                >
+                </Act>
+                <Act class="danger" label={`Delete ${key}`} onClick={() => void actions.remove(key)}>
                   Delete
-                </button>
+                </Act>
               </td>
             </tr>
           ))}

@@ -1,5 +1,6 @@
 /** What copying to a mirror that is back may take, while clients write: a pause, and a share of the time. */
 import { useState } from 'preact/hooks';
+import { Act, useWhyNot } from './access.tsx';
 import type { Pace } from './api.ts';
 
 /** As the API has it. */
@@ -13,6 +14,7 @@ export function PaceControls({
   readonly pace: Pace;
   readonly change: (change: Partial<Pace>) => Promise<void>;
 }) {
+  const whyNot = useWhyNot();
   /** What the slider shows while it is moved, until the gateway has it. */
   const [dragged, setDragged] = useState<number | null>(null);
   const sharePercent = dragged ?? pace.sharePercent;
@@ -27,6 +29,8 @@ export function PaceControls({
         <span>Copies {sharePercent} % of the time</span>
         <input
           type="range"
+          disabled={whyNot !== null}
+          title={whyNot ?? ''}
           min={SHARE_PERCENT_MIN}
           max={SHARE_PERCENT_MAX}
           step={5}
@@ -36,9 +40,9 @@ export function PaceControls({
           onChange={({ currentTarget }) => void settle(currentTarget.valueAsNumber)}
         />
       </label>
-      <button type="button" onClick={() => void change({ isPaused: !pace.isPaused })}>
+      <Act onClick={() => void change({ isPaused: !pace.isPaused })}>
         {pace.isPaused ? 'Resume copying' : 'Pause copying'}
-      </button>
+      </Act>
     </>
   );
 }

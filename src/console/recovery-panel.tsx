@@ -1,5 +1,6 @@
 /** The reconciliation that runs, or the last one; and the controls of it. */
 import { useState } from 'preact/hooks';
+import { Act } from './access.tsx';
 import type { Api, Operation, Status } from './api.ts';
 import { PaceControls } from './pace-controls.tsx';
 import { formatBytes, formatCount, formatDuration } from './text.ts';
@@ -85,13 +86,9 @@ export function RecoveryPanel({ api, status }: { readonly api: Api; readonly sta
           {pace !== null && (
             <PaceControls pace={pace} change={(change) => attempt(() => api.changePace(change))} />
           )}
-          <button
-            type="button"
-            disabled={running !== null}
-            onClick={() => void attempt(() => api.reconcile())}
-          >
+          <Act disabled={running !== null} onClick={() => void attempt(() => api.reconcile())}>
             Reconcile now
-          </button>
+          </Act>
         </div>
       </div>
       {pace?.isPaused === true && <p role="status">Copying while clients write is paused by an operator.</p>}

@@ -74,6 +74,27 @@ describe('the web console', () => {
     await other.close();
   });
 
+  it('shows everything to a token that may only look, and switches off what would change something', async () => {
+    const context = await browser.newContext();
+    const other = await context.newPage();
+    await other.goto(`${system.adminUrl}/console/`);
+    await other.getByLabel('Admin token').fill(system.readToken);
+    await other.keyboard.press('Enter');
+    await other.getByText('The token "read" may look, and change nothing.').waitFor();
+    await other.getByRole('heading', { level: 1, name: 'Both mirrors are in sync' }).waitFor();
+    for (const name of ['Reconcile now', 'Pause copying']) {
+      const button = other.getByRole('button', { name });
+      expect(await button.isDisabled(), name).toBe(true);
+      expect(await button.getAttribute('title')).toContain('may look, and change nothing');
+    }
+    expect(await other.getByRole('slider').isDisabled()).toBe(true);
+    await other.goto(`${system.adminUrl}/console/#objects`);
+    await other.getByRole('rowheader', { name: 'readme.txt' }).waitFor();
+    expect(await other.getByRole('button', { name: 'Delete readme.txt' }).isDisabled()).toBe(true);
+    expect(await other.locator('input[type=file]').count()).toBe(0);
+    await context.close();
+  });
+
   it('browses, uploads, shares, downloads and deletes objects', async () => {
     await open('Objects');
     await page.getByRole('button', { name: '2026/' }).click();

@@ -24,6 +24,7 @@ export const TEST_SET_ID = 'test-set';
 
 const OSD_SECRET = 'test-secret-of-the-mirror-set';
 const ADMIN_TOKEN = 'test-token-of-the-admin-api';
+const READ_TOKEN = 'test-token-that-may-only-look';
 const ACCESS_KEY = 'TALLYTESTACCESSKEY';
 const SECRET_KEY = 'tally-test-secret-key-0123456789';
 const REGION = 'us-east-1';
@@ -62,6 +63,7 @@ export class TallySystem {
   readonly admin: AdminClient;
   readonly adminUrl: string;
   readonly adminToken = ADMIN_TOKEN;
+  readonly readToken = READ_TOKEN;
   readonly gateway: ManagedProcess;
   readonly osds: readonly [OsdHandle, OsdHandle];
   readonly #environment: Readonly<Record<string, string>>;
@@ -78,6 +80,7 @@ export class TallySystem {
       TALLY_SET_SECRET: OSD_SECRET,
       TALLY_MEMBERS: `osd-0=${urls[0]},osd-1=${urls[1]}`,
       TALLY_ADMIN_TOKEN: ADMIN_TOKEN,
+      TALLY_ADMIN_READ_TOKEN: READ_TOKEN,
       TALLY_ACCESS_KEY: ACCESS_KEY,
       TALLY_SECRET_KEY: SECRET_KEY,
       TALLY_REGION: REGION,

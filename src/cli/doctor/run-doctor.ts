@@ -36,7 +36,8 @@ async function examineSecrets(configuration: Configuration, hasGateway: boolean)
   const { mirrorSet, furtherSets, admin, credentials, metricsToken, s3, keysFile, furtherKeys } =
     configuration;
   const always = [mirrorSet.secret, ...furtherSets.map(({ secret }) => secret), metricsToken];
-  const atGateway = [admin.token, credentials, ...furtherKeys.map(({ secret }) => secret)];
+  const further = [...admin.furtherTokens, ...furtherKeys].map(({ secret }) => secret);
+  const atGateway = [admin.token, credentials, ...further];
   const needed = new Set<string>();
   const found: Finding[] = [];
   for (const source of hasGateway ? [...always, ...atGateway] : always) {

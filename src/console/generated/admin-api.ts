@@ -60,6 +60,23 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/access': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Whose token this is, and what it may do */
+    get: operations['getAccess'];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/metrics': {
     parameters: {
       query?: never;
@@ -387,12 +404,19 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
   schemas: {
+    Access: {
+      /** @description Of the token. */
+      name: string;
+      /** @enum {string} */
+      role: 'metrics' | 'read' | 'operate';
+    };
     Error: {
       /** @enum {string} */
       code:
         | 'bad-request'
         | 'bad-cursor'
         | 'unauthorized'
+        | 'forbidden'
         | 'not-found'
         | 'no-such-operation'
         | 'no-such-mirror'
@@ -781,6 +805,21 @@ export interface components {
         'application/json': components['schemas']['Error'];
       };
     };
+    /** @description The role of the token is not enough. */
+    Forbidden: {
+      headers: {
+        [name: string]: unknown;
+      };
+      content: {
+        /**
+         * @example {
+         *       "code": "forbidden",
+         *       "message": "This needs the role operate; the token \"alice\" has read."
+         *     }
+         */
+        'application/json': components['schemas']['Error'];
+      };
+    };
     /** @description There is no such reconciliation, or it is too long ago. */
     NoSuchOperation: {
       headers: {
@@ -995,6 +1034,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       500: components['responses']['InternalError'];
     };
   };
@@ -1028,6 +1068,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       500: components['responses']['InternalError'];
     };
   };
@@ -1087,6 +1128,36 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
+      500: components['responses']['InternalError'];
+    };
+  };
+  getAccess: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description The name of the token, and its role. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "name": "alice",
+           *       "role": "read"
+           *     }
+           */
+          'application/json': components['schemas']['Access'];
+        };
+      };
+      401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       500: components['responses']['InternalError'];
     };
   };
@@ -1167,6 +1238,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       /** @description There is no such mirror. */
       404: {
         headers: {
@@ -1251,6 +1323,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       /** @description There is no such mirror. */
       404: {
         headers: {
@@ -1310,6 +1383,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       409: components['responses']['NotPaced'];
       500: components['responses']['InternalError'];
     };
@@ -1345,6 +1419,7 @@ export interface operations {
       };
       400: components['responses']['BadRequest'];
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       409: components['responses']['NotPaced'];
       413: components['responses']['PayloadTooLarge'];
       500: components['responses']['InternalError'];
@@ -1383,6 +1458,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       /** @description No such mirror is in sync. */
       404: {
         headers: {
@@ -1479,6 +1555,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       500: components['responses']['InternalError'];
     };
   };
@@ -1554,6 +1631,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       /** @description One is running. It goes on as it is. */
       409: {
         headers: {
@@ -1634,6 +1712,7 @@ export interface operations {
       };
       400: components['responses']['BadRequest'];
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       500: components['responses']['InternalError'];
     };
   };
@@ -1666,6 +1745,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       409: components['responses']['S3Refused'];
       500: components['responses']['InternalError'];
     };
@@ -1701,6 +1781,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       500: components['responses']['InternalError'];
     };
   };
@@ -1746,6 +1827,7 @@ export interface operations {
       };
       400: components['responses']['BadRequest'];
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       404: components['responses']['NoSuchObject'];
       409: components['responses']['S3Refused'];
       500: components['responses']['InternalError'];
@@ -1778,6 +1860,7 @@ export interface operations {
       };
       400: components['responses']['BadRequest'];
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       404: components['responses']['NoSuchObject'];
       409: components['responses']['S3Refused'];
       413: components['responses']['PayloadTooLarge'];
@@ -1807,6 +1890,7 @@ export interface operations {
       };
       400: components['responses']['BadRequest'];
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       404: components['responses']['NoSuchObject'];
       409: components['responses']['S3Refused'];
       500: components['responses']['InternalError'];
@@ -1854,6 +1938,7 @@ export interface operations {
       };
       400: components['responses']['BadRequest'];
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       500: components['responses']['InternalError'];
     };
   };
@@ -1938,6 +2023,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       /** @description There is no such mirror. */
       404: {
         headers: {
@@ -1995,6 +2081,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       500: components['responses']['InternalError'];
     };
   };
@@ -2037,6 +2124,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       /** @description One is running already; `operation` says which, and Location where. */
       409: {
         headers: {
@@ -2146,6 +2234,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       404: components['responses']['NoSuchOperation'];
       500: components['responses']['InternalError'];
     };
@@ -2182,6 +2271,7 @@ export interface operations {
         };
       };
       401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
       404: components['responses']['NoSuchOperation'];
       /** @description Too many clients follow reconciliations. */
       503: {

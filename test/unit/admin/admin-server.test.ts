@@ -18,6 +18,7 @@ import {
   contractOperations,
   contractResponse,
   contractResponses,
+  contractSecurity,
   openOperations,
 } from './contract.js';
 import { FakeBrowser, FakeControl, makeOperation, makeRow, NOW_MS } from './fake-control.js';
@@ -26,6 +27,7 @@ const DOCUMENT = readFileSync(join(import.meta.dirname, '../../../openapi/admin.
 /** In place of what the build makes. */
 const consoleFolder = join(import.meta.dirname, 'console-files');
 const TOKEN = 'a-token-for-this-test';
+const READ_TOKEN = 'a-token-that-may-look';
 const METRICS_TOKEN = 'a-token-for-metrics-only';
 const authorization = `Bearer ${TOKEN}`;
 
@@ -42,8 +44,11 @@ let audited: AuditEntry[];
 function makeServer(limits: Partial<AdminLimits> = {}): FastifyInstance {
   return createAdminServer({
     sets: { controls: new Map([['test', control], ...furtherControls]), moveProgress: () => moveProgress },
-    token: TOKEN,
-    metricsToken: METRICS_TOKEN,
+    tokens: [
+      { name: 'alice', role: 'operate', token: TOKEN },
+      { name: 'watcher', role: 'read', token: READ_TOKEN },
+      { name: 'prometheus', role: 'metrics', token: METRICS_TOKEN },
+    ],
     audit: { record: (entry) => audited.push(entry) },
     figures,
     browser,
@@ -118,6 +123,59 @@ describe('the admin API and openapi/admin.yaml', () => {
       const { statusCode } = await app.inject({ method: method as 'GET', url: path.replace('{id}', 'op-1') });
       expect(statusCode === 401, operation).toBe(!openOperations.includes(operation));
     }
+  });
+});
+
+describe('roles', () => {
+  const statusOf = async (operation: string, token: string) => {
+    const [method = '', path = ''] = operation.split(' ');
+    const url = path.replace('{id}', 'op-1');
+    const options = { method: method as 'GET', url, headers: { authorization: `Bearer ${token}` } };
+    return (await app.inject(options)).statusCode;
+  };
+
+  it.each([
+    ['operateToken', TOKEN],
+    ['readToken', READ_TOKEN],
+    ['metricsToken', METRICS_TOKEN],
+  ])('%s opens exactly the operations that the document says it opens', async (scheme, token) => {
+    let openedCount = 0;
+    for (const [operation, schemes] of contractSecurity) {
+      if (schemes.length === 0) continue;
+      const isOpened = schemes.includes(scheme);
+      // Else a stream of the reconciliation that an earlier one has started would not end.
+      control.known.clear();
+      expect((await statusOf(operation, token)) !== 403, `${operation} by ${scheme}`).toBe(isOpened);
+      if (isOpened) openedCount += 1;
+    }
+    expect(openedCount).toBeGreaterThan(0);
+  });
+
+  it('only GET is opened to a token that may look, whatever the path', async () => {
+    furtherControls = new Map([['second', new FakeControl()]]);
+    await app.close();
+    app = makeServer();
+    expect(await statusOf('GET /sets/second/status', READ_TOKEN)).toBe(200);
+    expect(await statusOf('POST /sets/second/reconcile', READ_TOKEN)).toBe(403);
+    expect(await statusOf('DELETE /nowhere', READ_TOKEN)).toBe(403);
+    expect(await statusOf('GET /nowhere', READ_TOKEN)).toBe(404);
+    expect(await statusOf('GET /nowhere', METRICS_TOKEN)).toBe(403);
+  });
+
+  it('are told to their owner, and a refusal says which one is needed and is on record', async () => {
+    const headers = { authorization: `Bearer ${READ_TOKEN}` };
+    expect((await ask('GET /access', { headers })).json()).toEqual({ name: 'watcher', role: 'read' });
+    const refused = await ask('POST /reconcile', { headers });
+    expect(refused.json()).toEqual({
+      code: 'forbidden',
+      message: 'This needs the role operate; the token "watcher" has read.',
+    });
+    expect(control.known.size).toBe(0);
+    await ask('GET /status', { headers: { authorization: `Bearer ${METRICS_TOKEN}` } });
+    expect(audited.map(({ by, action, status }) => `${by} ${action} ${status}`)).toEqual([
+      'watcher POST /reconcile 403',
+      'prometheus GET /status 403',
+    ]);
   });
 });
 
@@ -404,14 +462,14 @@ describe('the console', () => {
 });
 
 describe('metrics', () => {
-  it('need the admin token or the metrics token, which opens nothing else', async () => {
+  it('are opened by the token for metrics, which opens nothing else', async () => {
     const read = (url: string, token: string) =>
       app.inject({ url, headers: { authorization: `Bearer ${token}` } }).then(({ statusCode }) => statusCode);
     expect(await read('/metrics', TOKEN)).toBe(200);
     expect(await read('/metrics', METRICS_TOKEN)).toBe(200);
     expect(await read('/metrics', 'wrong')).toBe(401);
-    expect(await read('/status', METRICS_TOKEN)).toBe(401);
-    expect(await read('/nowhere', METRICS_TOKEN)).toBe(401);
+    expect(await read('/metrics', READ_TOKEN)).toBe(200);
+    expect(await read('/status', METRICS_TOKEN)).toBe(403);
   });
 
   it('tell of the mirrors, the tag tables, the recovery and the S3 operations', async () => {
@@ -460,12 +518,12 @@ describe('the audit log', () => {
     await ask('GET /status', { headers: {} });
     await ask('GET /status', { headers: { authorization: 'Bearer guessed-wrong' } });
     await app.inject({ method: 'DELETE', url: '/nowhere', headers: { authorization } });
-    const outcome = ({ action, target, status }: AuditEntry) => `${action} ${target} ${status}`;
+    const outcome = ({ by, action, target, status }: AuditEntry) => `${by} ${action} ${target} ${status}`;
     expect(audited.map(outcome)).toEqual([
-      'POST /reconcile /reconcile 202',
-      'POST /reconcile /reconcile 409',
-      'GET /status /status 401',
-      'DELETE unknown /nowhere 404',
+      'alice POST /reconcile /reconcile 202',
+      'alice POST /reconcile /reconcile 409',
+      'null GET /status /status 401',
+      'alice DELETE unknown /nowhere 404',
     ]);
     expect(JSON.stringify(audited)).not.toContain('guessed-wrong');
     expect(audited[0]?.remoteAddress).toBe('127.0.0.1');

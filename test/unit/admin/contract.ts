@@ -88,6 +88,17 @@ export const openOperations: readonly string[] = described
   .filter(({ operation }) => Array.isArray(operation['security']) && operation['security'].length === 0)
   .map(({ name }) => name);
 
+const defaultSecurity = document['security'];
+
+/** The security schemes that open an operation. */
+export const contractSecurity: ReadonlyMap<string, readonly string[]> = new Map(
+  described.map(({ name, operation }) => {
+    const security = operation['security'] ?? defaultSecurity;
+    if (!Array.isArray(security)) throw new Error(`${name} has no security`);
+    return [name, security.flatMap((scheme) => Object.keys(asObject(scheme, `${name} security`)))];
+  }),
+);
+
 export const contractResponses: readonly ContractResponse[] = described.flatMap(({ name, operation }) =>
   responsesOf(name, operation),
 );

@@ -11,7 +11,7 @@ import { publishedSchema } from '../../../src/cli/published-schema.js';
 const root = join(import.meta.dirname, '../../..');
 
 const WITH_SECRETS = `mirrorSet: { secret: hidden-secret-of-the-set }
-admin: { token: hidden-token-of-the-admin }
+admin: { token: hidden-token-of-the-admin, readToken: hidden-read-token, tokens: [{ name: bob, role: read, token: hidden-of-bob }] }
 metrics: { token: hidden-token-of-metrics }
 credentials:
   accessKey: FIRST
@@ -24,7 +24,7 @@ describe('tally config show', () => {
     const configuration = resolveConfiguration(parseConfiguration(WITH_SECRETS, '/etc/tally.yaml'));
     const text = renderConfiguration(configuration, isJson);
     expect(text).not.toContain('hidden-');
-    expect(text.split(HIDDEN)).toHaveLength(6);
+    expect(text.split(HIDDEN)).toHaveLength(8);
     expect(parse(text)).toMatchObject({ s3: { region: 'us-east-1' }, credentials: { accessKey: 'FIRST' } });
   });
 });

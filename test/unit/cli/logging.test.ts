@@ -45,6 +45,7 @@ describe('logs', () => {
       TALLY_SECRET_KEY: 'hidden-8',
       TALLY_ADMIN_TOKEN: 'hidden-9',
       TALLY_METRICS_TOKEN: 'hidden-10',
+      TALLY_ADMIN_READ_TOKEN: 'hidden-12',
     };
     const logger = makeLogger('gateway', settings());
     logger.info(secrets, 'at the top');
@@ -59,6 +60,7 @@ describe('logs', () => {
     const { log } = settings();
     const audit = makeAuditLog('gateway', { log: { ...log, level: 'fatal' } });
     audit.record({
+      by: 'alice',
       action: 'POST /reconcile',
       target: '/reconcile',
       status: 202,
@@ -66,7 +68,10 @@ describe('logs', () => {
       requestId: 'req-1',
     });
     expect(await linesOf('audit')).toMatchObject([
-      { log: 'audit', action: 'POST /reconcile', status: 202, remoteAddress: '10.0.0.9', requestId: 'req-1' },
+      {
+        ...{ log: 'audit', by: 'alice', action: 'POST /reconcile', status: 202 },
+        ...{ remoteAddress: '10.0.0.9', requestId: 'req-1' },
+      },
     ]);
   });
 

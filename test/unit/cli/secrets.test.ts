@@ -1,13 +1,16 @@
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type Configuration, resolveConfiguration } from '../../../src/cli/configuration.js';
+import { parseConfiguration } from '../../../src/cli/configuration-file.js';
+import { type Configuration, mergeLayers, resolveConfiguration } from '../../../src/cli/configuration.js';
+import { readEnvironment } from '../../../src/cli/environment.js';
 import {
   createMissingSecrets,
   formatCredentialsFile,
   makeS3Keys,
   parseCredentialsFile,
   readAdminToken,
+  readAdminTokens,
   readMasterKeys,
   readS3Keys,
   readSetSecret,
@@ -115,6 +118,34 @@ describe('a secret', () => {
     await chmod(path, 0o000);
     const configuration = resolveConfiguration({ admin: { tokenFile: path } });
     await asNobody(() => expect(readAdminToken(configuration)).rejects.toThrow('no permission'));
+  });
+});
+
+describe('tokens of the admin API', () => {
+  it('are the first one, which operates, and those that were given a role; from files and the environment', async () => {
+    await writeFile(join(temporary(), 'alice'), 'the-token-of-alice\n');
+    const file = parseConfiguration(
+      'admin: { token: the-first-token-here, tokens: [{ name: alice, role: operate, tokenFile: alice }] }\nmetrics: { token: the-token-of-metrics }',
+      join(temporary(), 'tally.yaml'),
+    );
+    const environment = readEnvironment({ TALLY_ADMIN_READ_TOKEN: 'a-token-that-may-look' });
+    expect(await readAdminTokens(resolveConfiguration(mergeLayers(file, environment)))).toEqual([
+      { name: 'admin', role: 'operate', token: 'the-first-token-here' },
+      { name: 'read', role: 'read', token: 'a-token-that-may-look' },
+      { name: 'alice', role: 'operate', token: 'the-token-of-alice' },
+      { name: 'metrics', role: 'metrics', token: 'the-token-of-metrics' },
+    ]);
+  });
+
+  it('that are the same, or have the same name, or no secret at all, are refused', async () => {
+    const admin = { token: 'one-and-the-same-token', readToken: 'one-and-the-same-token' };
+    await expect(readAdminTokens(resolveConfiguration({ admin }))).rejects.toThrow(
+      'The tokens "admin" and "read" of the admin API are the same',
+    );
+    const twice = [{ name: 'admin', role: 'read' as const, token: 'some-other-token-here' }];
+    expect(() => resolveConfiguration({ admin: { tokens: twice } })).toThrow('the same name');
+    const none = [{ name: 'bob', role: 'read' as const }];
+    expect(() => resolveConfiguration({ admin: { tokens: none } })).toThrow('admin.tokens, bob: give either');
   });
 });
 
