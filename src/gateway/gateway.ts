@@ -109,7 +109,7 @@ export class Gateway implements MirrorSetControl {
       set.shut('the gateway has failed');
       options.onFatal(error);
     };
-    const storage = new MirroredObjectStorage(set, logger);
+    const storage = new MirroredObjectStorage(set.writer, logger);
     this.storage = storage;
     this.#runner = new RecoveryRunner({
       set,
@@ -186,8 +186,9 @@ export class Gateway implements MirrorSetControl {
 
   /** Ids of present objects after one, in key order; fewer than `limit` (at most SUMMARIES_PAGE_MAX) at the end only. Rejects with `unavailable`. */
   async presentIds(after: ObjectId | null, limit: number): Promise<readonly ObjectId[]> {
-    await this.#set.passToRead();
-    const [mirror] = this.#set.readable;
+    const { writer } = this.#set;
+    await writer.passToRead();
+    const [mirror] = writer.readable;
     if (mirror === undefined) throw new ObjectStorageError('unavailable', 'no mirror may serve reads');
     const present: ObjectId[] = [];
     let from = after;
@@ -347,7 +348,7 @@ export class Gateway implements MirrorSetControl {
       unmatchedWrites: longest?.rowCount ?? 0,
       unmatchedBytes: longest?.rowBytes ?? 0,
       oldestUnmatchedMs: longest?.oldestRowMs ?? null,
-      writesInFlight: set.inFlight.count,
+      writesInFlight: set.inFlightCount,
       operation: this.#runner.current,
       pace: this.pace(),
     };

@@ -1,11 +1,10 @@
 /**
- * One mirror set as its only writer runs it: who is in sync, which writes are in flight, when nobody may write.
+ * One mirror set as the process runs it that holds its authority: who is in sync, and every change of that.
  *
- * Guarantees, with the rule that each comes from:
- * - A write is acknowledged when every mirror in sync has it (I2). Before an answer is given without a mirror, the
- *   authority has the exclusion on disk (section 3.5, F12).
- * - The epoch changes only while no write waits for an answer of a mirror that stays, so a floor is never too high.
- * - Nothing is written between the fence and the activation (I6): the gate is shut.
+ * Its writers, one in this process and perhaps others elsewhere, send the writes (set-writer.ts). Guarantees:
+ * - A change of epoch is a change for all writers: the next step is taken when every one of them has taken this one, so
+ *   no write of an epoch that is over is answered, and none is answered without a mirror before the authority has it on
+ *   disk that this mirror is left out (I2, F12).
  * - Transitions (exclusion, recovery) run one at a time.
  */
 import {
@@ -18,37 +17,21 @@ import {
   recordCleanStop,
 } from '../protocol/authority-state.js';
 import { fullCopyReason, type MirrorReport } from '../protocol/recovery-plan.js';
-import { rowsKeptFor } from '../protocol/forgone-rows.js';
-import { invariant, unreachable } from '../protocol/invariant.js';
-import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
-import { decideOutcome, readyTokens } from '../protocol/write-outcome.js';
+import { invariant } from '../protocol/invariant.js';
+import type { Epoch, Tag } from '../protocol/tag.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
 import type { AuthorityStorage } from './authority-storage.js';
-import { Gate } from './gate.js';
-import { type InFlightWrite, InFlightWrites, type SettledOutcome } from '../writer/in-flight-writes.js';
-import type { Logger } from './logger.js';
-import { MirrorWriter } from '../writer/mirror-writer.js';
+import type { DirectedWriter } from './directed-writer.js';
+import type { Gate } from './gate.js';
 import { toReport } from './mirror-report.js';
-import { ObjectStorageError } from './object-storage.js';
-import type { WriteDraft } from '../writer/write-draft.js';
+import type { WrittenMirror } from '../writer/mirror-writer.js';
+import { type RecoveryCause, SetWriter, type SetWriterOptions } from './set-writer.js';
 
-export interface MirrorSetMember {
-  readonly mirror: MirrorId;
-  readonly connection: OsdConnection;
-}
-
-export interface MirrorSetOptions {
-  readonly setId: string;
-  readonly members: readonly MirrorSetMember[];
-  readonly generator: GeneratorId;
+export interface MirrorSetOptions extends SetWriterOptions {
   readonly authority: AuthorityStorage;
-  readonly logger: Logger;
-  /** How long a request waits for the set to become active before it is turned away. */
-  readonly gateWaitMs: number;
+  /** The writers beside the one in this process; none: it is the only one. */
+  readonly otherWriters?: () => readonly DirectedWriter[];
 }
-
-/** Why the set asks for a recovery; the recovery runner listens. */
-export type RecoveryCause = 'undecided-write' | 'mirror-lost';
 
 /** How long the gate may stay closed for a mirror that wants to be let in. */
 const ADMISSION_ANSWER_MS = 1000;
@@ -61,22 +44,16 @@ export interface Admission {
 
 export class MirrorSet {
   readonly setId: string;
-  readonly members: readonly MirrorSetMember[];
-  /** What every write passes. */
-  readonly gate = new Gate();
-  /** What every read passes: open with the other one, and in a recovery that has one source only. */
-  readonly #readGate = new Gate();
-  /** Who serves reads while the read gate is open. */
-  #readable: readonly MirrorId[] = [];
-  readonly inFlight = new InFlightWrites();
+  readonly members: readonly WrittenMirror[];
+  /** The writer in this process. */
+  readonly writer: SetWriter;
   readonly #options: MirrorSetOptions;
   #state: AuthorityState;
-  readonly #writer: MirrorWriter;
+  #rebuilding: readonly MirrorId[] = [];
   #transitions: Promise<unknown> = Promise.resolve();
   #transitionsQueued = 0;
-  /** Set until the recovery that was asked for is over: nobody else opens the gate meanwhile. */
+  /** Set until the recovery that was asked for is over: nobody else opens the gates meanwhile. */
   #isRecoveryNeeded = false;
-  #isStopping = false;
   /** Called when only a recovery can go on. Set once, before the first write. */
   onRecoveryNeeded: (cause: RecoveryCause, reason: string) => void = () => undefined;
   /** Called after mirrors were left out. */
@@ -87,13 +64,13 @@ export class MirrorSet {
     this.#state = state;
     this.setId = options.setId;
     this.members = options.members;
-    const { setId, generator, logger } = options;
-    this.#writer = new MirrorWriter({
-      ...{ setId, generator, logger },
-      onAnswer: (write) => {
-        this.#review(write);
-      },
-    });
+    this.writer = new SetWriter(options, state);
+    this.writer.onRecoveryNeeded = (cause, reason) => {
+      this.requireRecovery(cause, reason);
+    };
+    this.writer.onExclusionNeeded = (mirrors, reason) => {
+      void this.exclude(mirrors, reason);
+    };
   }
 
   /** Loads the authority's state, or makes the first one. Throws when it belongs to another set or other mirrors. */
@@ -122,124 +99,54 @@ export class MirrorSet {
     return this.#state.inSync;
   }
 
-  /** The lowest tag in flight; null while nobody may write. Every write below it is settled. */
-  get floor(): Tag | null {
-    return this.gate.isOpen ? this.#writer.floor : null;
-  }
-
   /** The mirrors that take the writes of this epoch without being in sync. */
   get rebuilding(): readonly MirrorId[] {
-    return this.#writer.rebuilding;
+    return this.#rebuilding;
+  }
+
+  /** What every write of this process passes. */
+  get gate(): Gate {
+    return this.writer.gate;
+  }
+
+  /** Writes without an outcome. */
+  get inFlightCount(): number {
+    return this.#everyone.reduce((sum, { inFlightCount }) => sum + inFlightCount, 0);
   }
 
   /** True when nobody may write before a recovery. */
   get needsRecovery(): boolean {
-    return this.#isRecoveryNeeded || this.#writer.epoch === null;
+    return this.#isRecoveryNeeded || !this.writer.isActive;
   }
 
   get isInTransition(): boolean {
     return this.#transitionsQueued > 0;
   }
 
-  /** The mirrors that may serve a read now. */
-  get readable(): readonly MirrorId[] {
-    return this.#readable;
+  get #everyone(): readonly DirectedWriter[] {
+    return [this.writer, ...(this.#options.otherWriters?.() ?? [])];
   }
 
   connectionOf(mirror: MirrorId): OsdConnection {
-    const member = this.members.find((candidate) => candidate.mirror === mirror);
-    invariant(member !== undefined, 'a mirror in use is configured', { mirror });
-    return member.connection;
+    return this.writer.connectionOf(mirror);
   }
 
-  /** Waits until writes are let in. Rejects with `unavailable`. */
-  async pass(): Promise<void> {
-    if (!this.gate.isOpen) await this.gate.pass(this.#options.gateWaitMs);
-  }
-
-  /** Waits until reads are let in. Rejects with `unavailable`. */
-  async passToRead(): Promise<void> {
-    if (!this.#readGate.isOpen) await this.#readGate.pass(this.#options.gateWaitMs);
+  /** For each writer the tag below which all its writes are settled. Null: nobody may write now. */
+  async floors(): Promise<readonly Tag[] | null> {
+    const floors = await Promise.all(this.#everyone.map((writer) => writer.floorNow()));
+    const known = floors.filter((floor) => floor !== null);
+    return known.length === floors.length ? known : null;
   }
 
   /** Lets reads in at the only source of a recovery: its state is what the others will be made equal to. */
   openReads(source: MirrorId): void {
-    this.#readable = [source];
-    if (!this.#isStopping) this.#readGate.open();
+    for (const writer of this.#everyone) writer.openReads(source);
   }
 
-  #closeGates(reason: string): void {
-    this.gate.close(reason);
-    this.#readGate.close(reason);
-    this.#readable = [];
-  }
-
-  #openGates(): void {
-    this.#readable = this.inSync;
-    if (this.#isRecoveryNeeded || this.#isStopping) return;
-    this.gate.open();
-    this.#readGate.open();
-  }
-
-  /**
-   * Sends one write to every mirror in sync and resolves with its outcome. The gate must be open at the call: nothing is awaited
-   * before the tag is issued.
-   */
-  write(draft: WriteDraft): { readonly tag: Tag; readonly outcome: Promise<SettledOutcome> } {
-    invariant(this.gate.isOpen, 'I6: a write passes an open gate');
-    const write = this.#writer.write(draft);
-    this.inFlight.add(write);
-    const outcome = write.outcome.then((settled) => {
-      this.inFlight.finish(write, settled);
-      return settled;
-    });
-    return { tag: write.tag, outcome };
-  }
-
-  /** Looks at a write again after an answer, or after the in-sync set changed. */
-  #review(write: InFlightWrite): void {
-    if (write.isSettled) {
-      this.#offerTokens(write);
-      return;
-    }
-    const configured = rowsKeptFor(this.#state);
-    const progress = { answers: write.answers, inSync: this.inSync, configured };
-    const outcome = decideOutcome(progress);
-    switch (outcome.kind) {
-      case 'wait':
-        return;
-      case 'acknowledge':
-        write.settle({ kind: 'acknowledged' });
-        this.#offerTokens(write);
-        return;
-      case 'refuse':
-        write.settle({ kind: 'refused', code: outcome.code });
-        return;
-      case 'unknown':
-        write.settle({ kind: 'undecided' });
-        this.#needRecovery('undecided-write', describeFailures(write, this.inSync));
-        return;
-      case 'exclude':
-        void this.exclude(outcome.mirrors, describeFailures(write, outcome.mirrors));
-        return;
-      default:
-        unreachable(outcome);
-    }
-  }
-
-  /** Gives its tokens back once every mirror that rows are kept for has it. */
-  #offerTokens(write: InFlightWrite): void {
-    if (write.areTokensOffered) return;
-    const progress = { answers: write.answers, inSync: this.inSync, configured: rowsKeptFor(this.#state) };
-    const ready = readyTokens(progress);
-    if (ready.length === 0) return;
-    write.areTokensOffered = true;
-    this.#writer.offerTokens(ready);
-  }
-
-  #needRecovery(cause: RecoveryCause, reason: string): void {
+  /** Nobody gets in until a recovery is over. */
+  requireRecovery(cause: RecoveryCause, reason: string): void {
     this.#isRecoveryNeeded = true;
-    this.#closeGates(reason);
+    for (const writer of this.#everyone) writer.close(reason);
     this.onRecoveryNeeded(cause, reason);
   }
 
@@ -255,10 +162,15 @@ export class MirrorSet {
     }
   }
 
-  /** Puts a new state of the authority on disk, then acts by it. */
+  /** Puts a new state of the authority on disk; then every writer acts by it. */
   async saveState(state: AuthorityState): Promise<void> {
     await this.#options.authority.save(state, this.#state.epoch);
     this.#state = state;
+    await this.#all((writer) => writer.takeState(state));
+  }
+
+  async #all(step: (writer: DirectedWriter) => Promise<void>): Promise<void> {
+    await Promise.all(this.#everyone.map(step));
   }
 
   /**
@@ -269,21 +181,18 @@ export class MirrorSet {
     try {
       await this.runTransition(() => this.#exclude(mirrors, reason));
     } catch (error) {
-      this.#needRecovery('mirror-lost', error instanceof Error ? error.message : String(error));
+      this.requireRecovery('mirror-lost', error instanceof Error ? error.message : String(error));
     }
   }
 
   async #exclude(mirrors: readonly MirrorId[], reason: string): Promise<void> {
     const leaving = mirrors.filter((mirror) => this.inSync.includes(mirror));
-    if (this.#writer.epoch === null || this.#state.phase !== 'active' || leaving.length === 0) {
-      this.#reviewAll();
+    if (!this.writer.isActive || this.#state.phase !== 'active' || leaving.length === 0) {
+      for (const writer of this.#everyone) writer.review();
       return;
     }
     if (leaving.length === this.inSync.length) throw new Error(`no mirror in sync is left: ${reason}`);
-    this.#closeGates(`${leaving.join(', ')} is being left out`);
-    this.#writer.giveUpOn(leaving, reason);
-    this.#writer.endRebuilding(reason);
-    await this.inFlight.allAnswered();
+    await this.#halt(`${leaving.join(', ')} is being left out`, leaving);
     const from = this.epoch;
     await this.saveState(beginRecovery(this.#state));
     const staying = this.inSync.filter((mirror) => !leaving.includes(mirror));
@@ -294,15 +203,26 @@ export class MirrorSet {
       { mirrors: leaving, epoch: this.epoch, reason },
       'mirrors left out of the in-sync set',
     );
-    this.#beginWriting();
     this.onExcluded(leaving, [reason]);
-    this.#reviewAll();
-    this.#openGates();
+    await this.#goOn();
+  }
+
+  /** Every write in flight gets its answers; what is rebuilt is rebuilt in one epoch, and in the next it is let in again. */
+  async #halt(reason: string, leaving: readonly MirrorId[]): Promise<void> {
+    this.#rebuilding = [];
+    await this.#all((writer) => writer.halt(reason, leaving));
+  }
+
+  /** In the epoch that is active now, unless somebody found out meanwhile that only a recovery helps. */
+  async #goOn(decidesAll = false): Promise<void> {
+    await this.#all((writer) => writer.beginEpoch());
+    if (!this.#isRecoveryNeeded) await this.#all((writer) => writer.open(decidesAll));
   }
 
   /** Nobody copies to them any more: they get no writes either, until they are let in again. */
   endRebuilding(reason: string): void {
-    this.#writer.endRebuilding(reason);
+    this.#rebuilding = [];
+    for (const writer of this.#everyone) writer.endRebuilding(reason);
   }
 
   /**
@@ -314,17 +234,15 @@ export class MirrorSet {
     try {
       return await this.runTransition(() => this.#admit(mirrors));
     } catch (error) {
-      this.#needRecovery('mirror-lost', error instanceof Error ? error.message : String(error));
+      this.requireRecovery('mirror-lost', error instanceof Error ? error.message : String(error));
       return null;
     }
   }
 
   async #admit(mirrors: readonly MirrorId[]): Promise<Admission | null> {
-    if (this.#writer.epoch === null || this.#state.phase !== 'active' || this.#isRecoveryNeeded) return null;
+    if (this.needsRecovery || this.#state.phase !== 'active') return null;
     const returning = mirrors.filter((mirror) => !this.inSync.includes(mirror));
-    this.#closeGates(`${returning.join(', ')} comes back`);
-    this.#writer.endRebuilding('another epoch begins');
-    await this.inFlight.allAnswered();
+    await this.#halt(`${returning.join(', ')} comes back`, []);
     const from = this.epoch;
     await this.saveState(beginRecovery(this.#state));
     const [trusted, fenced] = await Promise.all([
@@ -345,9 +263,7 @@ export class MirrorSet {
       ),
     );
     const { epoch } = this;
-    this.#beginWriting();
-    this.#reviewAll();
-    this.#openGates();
+    await this.#goOn();
     const admitted = await Promise.all(reports.map((report) => this.#letWritesIn(report, epoch)));
     return { epoch, reports: admitted.filter((report) => report !== null) };
   }
@@ -379,63 +295,47 @@ export class MirrorSet {
       this.#options.logger.warn({ mirror, err: error }, 'a mirror that is back takes no writes');
       return null;
     }
-    if (this.#writer.epoch !== epoch) return null;
-    this.#writer.letIn({ mirror, connection: this.connectionOf(mirror) });
+    if (this.epoch !== epoch || this.needsRecovery) return null;
+    this.#rebuilding = [...this.#rebuilding, mirror];
+    await this.#all((writer) => writer.addRebuilding(mirror, epoch));
     return report;
-  }
-
-  #reviewAll(): void {
-    for (const write of this.inFlight.all()) this.#review(write);
   }
 
   /** Stops new writes and waits until those in flight have all their answers and an outcome. */
   async quiesce(reason: string): Promise<void> {
-    this.#closeGates(reason);
-    this.#writer.endRebuilding(reason);
-    await this.inFlight.allAnswered();
-    // What is left hangs on an exclusion that waits for its turn behind us; the recovery decides it instead.
-    for (const write of this.inFlight.all()) if (!write.isSettled) write.settle({ kind: 'undecided' });
-    this.#writer.end(reason);
+    await this.#halt(reason, []);
+    await this.#all((writer) => writer.endEpoch(reason));
   }
 
-  /** Opens the gate on an active state. Precondition: every mirror in sync was activated at its epoch. */
-  open(): void {
+  /** Lets requests in on an active state. Precondition: every mirror in sync was activated at its epoch. */
+  async open(): Promise<void> {
     invariant(this.#state.phase === 'active', 'the gate opens on an active state', {
       phase: this.#state.phase,
     });
     this.#isRecoveryNeeded = false;
-    this.inFlight.decideAll();
-    this.#beginWriting();
-    this.#openGates();
-  }
-
-  #beginWriting(): void {
-    const inSync = this.inSync.map((mirror) => ({ mirror, connection: this.connectionOf(mirror) }));
-    this.#writer.begin(this.epoch, inSync);
+    await this.#goOn(true);
   }
 
   /** Lets no request in any more, for good. */
   shut(reason: string): void {
-    this.#isStopping = true;
-    this.gate.shut(reason);
-    this.#readGate.shut(reason);
+    for (const writer of this.#everyone) writer.shut(reason);
   }
 
   /** Stops for good: no request gets in, ready tokens are sent, and the authority learns where the mirrors stood. */
   async stop(): Promise<void> {
-    this.shut('the gateway is stopping');
+    const reason = 'the gateway is stopping';
+    this.shut(reason);
     await this.runTransition(async () => {
-      this.#writer.endRebuilding('the gateway is stopping');
-      await this.inFlight.allAnswered();
-      if (this.#writer.epoch === null || this.#state.phase !== 'active') return;
-      await this.#writer.drain();
+      await this.#halt(reason, []);
+      if (!this.writer.isActive || this.#state.phase !== 'active') return;
+      await this.#all((writer) => writer.drain());
       await this.#recordCleanStop();
-      this.#writer.end('the gateway is stopping');
+      await this.#all((writer) => writer.endEpoch(reason));
     });
   }
 
   async #recordCleanStop(): Promise<void> {
-    if (this.inFlight.count > 0) return;
+    if (this.inFlightCount > 0 || this.#isRecoveryNeeded) return;
     const sequences: Record<MirrorId, number> = {};
     try {
       for (const mirror of this.inSync) {
@@ -448,32 +348,4 @@ export class MirrorSet {
       this.#options.logger.warn({ err: error }, 'the clean stop could not be put on record');
     }
   }
-}
-
-const FAILURE_WORDS: Readonly<Record<string, string>> = {
-  'osd-unreachable': 'does not answer',
-  'no-space': 'has no space left',
-  'not-active': 'was restarted',
-  'content-not-there': 'missed an upload that began without it',
-  'too-far-behind': 'is too far behind',
-  'self-doubt': 'says of itself that it is incomplete',
-};
-
-/** For operators: what is wrong with each of these mirrors. */
-function describeFailures(write: InFlightWrite, mirrors: readonly MirrorId[]): string {
-  const parts = mirrors.map((mirror) => {
-    const answer = write.answers.get(mirror) ?? null;
-    if (answer === null || answer.kind === 'unknown') return `${mirror} broke off in the middle of a write`;
-    if (answer.kind === 'committed') return `${mirror} has the write`;
-    return `${mirror} ${FAILURE_WORDS[answer.code] ?? `refused a write (${answer.code})`}`;
-  });
-  return parts.join(', ');
-}
-
-/** The error for a write that no mirror took. */
-export function refusalError(code: string): ObjectStorageError {
-  if (code === 'source-changed')
-    return new ObjectStorageError('changed', 'what was to be copied has changed');
-  if (code === 'no-space') return new ObjectStorageError('no-space', 'no mirror has room for it');
-  return new ObjectStorageError('unavailable', `no mirror took the write: ${code}`);
 }

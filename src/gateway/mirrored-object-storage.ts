@@ -12,7 +12,7 @@ import { composedContent, MirroredContentSink, ReadyContent } from './content-si
 import { KeyLocks } from './key-locks.js';
 import type { Logger } from './logger.js';
 import { MirroredReads } from './mirrored-reads.js';
-import { type MirrorSet, refusalError } from './mirror-set.js';
+import type { SetWriter } from './set-writer.js';
 import {
   ATTRIBUTES_BYTES_MAX,
   type AttributesRequest,
@@ -80,6 +80,14 @@ function removal(objectId: ObjectId): WriteDraft {
   };
 }
 
+/** The error for a write that no mirror took. */
+function refusalError(code: string): ObjectStorageError {
+  if (code === 'source-changed')
+    return new ObjectStorageError('changed', 'what was to be copied has changed');
+  if (code === 'no-space') return new ObjectStorageError('no-space', 'no mirror has room for it');
+  return new ObjectStorageError('unavailable', `no mirror took the write: ${code}`);
+}
+
 export interface RewriteRequest {
   readonly id: ObjectId;
   /** Null: the object is removed. */
@@ -99,12 +107,12 @@ interface Prepared {
 type Prepare = (current: ObjectHead | null) => Prepared | null;
 
 export class MirroredObjectStorage implements ObjectStorage {
-  readonly #set: MirrorSet;
+  readonly #set: SetWriter;
   readonly #reads: MirroredReads;
   readonly #locks = new KeyLocks();
   readonly #logger: Logger;
 
-  constructor(set: MirrorSet, logger: Logger) {
+  constructor(set: SetWriter, logger: Logger) {
     this.#set = set;
     this.#logger = logger;
     this.#reads = new MirroredReads(set, logger);

@@ -19,7 +19,7 @@ import {
 } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
 import type { InFlightWrite } from '../writer/in-flight-writes.js';
-import type { MirrorSet } from './mirror-set.js';
+import type { SetWriter } from './set-writer.js';
 import { ReadRepair } from './read-repair.js';
 import {
   type ListPage,
@@ -49,11 +49,11 @@ function isDamage(error: unknown): boolean {
 }
 
 export class MirroredReads {
-  readonly #set: MirrorSet;
+  readonly #set: SetWriter;
   readonly #logger: Logger;
   readonly #repair: ReadRepair;
 
-  constructor(set: MirrorSet, logger: Logger) {
+  constructor(set: SetWriter, logger: Logger) {
     this.#set = set;
     this.#logger = logger;
     this.#repair = new ReadRepair(set, logger);

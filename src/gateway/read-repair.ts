@@ -7,24 +7,27 @@ import type { MirrorId } from '../protocol/authority-state.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { HealSource } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
-import type { MirrorSet } from './mirror-set.js';
+import type { SetWriter } from './set-writer.js';
 
 /** Orders on their way at once; beyond it the finding is only logged. */
 const ORDERS_IN_FLIGHT_MAX = 64;
 
 /** The mirrors in sync other than this one, as sources of intact bytes. */
-export function healSourcesFor(set: MirrorSet, mirror: MirrorId): HealSource[] {
+export function healSourcesFor(
+  set: Pick<SetWriter, 'inSync' | 'connectionOf'>,
+  mirror: MirrorId,
+): HealSource[] {
   return set.inSync
     .filter((other) => other !== mirror)
     .map((other) => ({ mirror: other, url: set.connectionOf(other).url }));
 }
 
 export class ReadRepair {
-  readonly #set: MirrorSet;
+  readonly #set: SetWriter;
   readonly #logger: Logger;
   readonly #inFlight = new Set<string>();
 
-  constructor(set: MirrorSet, logger: Logger) {
+  constructor(set: SetWriter, logger: Logger) {
     this.#set = set;
     this.#logger = logger;
   }

@@ -204,6 +204,6 @@ export async function attemptRecovery(context: AttemptContext): Promise<AttemptR
     const reason = error instanceof Error ? error.message : String(error);
     return { kind: 'failed', reason, suspects: await findSuspects(context, plan) };
   }
-  set.open();
+  await set.open();
   return { kind: 'activated', inSync: set.inSync };
 }

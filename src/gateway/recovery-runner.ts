@@ -236,7 +236,10 @@ export class RecoveryRunner {
         const wait = await this.#whatToWaitFor(id);
         if (!isQuiet) await set.quiesce(reason);
         isQuiet = true;
-        if (wait === null && (await this.#attempt(id, takesAlong))) break;
+        const isActivated = wait === null && (await this.#attempt(id, takesAlong));
+        if (isActivated && !set.needsRecovery) break;
+        // A writer may have ended while the others were let in.
+        if (isActivated) isQuiet = false;
         await this.#sleep(this.#options.timings.healthPollMs);
       }
     });

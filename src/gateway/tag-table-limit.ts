@@ -10,7 +10,8 @@ import { areAllRowsForgone, forgoRows, isSettled } from '../protocol/forgone-row
 import type { Witness } from '../protocol/token.js';
 import { type OsdIdentity, ROWS_PAGE_MAX, type RowCursor } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
-import type { MirrorSet, MirrorSetMember } from './mirror-set.js';
+import type { MirrorSet } from './mirror-set.js';
+import type { WrittenMirror } from '../writer/mirror-writer.js';
 
 /** Rows of one mirror's tag table while another one is away. A row takes some 200 bytes of disk. */
 export const TAG_TABLE_ROWS_MAX_DEFAULT = 5_000_000;
@@ -83,15 +84,16 @@ export class TagTableLimit {
     onForgone(mirrors, reason);
   }
 
-  async #dropRowsOf({ mirror, connection }: MirrorSetMember): Promise<void> {
+  async #dropRowsOf({ mirror, connection }: WrittenMirror): Promise<void> {
     const { set } = this.#options;
     let after: RowCursor | null = null;
     for (;;) {
-      const { floor, epoch } = set;
-      if (floor === null || this.#isStopped || !areAllRowsForgone(set.state)) return;
+      const { epoch } = set;
+      const floors = await set.floors();
+      if (floors === null || set.epoch !== epoch || this.#isStopped || !areAllRowsForgone(set.state)) return;
       const witnesses = await this.#witnessesFor(mirror);
       const page = await connection.rows(after, ROWS_PAGE_MAX);
-      const settled = page.filter(({ tag }) => isSettled(tag, floor));
+      const settled = page.filter(({ tag }) => isSettled(tag, floors));
       if (settled.length > 0) {
         const cursors = settled.map(({ objectId, tag }) => ({ objectId, tag }));
         const reply = await connection.dropRows(set.setId, epoch, cursors, witnesses);

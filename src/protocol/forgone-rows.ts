@@ -46,10 +46,12 @@ export function areAllRowsForgone(state: AuthorityState): boolean {
 }
 
 /**
- * True for the tag of a write that every mirror in sync has: its epoch is over, or the floor of its generator has passed
- * it. A row of a write in flight stays, whoever is away: it says what a mirror in sync may lack.
+ * True for the tag of a write that every mirror in sync has: the floor of its generator has passed it, or that generator is
+ * none of those that write now (whose floors these are), and its epoch is over for all of them. A row of a write in flight
+ * stays, whoever is away: it says what a mirror in sync may lack.
  */
-export function isSettled(tag: Tag, floor: Tag): boolean {
-  if (tagEpoch(tag) < tagEpoch(floor)) return true;
-  return tagGenerator(tag) === tagGenerator(floor) && tag < floor;
+export function isSettled(tag: Tag, floors: readonly Tag[]): boolean {
+  const own = floors.find((floor) => tagGenerator(floor) === tagGenerator(tag));
+  if (own !== undefined) return tag < own;
+  return floors.length > 0 && floors.every((floor) => tagEpoch(tag) < tagEpoch(floor));
 }

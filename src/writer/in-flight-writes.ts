@@ -110,6 +110,17 @@ export class InFlightWrites {
     return this.#writes.get(tag) ?? this.#undecided.get(tag);
   }
 
+  /** The lowest tag whose outcome is still open; null: every outcome is decided. */
+  lowestOpen(): Tag | null {
+    let lowest: Tag | null = null;
+    for (const writes of [this.#writes, this.#undecided]) {
+      // Tags rise, so the first is the lowest.
+      const [first] = writes.keys();
+      if (first !== undefined && (lowest === null || first < lowest)) lowest = first;
+    }
+    return lowest;
+  }
+
   /** Removals whose outcome is still open, of objects for which `concerns` holds. */
   openRemovals(concerns: (id: ObjectId) => boolean): InFlightWrite[] {
     const found: InFlightWrite[] = [];

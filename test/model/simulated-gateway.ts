@@ -439,7 +439,7 @@ export class SimulatedGateway {
     }
     const floor = this.#generator.floor();
     for (const mirror of this.#inSync) {
-      const rows = (tables.get(mirror) ?? []).filter(({ tag }) => rules.isSettled(tag, floor));
+      const rows = (tables.get(mirror) ?? []).filter(({ tag }) => rules.isSettled(tag, [floor]));
       const witnesses = sequences
         .filter((other) => other.mirror !== mirror && this.#inSync.includes(other.mirror))
         .map(({ storeId, commitSequence }) => ({ storeId, commitSequence }));

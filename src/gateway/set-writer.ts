@@ -1,0 +1,295 @@
+/**
+ * One writer of a mirror set: the writes that it has in flight, and when nobody may write or read through it.
+ *
+ * It decides about its own writes alone. Who is in sync, and which epoch it is, the mirror set tells it (mirror-set.ts), which
+ * takes it through every change of epoch:
+ *
+ *   halt         no new write; every write in flight gets its answers, those that leave give theirs at once
+ *   takeState    what the authority has on disk now
+ *   beginEpoch   tags of the new epoch; writes that wait are looked at again
+ *   open         requests are let in
+ *
+ * Guarantees, with the rule that each comes from:
+ * - A write is acknowledged when every mirror in sync has it (I2). Before an answer is given without a mirror, the
+ *   authority has the exclusion on disk (section 3.5, F12).
+ * - The epoch changes only while no write waits for an answer of a mirror that stays, so a floor is never too high.
+ * - Nothing is written between the fence and the activation (I6): the gate is shut.
+ */
+import type { AuthorityState, MirrorId } from '../protocol/authority-state.js';
+import { rowsKeptFor } from '../protocol/forgone-rows.js';
+import { invariant, unreachable } from '../protocol/invariant.js';
+import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
+import { decideOutcome, readyTokens } from '../protocol/write-outcome.js';
+import type { OsdConnection } from '../wire/osd-connection.js';
+import type { DirectedWriter } from './directed-writer.js';
+import { Gate } from './gate.js';
+import { type InFlightWrite, InFlightWrites, type SettledOutcome } from '../writer/in-flight-writes.js';
+import type { Logger } from './logger.js';
+import { MirrorWriter, type WrittenMirror } from '../writer/mirror-writer.js';
+import type { WriteDraft } from '../writer/write-draft.js';
+
+/** Why a writer asks for a recovery; the recovery runner listens. */
+export type RecoveryCause = 'undecided-write' | 'mirror-lost';
+
+export interface SetWriterOptions {
+  readonly setId: string;
+  readonly members: readonly WrittenMirror[];
+  readonly generator: GeneratorId;
+  readonly logger: Logger;
+  /** How long a request waits for the set to become active before it is turned away. */
+  readonly gateWaitMs: number;
+}
+
+export class SetWriter implements DirectedWriter {
+  readonly setId: string;
+  readonly members: readonly WrittenMirror[];
+  /** What every write passes. */
+  readonly gate = new Gate();
+  readonly inFlight = new InFlightWrites();
+  /** What every read passes: open with the other one, and in a recovery that has one source only. */
+  readonly #readGate = new Gate();
+  readonly #options: SetWriterOptions;
+  readonly #writer: MirrorWriter;
+  /** Who serves reads while the read gate is open. */
+  #readable: readonly MirrorId[] = [];
+  #state: AuthorityState;
+  #isStopping = false;
+  /** Called when only a recovery can go on. Set once, before the first write. */
+  onRecoveryNeeded: (cause: RecoveryCause, reason: string) => void = () => undefined;
+  /** Called when a write can be acknowledged only without these. Set once, before the first write. */
+  onExclusionNeeded: (mirrors: readonly MirrorId[], reason: string) => void = () => undefined;
+
+  constructor(options: SetWriterOptions, state: AuthorityState) {
+    this.#options = options;
+    this.#state = state;
+    this.setId = options.setId;
+    this.members = options.members;
+    const { setId, generator, logger } = options;
+    this.#writer = new MirrorWriter({
+      ...{ setId, generator, logger },
+      onAnswer: (write) => {
+        this.#review(write);
+      },
+    });
+  }
+
+  get generator(): GeneratorId {
+    return this.#options.generator;
+  }
+
+  get state(): AuthorityState {
+    return this.#state;
+  }
+
+  get epoch(): Epoch {
+    return this.#state.epoch;
+  }
+
+  /** The mirrors that have every acknowledged write, as the authority has it on disk. */
+  get inSync(): readonly MirrorId[] {
+    return this.#state.inSync;
+  }
+
+  get inFlightCount(): number {
+    return this.inFlight.count;
+  }
+
+  /** Every write of this writer below it has an outcome, and no request of it is on its way. Null while nobody may write. */
+  async floorNow(): Promise<Tag | null> {
+    const { floor } = this.#writer;
+    if (!this.gate.isOpen || floor === null) return null;
+    // A write of an earlier epoch may wait for yet another exclusion.
+    const lowest = this.inFlight.lowestOpen();
+    return lowest !== null && lowest < floor ? lowest : floor;
+  }
+
+  /** The mirrors that take the writes of this epoch without being in sync. */
+  get rebuilding(): readonly MirrorId[] {
+    return this.#writer.rebuilding;
+  }
+
+  /** True between the begin of an epoch and the end of it. */
+  get isActive(): boolean {
+    return this.#writer.epoch !== null;
+  }
+
+  /** The mirrors that may serve a read now. */
+  get readable(): readonly MirrorId[] {
+    return this.#readable;
+  }
+
+  connectionOf(mirror: MirrorId): OsdConnection {
+    const member = this.members.find((candidate) => candidate.mirror === mirror);
+    invariant(member !== undefined, 'a mirror in use is configured', { mirror });
+    return member.connection;
+  }
+
+  /** Waits until writes are let in. Rejects with `unavailable`. */
+  async pass(): Promise<void> {
+    if (!this.gate.isOpen) await this.gate.pass(this.#options.gateWaitMs);
+  }
+
+  /** Waits until reads are let in. Rejects with `unavailable`. */
+  async passToRead(): Promise<void> {
+    if (!this.#readGate.isOpen) await this.#readGate.pass(this.#options.gateWaitMs);
+  }
+
+  /**
+   * Sends one write to every mirror in sync and resolves with its outcome. The gate must be open at the call: nothing is awaited
+   * before the tag is issued.
+   */
+  write(draft: WriteDraft): { readonly tag: Tag; readonly outcome: Promise<SettledOutcome> } {
+    invariant(this.gate.isOpen, 'I6: a write passes an open gate');
+    const write = this.#writer.write(draft);
+    this.inFlight.add(write);
+    const outcome = write.outcome.then((settled) => {
+      this.inFlight.finish(write, settled);
+      return settled;
+    });
+    return { tag: write.tag, outcome };
+  }
+
+  /** Looks at a write again after an answer, or after the in-sync set changed. */
+  #review(write: InFlightWrite): void {
+    if (write.isSettled) {
+      this.#offerTokens(write);
+      return;
+    }
+    const configured = rowsKeptFor(this.#state);
+    const progress = { answers: write.answers, inSync: this.inSync, configured };
+    const outcome = decideOutcome(progress);
+    switch (outcome.kind) {
+      case 'wait':
+        return;
+      case 'acknowledge':
+        write.settle({ kind: 'acknowledged' });
+        this.#offerTokens(write);
+        return;
+      case 'refuse':
+        write.settle({ kind: 'refused', code: outcome.code });
+        return;
+      case 'unknown': {
+        const reason = describeFailures(write, this.inSync);
+        write.settle({ kind: 'undecided' });
+        this.close(reason);
+        this.onRecoveryNeeded('undecided-write', reason);
+        return;
+      }
+      case 'exclude':
+        this.onExclusionNeeded(outcome.mirrors, describeFailures(write, outcome.mirrors));
+        return;
+      default:
+        unreachable(outcome);
+    }
+  }
+
+  /** Gives its tokens back once every mirror that rows are kept for has it. */
+  #offerTokens(write: InFlightWrite): void {
+    if (write.areTokensOffered) return;
+    const progress = { answers: write.answers, inSync: this.inSync, configured: rowsKeptFor(this.#state) };
+    const ready = readyTokens(progress);
+    if (ready.length === 0) return;
+    write.areTokensOffered = true;
+    this.#writer.offerTokens(ready);
+  }
+
+  /** Lets no request in until the gates are opened again. */
+  close(reason: string): void {
+    this.gate.close(reason);
+    this.#readGate.close(reason);
+    this.#readable = [];
+  }
+
+  /** Lets requests in. `decidesAll`: a recovery is over, so every write of an earlier epoch is on all mirrors in sync or on none. */
+  async open(decidesAll: boolean): Promise<void> {
+    if (decidesAll) this.inFlight.decideAll();
+    this.#readable = this.inSync;
+    if (this.#isStopping) return;
+    this.gate.open();
+    this.#readGate.open();
+  }
+
+  /** Lets reads in at the only source of a recovery: its state is what the others will be made equal to. */
+  openReads(source: MirrorId): void {
+    this.#readable = [source];
+    if (!this.#isStopping) this.#readGate.open();
+  }
+
+  /** Lets no request in any more, for good. */
+  shut(reason: string): void {
+    this.#isStopping = true;
+    this.gate.shut(reason);
+    this.#readGate.shut(reason);
+  }
+
+  /**
+   * Stops new writes, gives up on the mirrors that leave, and waits until every write in flight has all its answers. What is
+   * rebuilt is rebuilt in one epoch, so that ends too.
+   */
+  async halt(reason: string, leaving: readonly MirrorId[]): Promise<void> {
+    this.close(reason);
+    this.#writer.giveUpOn(leaving, reason);
+    this.#writer.endRebuilding(reason);
+    await this.inFlight.allAnswered();
+  }
+
+  /** What the authority has on disk. */
+  async takeState(state: AuthorityState): Promise<void> {
+    this.#state = state;
+  }
+
+  /** Tags of the epoch that begins. Writes that wait may be decided now. Precondition: halted. */
+  async beginEpoch(): Promise<void> {
+    this.#writer.begin(
+      this.epoch,
+      this.inSync.map((mirror) => ({ mirror, connection: this.connectionOf(mirror) })),
+    );
+    this.review();
+  }
+
+  /** Ends the epoch for good: what has no outcome yet the recovery decides. Precondition: halted. */
+  async endEpoch(reason: string): Promise<void> {
+    for (const write of this.inFlight.all()) if (!write.isSettled) write.settle({ kind: 'undecided' });
+    this.#writer.end(reason);
+  }
+
+  /** Looks at every write in flight again. */
+  review(): void {
+    for (const write of this.inFlight.all()) this.#review(write);
+  }
+
+  /** From now on this mirror gets the writes of this epoch, if it lasts, without being waited for. */
+  async addRebuilding(mirror: MirrorId, epoch: Epoch): Promise<void> {
+    if (this.#writer.epoch === epoch) this.#writer.letIn({ mirror, connection: this.connectionOf(mirror) });
+  }
+
+  /** Mirrors that are being rebuilt get no writes any more, until they are let in again. */
+  endRebuilding(reason: string): void {
+    this.#writer.endRebuilding(reason);
+  }
+
+  /** Sends the ready tokens that are left, and waits until nothing is on its way. Precondition: halted. */
+  async drain(): Promise<void> {
+    await this.#writer.drain();
+  }
+}
+
+const FAILURE_WORDS: Readonly<Record<string, string>> = {
+  'osd-unreachable': 'does not answer',
+  'no-space': 'has no space left',
+  'not-active': 'was restarted',
+  'content-not-there': 'missed an upload that began without it',
+  'too-far-behind': 'is too far behind',
+  'self-doubt': 'says of itself that it is incomplete',
+};
+
+/** For operators: what is wrong with each of these mirrors. */
+function describeFailures(write: InFlightWrite, mirrors: readonly MirrorId[]): string {
+  const parts = mirrors.map((mirror) => {
+    const answer = write.answers.get(mirror) ?? null;
+    if (answer === null || answer.kind === 'unknown') return `${mirror} broke off in the middle of a write`;
+    if (answer.kind === 'committed') return `${mirror} has the write`;
+    return `${mirror} ${FAILURE_WORDS[answer.code] ?? `refused a write (${answer.code})`}`;
+  });
+  return parts.join(', ');
+}
