@@ -19,7 +19,7 @@ import type { AuthorityState, MirrorId } from '../protocol/authority-state.js';
 import { rowsKeptFor } from '../protocol/forgone-rows.js';
 import { invariant, unreachable } from '../protocol/invariant.js';
 import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
-import { decideOutcome, readyTokens } from '../protocol/write-outcome.js';
+import { decideOutcome } from '../protocol/write-outcome.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
 import type { DirectedWriter } from './directed-writer.js';
 import { Gate } from './gate.js';
@@ -151,19 +151,14 @@ export class SetWriter implements DirectedWriter {
 
   /** Looks at a write again after an answer, or after the in-sync set changed. */
   #review(write: InFlightWrite): void {
-    if (write.isSettled) {
-      this.#offerTokens(write);
-      return;
-    }
-    const configured = rowsKeptFor(this.#state);
-    const progress = { answers: write.answers, inSync: this.inSync, configured };
-    const outcome = decideOutcome(progress);
+    this.#writer.giveTokensBack(write, rowsKeptFor(this.#state));
+    if (write.isSettled) return;
+    const outcome = decideOutcome({ answers: write.answers, inSync: this.inSync });
     switch (outcome.kind) {
       case 'wait':
         return;
       case 'acknowledge':
         write.settle({ kind: 'acknowledged' });
-        this.#offerTokens(write);
         return;
       case 'refuse':
         write.settle({ kind: 'refused', code: outcome.code });
@@ -181,16 +176,6 @@ export class SetWriter implements DirectedWriter {
       default:
         unreachable(outcome);
     }
-  }
-
-  /** Gives its tokens back once every mirror that rows are kept for has it. */
-  #offerTokens(write: InFlightWrite): void {
-    if (write.areTokensOffered) return;
-    const progress = { answers: write.answers, inSync: this.inSync, configured: rowsKeptFor(this.#state) };
-    const ready = readyTokens(progress);
-    if (ready.length === 0) return;
-    write.areTokensOffered = true;
-    this.#writer.offerTokens(ready);
   }
 
   /** Lets no request in until the gates are opened again. */

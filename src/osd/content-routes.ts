@@ -10,6 +10,7 @@ import {
   OSD_PATHS,
   TRAILER_ERROR,
 } from '../wire/contract.js';
+import { decodeForwarded, encodeForwardedReply } from '../wire/forward-frame.js';
 import { encodeFrame } from '../wire/frame.js';
 import { MalformedMessage } from '../wire/malformed-message.js';
 import { BATCH_CONTENT_BYTES_MAX, INLINE_CONTENT_BYTES_MAX } from '../wire/osd-connection.js';
@@ -32,6 +33,10 @@ export function addWriteRoutes(app: FastifyInstance, osd: LocalOsd): void {
   app.post(OSD_PATHS.transactions, { bodyLimit: TRANSACTIONS_BYTES_MAX }, async (request, reply) => {
     const answer = await osd.transact(decodeTransactions(bodyOf(request)));
     return reply.type(MEDIA_JSON).send(encodeTransactionsReply(answer));
+  });
+  app.post(OSD_PATHS.forwardedWrites, { bodyLimit: TRANSACTIONS_BYTES_MAX }, async (request, reply) => {
+    const answer = await osd.forward(decodeForwarded(bodyOf(request)));
+    return reply.type(MEDIA_JSON).send(encodeForwardedReply(answer));
   });
   app.post(OSD_PATHS.pushes, { bodyLimit: PUSH_BYTES_MAX }, async (request, reply) =>
     sendJson(reply, await osd.push(decodePush(bodyOf(request)))),
@@ -69,7 +74,7 @@ async function takeStage(osd: LocalOsd, body: IncomingMessage): Promise<object> 
 export interface ReadRouteOptions {
   readonly responder: ErrorResponder;
   /** True while the server drains: then every connection is closed after its answer. */
-  readonly endsConnections: () => boolean;
+  readonly isDraining: () => boolean;
 }
 
 export function addReadRoutes(app: FastifyInstance, osd: LocalOsd, options: ReadRouteOptions): void {
@@ -101,11 +106,11 @@ async function streamRead(
   reply: FastifyReply,
   head: Buffer,
   read: StoreRead,
-  { responder, endsConnections }: ReadRouteOptions,
+  { responder, isDraining }: ReadRouteOptions,
 ): Promise<void> {
   reply.hijack();
   const response = reply.raw;
-  const connection = endsConnections() ? { connection: 'close' } : {};
+  const connection = isDraining() ? { connection: 'close' } : {};
   response.writeHead(200, { 'content-type': MEDIA_FRAME, trailer: TRAILER_ERROR, ...connection });
   try {
     let hasRoom = response.write(head);

@@ -9,7 +9,7 @@ import type { InvariantViolation } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
-import type { Epoch, Tag } from '../protocol/tag.js';
+import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
 import type { Witness } from '../protocol/token.js';
 import type { ObjectState, TagRow } from '../protocol/write.js';
 import { type ObjectStore, StoreError, type StoreListEntry, type StoreRead } from '../store/object-store.js';
@@ -18,6 +18,8 @@ import {
   type ExaminationReply,
   type ExaminationRequest,
   EXAMINED_WINDOW_BYTES,
+  type ForwardedBatch,
+  type ForwardedBatchReply,
   type HealOrder,
   type ObjectWitness,
   type OsdConnection,
@@ -39,9 +41,11 @@ import {
   type TransactionBatchReply,
   type TransactionItem,
   type TransactionReply,
+  type WriterOrder,
 } from '../wire/osd-connection.js';
 import { transactionChecksum } from '../wire/transaction-checksum.js';
 import { examineExtent } from './examination.js';
+import { Writers, type WritersReport } from './forwarding/writers.js';
 import { Healer } from './healer.js';
 import type { OsdLimits } from './limits.js';
 import { LocalStage } from './local-stage.js';
@@ -83,6 +87,7 @@ export class LocalOsd implements OsdConnection {
   readonly #oldestRow: OldestRow;
   readonly #healer: Healer;
   readonly #scrubber: Scrubber;
+  readonly #writers: Writers;
 
   constructor(options: LocalOsdOptions) {
     const { store, logger, clock, limits } = options;
@@ -98,6 +103,12 @@ export class LocalOsd implements OsdConnection {
       discardStage: (stageId) => this.#discardQuietly(stageId),
     });
     this.#scrubber = new Scrubber({ healer: this.#healer, ...options });
+    this.#writers = new Writers({
+      self: this,
+      setId: store.report().setId,
+      fence: () => store.report().fence,
+      ...options,
+    });
   }
 
   /** Why this OSD can't do its work, or null when it can. */
@@ -108,6 +119,11 @@ export class LocalOsd implements OsdConnection {
 
   get stageCount(): number {
     return this.#stages.count;
+  }
+
+  /** What this OSD does as a writer. */
+  get writersReport(): WritersReport {
+    return this.#writers.report();
   }
 
   /** Of the latest reconciliation that this OSD drives or drove. */
@@ -163,6 +179,7 @@ export class LocalOsd implements OsdConnection {
     const verdict = await refuseStoreErrors(() => moving);
     const { fencedEpoch, activeEpoch } = this.#store.report().fence;
     this.#reconciler.cancelBelow(fencedEpoch);
+    this.#writers.fenceMoved();
     if (verdict.kind === 'refuse') {
       throw refusal(verdict.code, `the store is fenced at ${fencedEpoch} and active at ${activeEpoch}`);
     }
@@ -188,6 +205,18 @@ export class LocalOsd implements OsdConnection {
       return { storeId: this.#store.report().storeId, writes, clears: null };
     }
     return { storeId: this.#store.report().storeId, writes, clears: cleared ?? null };
+  }
+
+  async appointWriter(order: WriterOrder): Promise<void> {
+    this.#writers.appoint(order);
+  }
+
+  forward(batch: ForwardedBatch): Promise<ForwardedBatchReply> {
+    return this.#writers.forward(batch);
+  }
+
+  dismissWriter(epoch: Epoch, generator: GeneratorId): Promise<void> {
+    return this.#writers.dismiss(epoch, generator);
   }
 
   async #write(item: TransactionItem, floor: Tag): Promise<TransactionReply> {
@@ -430,6 +459,7 @@ export class LocalOsd implements OsdConnection {
 
   /** Stops what runs in the background. The store is its owner's to close. */
   async close(): Promise<void> {
+    this.#writers.close();
     await this.#reconciler.close();
     await this.#scrubber.stop();
     await this.#healer.close();

@@ -2,6 +2,7 @@
 import { Exposition } from '../metrics/exposition.js';
 import type { ReconcileProgress } from '../wire/osd-connection.js';
 import type { ObjectStore, StoreReport } from '../store/object-store.js';
+import type { WritersReport } from './forwarding/writers.js';
 import type { OsdFigures } from './osd-figures.js';
 
 export interface DiskSpace {
@@ -19,6 +20,8 @@ export interface OsdMetricsSources {
   /** Of the latest reconciliation that this OSD drives, null when there was none. */
   readonly progress: () => ReconcileProgress | null;
   readonly stageCount: () => number;
+  /** What it does as a writer. */
+  readonly writers: () => WritersReport;
   /** Null: nobody knows. */
   readonly diskSpace: () => Promise<DiskSpace | null>;
 }
@@ -28,6 +31,7 @@ export function makeOsdMetrics(sources: OsdMetricsSources): Exposition {
   addStore(exposition, sources);
   addDisk(exposition, sources);
   addReconciliation(exposition, sources);
+  addWriters(exposition, sources);
   return exposition;
 }
 
@@ -121,4 +125,22 @@ function addReconciliation(exposition: Exposition, { progress }: OsdMetricsSourc
       { value: progress()?.[figure] ?? 0 },
     ]);
   }
+}
+
+function addWriters(exposition: Exposition, { writers }: OsdMetricsSources): void {
+  exposition.gauge(
+    {
+      name: 'tally_osd_writer_epoch',
+      help: 'The epoch in which this OSD issues the tags; 0: it issues none.',
+    },
+    () => [{ value: writers().epoch }],
+  );
+  exposition.gauge(
+    { name: 'tally_osd_forwarded_requests_remembered', help: 'Forwarded writes that may still be repeated.' },
+    () => [{ value: writers().requestsRemembered }],
+  );
+  exposition.counter(
+    { name: 'tally_osd_forwarded_writes_total', help: 'Writes that were forwarded to this OSD.' },
+    () => [{ value: writers().writesForwarded }],
+  );
 }

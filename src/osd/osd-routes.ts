@@ -6,6 +6,7 @@ import { MalformedMessage, malformedOnRangeError } from '../wire/malformed-messa
 import {
   advanceRequest,
   cursorRequest,
+  dismissalRequest,
   epochRequest,
   evidenceRequest,
   examinationRequest,
@@ -16,6 +17,7 @@ import {
   scrubRequest,
   selfDoubtRequest,
   statesRequest,
+  writerRequest,
 } from '../wire/messages.js';
 import { asObjectId, asRecord, asText, type JsonRecord } from '../wire/record-reader.js';
 import { countOfText, listRequestOf, rowsRequestOf, summariesRequestOf } from '../wire/request-paths.js';
@@ -73,6 +75,18 @@ export function addFenceRoutes(app: FastifyInstance, osd: LocalOsd): void {
   app.post(OSD_PATHS.rebuilding, async (request, reply) => {
     const { epoch } = epochRequest.decodeBytes(bodyOf(request));
     return sendJson(reply, await osd.rebuild(epoch));
+  });
+}
+
+export function addWriterRoutes(app: FastifyInstance, osd: LocalOsd): void {
+  app.put(OSD_PATHS.writer, async (request, reply) => {
+    await osd.appointWriter(writerRequest.decodeBytes(bodyOf(request)));
+    return sendJson(reply, DONE);
+  });
+  app.post(OSD_PATHS.writerDismissal, async (request, reply) => {
+    const { epoch, generator } = dismissalRequest.decodeBytes(bodyOf(request));
+    await osd.dismissWriter(epoch, generator);
+    return sendJson(reply, DONE);
   });
 }
 

@@ -6,10 +6,15 @@
 import type { MirrorId } from './authority-state.js';
 import type { Token, Witness } from './token.js';
 
+type NotCommitted =
+  { readonly kind: 'refused'; readonly code: string } | { readonly kind: 'unknown'; readonly reason: string };
+
+/** An answer as far as the outcome depends on it. */
+export type MirrorVerdict = { readonly kind: 'committed' } | NotCommitted;
+
+/** An answer as the holder of the tag generator gets it: with what it takes to clear the row. */
 export type MirrorAnswer =
-  | { readonly kind: 'committed'; readonly token: Token; readonly witness: Witness }
-  | { readonly kind: 'refused'; readonly code: string }
-  | { readonly kind: 'unknown'; readonly reason: string };
+  { readonly kind: 'committed'; readonly token: Token; readonly witness: Witness } | NotCommitted;
 
 export interface WriteProgress {
   /** The mirrors that the write was sent to, with their answers so far; null: none yet. */
@@ -18,6 +23,12 @@ export interface WriteProgress {
   readonly inSync: readonly MirrorId[];
   /** All mirrors that the set is configured to have, reachable or not. */
   readonly configured: readonly MirrorId[];
+}
+
+/** As much of it as decides the outcome. */
+export interface AnswersSoFar {
+  readonly answers: ReadonlyMap<MirrorId, MirrorVerdict | null>;
+  readonly inSync: readonly MirrorId[];
 }
 
 export type WriteOutcome =
@@ -32,7 +43,7 @@ export type WriteOutcome =
   | { readonly kind: 'unknown' };
 
 /** Decides what a write's answers amount to. Call it again after every answer and every change of the in-sync set. */
-export function decideOutcome(progress: WriteProgress): WriteOutcome {
+export function decideOutcome(progress: AnswersSoFar): WriteOutcome {
   const answers = progress.inSync.map((mirror) => ({ mirror, answer: progress.answers.get(mirror) ?? null }));
   if (answers.some(({ answer }) => answer === null)) return { kind: 'wait' };
   const lacking = answers.filter(({ answer }) => answer?.kind !== 'committed').map(({ mirror }) => mirror);

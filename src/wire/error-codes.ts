@@ -16,12 +16,15 @@ export const OSD_ERROR_STATUS = {
   'not-active': 409,
   'not-fenced': 409,
   'not-driver': 409,
+  'no-writer': 409,
+  'stale-order': 409,
   // The world's failure.
   damaged: 500,
   'io-error': 503,
   overloaded: 503,
   closing: 503,
   'too-many-stages': 503,
+  'too-many-writers': 503,
   'no-space': 507,
   // Our bug.
   'internal-error': 500,

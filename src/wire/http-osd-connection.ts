@@ -9,7 +9,7 @@ import { Pool } from 'undici';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
-import type { Epoch } from '../protocol/tag.js';
+import type { Epoch, GeneratorId } from '../protocol/tag.js';
 import type { Witness } from '../protocol/token.js';
 import type { ObjectState, TagRow } from '../protocol/write.js';
 import type { TlsSource } from '../tls/watched-tls.js';
@@ -52,6 +52,8 @@ import {
   type ClearsReply,
   type ExaminationReply,
   type ExaminationRequest,
+  type ForwardedBatch,
+  type ForwardedBatchReply,
   type HealOrder,
   type ObjectWitness,
   type OsdConnection,
@@ -73,8 +75,10 @@ import {
   type ScrubOrder,
   type TransactionBatch,
   type TransactionBatchReply,
+  type WriterOrder,
 } from './osd-connection.js';
 import { makeConnector } from './connector.js';
+import { decodeForwardedReply, encodeForwarded } from './forward-frame.js';
 import { parseOsdUrl } from './osd-url.js';
 import { ReadQueue } from './read-queue.js';
 import {
@@ -110,6 +114,8 @@ export interface HttpOsdConnectionOptions {
 const SMALL_CONNECTIONS_MAX = 16;
 /** Uploads and downloads in flight at once; more wait. */
 const STREAM_CONNECTIONS_MAX = 512;
+/** From the one who forwards to the writer, and from there to a mirror. */
+const FORWARDED_HOPS = 2;
 const ANSWER_HEADERS_BYTES_MAX = 16 * 1024;
 const REFUSAL_BYTES_MAX = 64 * 1024;
 
@@ -166,6 +172,30 @@ export class HttpOsdConnection implements OsdConnection {
   async transact(batch: TransactionBatch): Promise<TransactionBatchReply> {
     const body = await this.#send('POST', OSD_PATHS.transactions, MEDIA_FRAME, encodeTransactions(batch));
     return understand(() => decodeTransactionsReply(body, batch.writes.length));
+  }
+
+  async appointWriter(order: WriterOrder): Promise<void> {
+    await this.#put(OSD_PATHS.writer, order);
+  }
+
+  async forward(batch: ForwardedBatch): Promise<ForwardedBatchReply> {
+    const request = this.#smallRequest(
+      'POST',
+      OSD_PATHS.forwardedWrites,
+      MEDIA_FRAME,
+      encodeForwarded(batch),
+    );
+    const { connectMs, answerMs } = this.#timeouts;
+    // The writer answers when its mirrors have, each of which takes as long as we would wait for it ourselves.
+    const answerWithinMs = FORWARDED_HOPS * (connectMs + answerMs);
+    const answer = await exchange(this.#small, { ...request, answerWithinMs }, ANSWER_BYTES_MAX);
+    if (answer.status !== 200) throw refusalOf(answer);
+    return understand(() => decodeForwardedReply(answer.body, batch.writes.length));
+  }
+
+  async dismissWriter(epoch: Epoch, generator: GeneratorId): Promise<void> {
+    const request = Buffer.from(JSON.stringify({ epoch, generator }));
+    await this.#send('POST', OSD_PATHS.writerDismissal, MEDIA_JSON, request);
   }
 
   openStage(): RemoteStage {

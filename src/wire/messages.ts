@@ -22,12 +22,14 @@ import type {
   RemoteListPage,
   RemotePushReply,
   ScrubOrder,
+  WriterOrder,
 } from './osd-connection.js';
 import {
   checksumSchema,
   countSchema,
   epochSchema,
   extentSchema,
+  generatorSchema,
   literals,
   mirrorIdSchema,
   objectIdSchema,
@@ -74,6 +76,26 @@ export const selfDoubtRequest = makeDecoder(
 export const cursorRequest = makeDecoder(
   'request',
   strictObject({ epoch: epochSchema, cursor: orNull(objectIdSchema) }),
+);
+
+const mirrorsSchema = Type.Array(mirrorIdSchema, { maxItems: PARTICIPANTS_MAX });
+const writerOrderSchema = strictObject({
+  setId: shortTextSchema,
+  epoch: epochSchema,
+  generator: generatorSchema,
+  revision: countSchema,
+  self: mirrorIdSchema,
+  inSync: mirrorsSchema,
+  members: Type.Array(strictObject({ mirror: mirrorIdSchema, url: shortTextSchema }), {
+    maxItems: PARTICIPANTS_MAX,
+  }),
+  rowsKeptFor: mirrorsSchema,
+  givenUp: mirrorsSchema,
+});
+export const writerRequest = makeDecoder('order', writerOrderSchema);
+export const dismissalRequest = makeDecoder(
+  'request',
+  strictObject({ epoch: epochSchema, generator: generatorSchema }),
 );
 
 const needSchema = Type.Union([
@@ -319,6 +341,7 @@ export type MessageChecks = [
   Same<Static<typeof orderSchema>, ReconcileOrder>,
   Same<Static<typeof healOrderSchema>, HealOrder>,
   Same<Static<typeof scrubOrderSchema>, ScrubOrder>,
+  Same<Static<typeof writerOrderSchema>, WriterOrder>,
   Same<Static<typeof progressSchema>, ReconcileProgress>,
   Same<Static<typeof listPageSchema>, RemoteListPage>,
   Same<Static<typeof pushReplySchema>, RemotePushReply>,

@@ -10,14 +10,16 @@
 import type { ComposeSource } from '../protocol/compose.js';
 import type { Extent } from '../protocol/extent.js';
 import type { MirrorId } from '../protocol/authority-state.js';
+import type { AppointedWriter, RequestNumber, RequestRefusalCode } from '../protocol/forwarding.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
 import type { CopyNeed } from '../protocol/recovery-plan.js';
 import type { StoreFault } from '../protocol/store-fault.js';
-import type { Epoch, Tag } from '../protocol/tag.js';
+import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
 import type { ClearRefusalCode, StoreId, Token, Witness } from '../protocol/token.js';
 import type { PushRefusalCode } from '../protocol/fence.js';
+import type { MirrorVerdict } from '../protocol/write-outcome.js';
 import type { ObjectState, TagRow, WriteRefusalCode, WriteTransaction } from '../protocol/write.js';
 
 /** What an OSD says of itself (GET /v1/identity). Sizes are bytes. */
@@ -180,6 +182,78 @@ export interface TransactionBatchReply {
   readonly storeId: StoreId;
 }
 
+/** A mirror that a writer sends transactions to. */
+export interface WriterMember {
+  readonly mirror: MirrorId;
+  /** Base URL of its OSD, for the writer. */
+  readonly url: string;
+}
+
+/** An order to issue the tags of an epoch, and to write to these mirrors (PUT /v1/writer). */
+export interface WriterOrder extends AppointedWriter {
+  readonly setId: string;
+  /** Where everyone that is written to is found, the writer itself and mirrors that are being rebuilt included. */
+  readonly members: readonly WriterMember[];
+  /** A write's tokens are ready once all of these have it. */
+  readonly rowsKeptFor: readonly MirrorId[];
+  /** What is in sync and not waited for any more: the authority is about to leave it out. */
+  readonly givenUp: readonly MirrorId[];
+}
+
+/** Writers of different generators that one OSD has at once. */
+export const WRITERS_MAX = 64;
+
+/** Content of a write that is forwarded: the same for every mirror, or staged at each. */
+export type ForwardedContent =
+  | Exclude<TransactionContent, { readonly kind: 'stage' }>
+  | {
+      readonly kind: 'stages';
+      readonly stages: readonly { readonly mirror: MirrorId; readonly stageId: string }[];
+      /** Mirrors that were never given it, and the code of what kept it from them. */
+      readonly missing: readonly { readonly mirror: MirrorId; readonly code: string }[];
+    };
+
+/** A write transaction without its tag, named by its requester. Offsets and lengths are bytes. */
+export interface ForwardedWrite extends Pick<
+  WriteTransaction,
+  'objectId' | 'kind' | 'previousTag' | 'offset' | 'length' | 'mode' | 'attributes'
+> {
+  readonly request: RequestNumber;
+  readonly content: ForwardedContent;
+  /** CRC32C of the content; 0 for none. */
+  readonly contentChecksum: number;
+  /** CRC32C of the content and of everything else that the write states; see `transaction-checksum.ts`. */
+  readonly checksum: number;
+}
+
+/** Writes for the writer of a generator (POST /v1/forwarded-writes), with the same limits as a `TransactionBatch`. */
+export interface ForwardedBatch {
+  readonly setId: string;
+  readonly epoch: Epoch;
+  readonly generator: GeneratorId;
+  /** No request below it is made again. */
+  readonly requestFloor: RequestNumber;
+  readonly writes: readonly ForwardedWrite[];
+}
+
+/** Requests from the floor on that a writer remembers; whoever forwards makes no more at once. */
+export const FORWARDED_REQUESTS_MAX = 4096;
+
+export type ForwardedReply =
+  | {
+      readonly kind: 'written';
+      readonly tag: Tag;
+      /** Of everyone in sync, and of the mirrors that are being rebuilt as far as they have answered. */
+      readonly answers: readonly { readonly mirror: MirrorId; readonly answer: MirrorVerdict }[];
+    }
+  /** Nothing was done, for this time that it was asked. */
+  | { readonly kind: 'refused'; readonly code: RequestRefusalCode | 'checksum-mismatch' };
+
+export interface ForwardedBatchReply {
+  /** In the order of the batch. */
+  readonly writes: readonly ForwardedReply[];
+}
+
 /** Content on its way into an OSD (POST /v1/stages), with backpressure from that OSD. */
 export interface RemoteStage {
   /** Resolves when the next piece may come; rejects with OsdRefusal or OsdUnreachable when the stage is lost. */
@@ -332,6 +406,12 @@ export interface OsdConnection {
   rebuild(epoch: Epoch): Promise<OsdIdentity>;
 
   transact(batch: TransactionBatch): Promise<TransactionBatchReply>;
+  /** Makes it a writer, or tells the one that it is what has changed. Refused by a store that is not active at that epoch. */
+  appointWriter(order: WriterOrder): Promise<void>;
+  /** Resolves when every mirror in sync has answered each write, or was given up. Repeating a request gets the same answer. */
+  forward(batch: ForwardedBatch): Promise<ForwardedBatchReply>;
+  /** Ends the writer of an epoch, if it is still there, once its ready tokens are sent. Nothing must be in flight. */
+  dismissWriter(epoch: Epoch, generator: GeneratorId): Promise<void>;
   openStage(): RemoteStage;
   discardStage(stageId: string): Promise<void>;
 

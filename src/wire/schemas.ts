@@ -13,7 +13,7 @@ import {
   VERSION_BYTES_MAX,
 } from '../protocol/object-id.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
-import { type Epoch, EPOCH_MAX, type Tag } from '../protocol/tag.js';
+import { type Epoch, EPOCH_MAX, GENERATOR_MAX, type GeneratorId, type Tag } from '../protocol/tag.js';
 import type { StoreId, Witness } from '../protocol/token.js';
 import type { ObjectState, TagRow } from '../protocol/write.js';
 import type { RowCursor } from './osd-connection.js';
@@ -48,6 +48,7 @@ export function literals<const Words extends readonly string[]>(...words: Words)
 export const tagSchema = Type.Unsafe<Tag>(Type.String({ pattern: '^[0-9a-f]{28}$' }));
 export const storeIdSchema = Type.Unsafe<StoreId>(Type.String({ pattern: '^[0-9a-f]{32}$' }));
 export const epochSchema = Type.Unsafe<Epoch>(Type.Integer({ minimum: 0, maximum: EPOCH_MAX }));
+export const generatorSchema = Type.Unsafe<GeneratorId>(Type.Integer({ minimum: 0, maximum: GENERATOR_MAX }));
 export const objectIdSchema = Type.Refine(
   Type.Unsafe<ObjectId>(Type.String({ maxLength: OBJECT_ID_LENGTH_MAX })),
   accepts(toObjectId),

@@ -10,16 +10,31 @@
  */
 import { crc32c } from '@node-rs/crc32';
 import type { WriteTransaction } from '../protocol/write.js';
+import type { ForwardedWrite } from './osd-connection.js';
 
 export type TransactionFields = Omit<WriteTransaction, 'checksum'>;
 
 /** `contentChecksum`: CRC32C of the content, 0 when there is none. The epoch is within the tag. */
 export function transactionChecksum(fields: TransactionFields, contentChecksum: number): number {
-  const { tag, kind, mode, offset, length, setId, objectId } = fields;
+  return crc32c(textOf(fields.tag, fields), contentChecksum);
+}
+
+function textOf(name: string, fields: Omit<TransactionFields, 'tag' | 'epoch'>): string {
+  const { kind, mode, offset, length, setId, objectId } = fields;
   const previousTag = fields.previousTag ?? '-';
   const attributes = fields.attributes === null ? '-' : `+${fields.attributes}`;
-  const text =
-    `${tag} ${kind} ${mode} ${offset} ${length} ${previousTag} ${setId.length} ${setId}` +
-    `${objectId.length} ${objectId}${attributes}`;
-  return crc32c(text, contentChecksum);
+  return (
+    `${name} ${kind} ${mode} ${offset} ${length} ${previousTag} ${setId.length} ${setId}` +
+    `${objectId.length} ${objectId}${attributes}`
+  );
+}
+
+/** The same of a write that is forwarded, and has no tag yet: in the place of the tag stands the number of the request. */
+export function forwardedChecksum(
+  setId: string,
+  fields: Omit<ForwardedWrite, 'checksum' | 'content' | 'contentChecksum'>,
+  contentChecksum: number,
+): number {
+  const { request, ...rest } = fields;
+  return crc32c(textOf(`request ${request}`, { ...rest, setId }), contentChecksum);
 }

@@ -51,8 +51,14 @@ import {
   asWord,
 } from './record-reader.js';
 
-const WRITE_KINDS: readonly WriteKind[] = ['replace', 'range-write', 'extend', 'set-attributes', 'remove'];
-const WRITE_MODES: readonly WriteMode[] = ['overwrite', 'extend'];
+export const WRITE_KINDS: readonly WriteKind[] = [
+  'replace',
+  'range-write',
+  'extend',
+  'set-attributes',
+  'remove',
+];
+export const WRITE_MODES: readonly WriteMode[] = ['overwrite', 'extend'];
 const CONTENT_KINDS = ['none', 'inline', 'staged', 'composed'] as const;
 const WITNESSES_MAX = 64;
 
@@ -88,17 +94,20 @@ function isKeyOf<Key extends string>(table: Readonly<Record<Key, true>>, word: s
   return Object.hasOwn(table, word);
 }
 
-function asRefusalCode<Code extends string>(value: unknown, table: Readonly<Record<Code, true>>): Code {
+export function asRefusalCode<Code extends string>(
+  value: unknown,
+  table: Readonly<Record<Code, true>>,
+): Code {
   const code = asText(value, 'code');
   if (!isKeyOf(table, code)) throw new MalformedMessage(`unknown refusal ${code.slice(0, 64)}`);
   return code;
 }
 
-function encodeSource({ objectId, expectedTag, extent }: ComposeSource): object {
+export function encodeSource({ objectId, expectedTag, extent }: ComposeSource): object {
   return { objectId, expectedTag, offset: extent.offset, length: extent.length };
 }
 
-function decodeSource(value: unknown): ComposeSource {
+export function decodeSource(value: unknown): ComposeSource {
   const record = asRecord(value, 'source');
   return {
     objectId: asObjectId(record['objectId'], 'objectId'),

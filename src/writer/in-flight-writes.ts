@@ -27,8 +27,8 @@ export class InFlightWrite {
   readonly outcome: Promise<SettledOutcome>;
   /** Resolves when every mirror that the write was sent to has answered. */
   readonly answered: Promise<void>;
-  /** Set when its tokens were given out, so that they are once. */
-  areTokensOffered = false;
+  /** So that its tokens are given back once. */
+  areTokensGivenBack = false;
   #unanswered: number;
   #isSettled = false;
   readonly #resolveOutcome: (outcome: SettledOutcome) => void;

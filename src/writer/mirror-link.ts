@@ -73,7 +73,7 @@ function toFailure(error: unknown, wasSent: boolean): MirrorAnswer {
 
 export class MirrorLink {
   readonly mirror: MirrorId;
-  readonly #connection: OsdConnection;
+  readonly #connection: Pick<OsdConnection, 'transact'>;
   readonly #context: MirrorLinkContext;
   #queue: Pending[] = [];
   #ready: Clear[] = [];
@@ -84,7 +84,7 @@ export class MirrorLink {
   readonly #onWire = new Set<Pending>();
   #idleWaiters: (() => void)[] = [];
 
-  constructor(mirror: MirrorId, connection: OsdConnection, context: MirrorLinkContext) {
+  constructor(mirror: MirrorId, connection: Pick<OsdConnection, 'transact'>, context: MirrorLinkContext) {
     this.mirror = mirror;
     this.#connection = connection;
     this.#context = context;

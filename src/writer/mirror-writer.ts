@@ -11,7 +11,7 @@ import { TagGenerator } from '../protocol/generator.js';
 import { invariant } from '../protocol/invariant.js';
 import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
 import type { WriteTransaction } from '../protocol/write.js';
-import type { MirrorAnswer, ReadyToken } from '../protocol/write-outcome.js';
+import { type MirrorAnswer, readyTokens } from '../protocol/write-outcome.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
 import { transactionChecksum } from '../wire/transaction-checksum.js';
 import { InFlightWrite } from './in-flight-writes.js';
@@ -21,6 +21,12 @@ import type { WriterLogger } from './writer-logger.js';
 
 /** Writes that wait for a mirror that is being rebuilt; what is beyond it is not sent there, and copied later. */
 const REBUILDING_QUEUE_MAX = 512;
+
+/** Someone to write to. */
+interface Target {
+  readonly mirror: MirrorId;
+  readonly connection: Pick<OsdConnection, 'transact'>;
+}
 
 export interface WrittenMirror {
   readonly mirror: MirrorId;
@@ -63,7 +69,7 @@ export class MirrorWriter {
   }
 
   /** Writes in this epoch from now on, to these mirrors in sync. Precondition: no write waits for an answer of one that stays. */
-  begin(epoch: Epoch, inSync: readonly WrittenMirror[]): void {
+  begin(epoch: Epoch, inSync: readonly Target[]): void {
     invariant(this.#rebuilding.size === 0, 'nobody is rebuilt when an epoch begins', { epoch });
     const before = this.#links;
     this.#generator = new TagGenerator(this.#options.generator, epoch);
@@ -76,7 +82,7 @@ export class MirrorWriter {
     this.#isWriting = true;
   }
 
-  #makeLink(mirror: MirrorId, connection: OsdConnection): MirrorLink {
+  #makeLink(mirror: MirrorId, connection: Target['connection']): MirrorLink {
     const generator = (): TagGenerator => {
       invariant(this.#generator !== null, 'a link is made in an epoch', { mirror });
       return this.#generator;
@@ -144,9 +150,16 @@ export class MirrorWriter {
     });
   }
 
-  /** Gives ready tokens back to those that issued them; those of a mirror that is written to no more are forgotten. */
-  offerTokens(tokens: readonly ReadyToken[]): void {
-    for (const token of tokens) {
+  /**
+   * Gives its tokens back to those that issued them, once every mirror that rows are kept for has it. Those of a mirror that
+   * is written to no more are forgotten.
+   */
+  giveTokensBack(write: InFlightWrite, rowsKeptFor: readonly MirrorId[]): void {
+    if (write.areTokensGivenBack) return;
+    const ready = readyTokens({ answers: write.answers, inSync: [], configured: rowsKeptFor });
+    if (ready.length === 0) return;
+    write.areTokensGivenBack = true;
+    for (const token of ready) {
       (this.#links.get(token.mirror) ?? this.#rebuilding.get(token.mirror))?.offerToken(token);
     }
   }
@@ -157,7 +170,7 @@ export class MirrorWriter {
   }
 
   /** Sends the writes of this epoch to one more mirror, which nobody waits for. */
-  letIn({ mirror, connection }: WrittenMirror): void {
+  letIn({ mirror, connection }: Target): void {
     invariant(!this.#links.has(mirror), 'a mirror in sync is not rebuilt', { mirror });
     this.#rebuilding.set(mirror, this.#makeLink(mirror, connection));
   }

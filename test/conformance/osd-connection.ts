@@ -6,6 +6,15 @@ import { makeToken, parseToken, toStoreId } from '../../src/protocol/token.js';
 import type { OsdConnection, RemotePush, RemoteRead, RemoteStage } from '../../src/wire/osd-connection.js';
 import { transactionChecksum } from '../../src/wire/transaction-checksum.js';
 import {
+  answersOf,
+  batchOf,
+  forwardedOf,
+  forwardOne,
+  GENERATOR,
+  M0,
+  orderFor,
+} from '../unit/osd/forwarded-writes.js';
+import {
   commit,
   contentOf,
   EPOCH,
@@ -56,6 +65,7 @@ export function describeOsdConnection(name: string, make: () => Promise<OsdUnder
 
     describeFence(() => osd);
     describeTransactions(() => osd);
+    describeForwarding(() => osd);
     describeStages(() => osd);
     describeReads(() => osd);
     describeListings(() => osd);
@@ -294,6 +304,85 @@ function describeTransactions(get: () => OsdConnection): void {
       expect((await transact(osd, [], [foreign])).clears).toEqual({ kind: 'refused', code: 'foreign-token' });
       const beyond = makeToken({ ...own, commitSequence: own.commitSequence + 1000 });
       expect((await transact(osd, [], [beyond])).clears).toEqual({ kind: 'refused', code: 'state-lost' });
+    });
+  });
+}
+
+function describeForwarding(get: () => OsdConnection): void {
+  describe('forwarded writes', () => {
+    let osd: OsdConnection;
+    // The only mirror of its set: where the others are is tried with several of them.
+    const order = orderFor([{ mirror: M0, url: 'local:' }]);
+
+    beforeEach(async () => {
+      osd = get();
+      await osd.activate(EPOCH);
+    });
+
+    it('find no writer before one is appointed, nor after it is dismissed', async () => {
+      const removal = { kind: 'remove', objectId: ID } as const;
+      await expect(forwardOne(osd, 1, removal)).rejects.toMatchObject({ code: 'no-writer', status: 409 });
+      await osd.appointWriter(order);
+      await forwardOne(osd, 1, removal);
+      await osd.dismissWriter(NEXT, GENERATOR);
+      await forwardOne(osd, 2, removal);
+      await osd.dismissWriter(EPOCH, GENERATOR);
+      await expect(forwardOne(osd, 3, removal)).rejects.toMatchObject({ code: 'no-writer' });
+    });
+
+    it('get tags in their order, and carry every kind of content', async () => {
+      await osd.appointWriter(order);
+      const bytes = patternBytes(300_000, 1);
+      const { stageId } = await stageOf(osd, bytes);
+      const other = objectNamed('other');
+      const { writes } = await osd.forward(
+        batchOf([
+          forwardedOf(1, { kind: 'replace', objectId: ID, bytes: HELLO, attributes: '{"a":"\u00e4"}' }),
+          forwardedOf(2, { kind: 'replace', objectId: other, bytes, stages: [{ mirror: M0, stageId }] }),
+          forwardedOf(3, { kind: 'set-attributes', objectId: ID, previousTag: tagAt(1, 1), attributes: 'b' }),
+        ]),
+      );
+      expect(writes.map((reply) => answersOf(reply))).toEqual(Array(3).fill({ 'osd-0': 'committed' }));
+      expect(writes.map((reply) => (reply.kind === 'written' ? reply.tag : null))).toEqual([
+        tagAt(1, 1),
+        tagAt(1, 2),
+        tagAt(1, 3),
+      ]);
+      expect(await contentOf(osd, EPOCH, other)).toEqual(bytes);
+      const sources = [{ objectId: other, expectedTag: tagAt(1, 2), extent: { offset: 5, length: 70_000 } }];
+      await forwardOne(osd, 4, { kind: 'replace', objectId: ID, composed: sources });
+      expect(await contentOf(osd, EPOCH, ID)).toEqual(bytes.subarray(5, 70_005));
+    });
+
+    it('answer what the OSD refused, one by one', async () => {
+      await osd.appointWriter(order);
+      const gap = { kind: 'extend', objectId: ID, previousTag: tagAt(1, 1), bytes: HELLO } as const;
+      expect(answersOf(await forwardOne(osd, 1, gap))).toEqual({ 'osd-0': 'gap' });
+      const nowhere = { kind: 'replace', objectId: ID, bytes: HELLO, stages: [] } as const;
+      expect(answersOf(await forwardOne(osd, 2, nowhere))).toEqual({ 'osd-0': 'content-not-there' });
+    });
+
+    it('F24: repeated get the same answer; with other content, or below the floor, none', async () => {
+      await osd.appointWriter(order);
+      const removal = { kind: 'remove', objectId: ID } as const;
+      const first = await forwardOne(osd, 1, removal);
+      expect(await forwardOne(osd, 1, removal)).toEqual(first);
+      const conflict = await forwardOne(osd, 1, { kind: 'remove', objectId: objectNamed('other') });
+      expect(conflict).toEqual({ kind: 'refused', code: 'request-conflict' });
+      await forwardOne(osd, 2, removal, { requestFloor: 2 });
+      expect(await forwardOne(osd, 1, removal)).toEqual({ kind: 'refused', code: 'settled' });
+    });
+
+    it('F14, F29: of another epoch, and orders of another one, are refused', async () => {
+      await osd.appointWriter(order);
+      await osd.advance(EPOCH, NEXT);
+      const removal = { kind: 'remove', objectId: ID } as const;
+      await expect(forwardOne(osd, 1, removal)).rejects.toMatchObject({ code: 'stale-epoch' });
+      await expect(osd.appointWriter(order)).rejects.toMatchObject({ code: 'stale-epoch' });
+      await osd.fence(toEpoch(3));
+      await expect(osd.appointWriter({ ...order, epoch: toEpoch(3) })).rejects.toMatchObject({
+        code: 'not-active',
+      });
     });
   });
 }

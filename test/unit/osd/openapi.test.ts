@@ -12,6 +12,8 @@ import { tagRowSchema } from '../../../src/wire/schemas.js';
 import { MemoryOsdStore } from '../../fakes/memory-osd-store.js';
 import { type RunningOsd, startOsd } from './osd-harness.js';
 import { commit, EPOCH, itemOf, objectNamed, SECRET, SET_ID, tagAt } from './osd-writer.js';
+import { encodeForwarded, encodeForwardedReply } from '../../../src/wire/forward-frame.js';
+import { answersOf, batchOf, forwardedOf, M0, orderFor } from './forwarded-writes.js';
 import { encodeTransactions } from '../../../src/wire/transaction-frame.js';
 import { encodeReads } from '../../../src/wire/reads-frame.js';
 import { splitFrame } from '../../../src/wire/frame.js';
@@ -157,6 +159,19 @@ describe('openapi/osd.yaml', () => {
     };
     check('TransactionBatch', splitFrame(encodeTransactions(batch)).header);
     check('TransactionBatchReply', await connection.transact(batch));
+    const writerOrder = orderFor([{ mirror: M0, url: running.url }]);
+    check('WriterOrder', writerOrder);
+    await connection.appointWriter(writerOrder);
+    const missing = [{ mirror: M0, code: 'no-space' }];
+    const forwarded = batchOf([
+      forwardedOf(1, { kind: 'remove', objectId: ID }),
+      forwardedOf(2, { kind: 'replace', objectId: ID, bytes: Buffer.from('x'), stages: [], missing }),
+      forwardedOf(0, { kind: 'remove', objectId: ID }),
+    ]);
+    check('ForwardedBatch', splitFrame(encodeForwarded(forwarded)).header);
+    const answered = await connection.forward(forwarded);
+    expect(answersOf(answered.writes[1] ?? expect.fail())).toEqual({ [M0]: 'no-space' });
+    check('ForwardedBatchReply', JSON.parse(encodeForwardedReply(answered).toString('utf8')));
     const stage = connection.openStage();
     await stage.write(Buffer.from('staged'));
     check('Staged', await stage.finish());
