@@ -85,6 +85,8 @@ export interface AdminServerOptions {
   readonly clock: () => number;
   readonly softwareVersion: string;
   readonly limits?: Partial<AdminLimits>;
+  /** True from the moment at which it was asked to stop, which may be long before `close()`: it serves on, and is not ready. */
+  readonly isStopping?: () => boolean;
   /** Our bug: stops the process. Called after the log has it. */
   readonly onInvariantViolation: (violation: InvariantViolation) => void;
 }
@@ -128,7 +130,11 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
     addForceRoutes(scope, control);
     addHistoryRoute(scope, control, options);
   };
-  addHealthRoutes(app, sets);
+  const { isStopping = () => false } = options;
+  app.addHook('onSend', async (_request, reply) => {
+    if (isStopping()) void reply.header('connection', 'close');
+  });
+  addHealthRoutes(app, sets, isStopping);
   addMetricsRoute(app, { ...options, control: first });
   addRoutes(app, first);
   addSetRoutes(app, sets, addRoutes);
@@ -182,12 +188,13 @@ function toAdminError(thrown: unknown): AdminError {
   return new AdminError('internal-error', undefined, { cause: thrown });
 }
 
-function addHealthRoutes(app: FastifyInstance, { controls }: MirrorSets): void {
+function addHealthRoutes(app: FastifyInstance, { controls }: MirrorSets, isStopping: () => boolean): void {
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
   typed.get('/health/live', { schema: { response: { 200: healthSchema } } }, async () => ({
     status: 'live',
   }));
   typed.get('/health/ready', { schema: { response: { 200: healthSchema, 503: errorSchema } } }, async () => {
+    if (isStopping()) throw new AdminError('not-ready', 'The gateway is stopping.');
     const sets = Array.from(controls.values(), (control) => control.status());
     // One that waits is no reason to turn requests for the others away.
     if (sets.some(({ phase }) => phase === 'active')) return { status: 'ready' };

@@ -110,6 +110,8 @@ const adminTokenSchema = Type.Object(
   { additionalProperties: false },
 );
 
+const SHUTDOWN_SECONDS_MAX = 3600;
+
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
 export const configurationSchema = section(
@@ -262,6 +264,22 @@ export const configurationSchema = section(
         }),
       },
       'The log: JSON, one object a line.',
+    ),
+    shutdown: section(
+      {
+        delaySeconds: Type.Number({
+          minimum: 0,
+          maximum: SHUTDOWN_SECONDS_MAX,
+          description:
+            'After SIGTERM a service says for so long that it is not ready, and goes on, so that load balancers turn away. Default: 0',
+        }),
+        drainSeconds: Type.Number({
+          minimum: 0,
+          maximum: SHUTDOWN_SECONDS_MAX,
+          description: 'Then requests in flight may go on for so long. Default: 8',
+        }),
+      },
+      'How a service ends. Whatever supervises it must wait for longer than both together, and 15 s.',
     ),
     metrics: section(
       {

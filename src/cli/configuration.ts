@@ -111,6 +111,7 @@ export interface Configuration {
     readonly listen: Address | null;
     readonly store: string | null;
   };
+  readonly shutdown: { readonly delayMs: number; readonly drainMs: number };
   readonly tls: TlsSettings;
   readonly log: { readonly level: LogLevel; readonly folder: string | null; readonly hasAccessLog: boolean };
   /** Null: metrics have no token of their own. */
@@ -165,6 +166,7 @@ function mergeTwo(low: ConfigurationLayer, high: ConfigurationLayer): Configurat
     },
     osd: { ...low.osd, ...high.osd },
     log: { ...low.log, ...high.log },
+    shutdown: { ...low.shutdown, ...high.shutdown },
     metrics: { ...without(low.metrics, alternatives.metrics, high.metrics), ...high.metrics },
   };
 }
@@ -321,6 +323,8 @@ function catchUpPace(gateway: ConfigurationLayer['gateway']): Omit<CopyPace, 'is
   };
 }
 
+const DRAIN_SECONDS_DEFAULT = 8;
+
 /** Fills in the defaults and checks what a schema can't. Throws OperationalError. */
 export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
   const dataFolder = resolve(layer.data ?? DEFAULT_DATA_FOLDER);
@@ -384,6 +388,10 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
       name: osd?.name ?? null,
       listen: osdListen === undefined ? null : checked(() => parseAddress(osdListen), 'osd.listen'),
       store: osd?.store ?? null,
+    },
+    shutdown: {
+      delayMs: (layer.shutdown?.delaySeconds ?? 0) * 1000,
+      drainMs: (layer.shutdown?.drainSeconds ?? DRAIN_SECONDS_DEFAULT) * 1000,
     },
     tls: tlsSettings(layer),
     log: {

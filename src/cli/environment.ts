@@ -41,6 +41,8 @@ export const ENVIRONMENT_VARIABLES = {
   TALLY_OSD_KEY_FILE: 'PEM: its key',
   TALLY_OSD_CLIENT_CA_FILE: 'PEM: whoever calls this OSD must show a certificate of these authorities',
   TALLY_OSD_STORE: "folder of this OSD's store",
+  TALLY_SHUTDOWN_DELAY_SECONDS:
+    'so long after SIGTERM it serves on, and says that it is not ready (default: 0)',
   TALLY_LOG_LEVEL: 'trace, debug, info, warn, error or fatal',
   TALLY_LOG_FOLDER: 'folder of the logs; otherwise they go to standard error',
   TALLY_METRICS_TOKEN: 'bearer token that opens /metrics and nothing else',
@@ -84,6 +86,12 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
     if (value === undefined) return undefined;
     if (value !== 'true' && value !== 'false') fail(`${variable} must be true or false.`);
     return value === 'true';
+  };
+  const readNumber = (variable: Variable): number | undefined => {
+    const value = read(variable);
+    if (value === undefined) return undefined;
+    if (!/^\d+(\.\d+)?$/.test(value)) fail(`${variable} must be a number.`);
+    return Number(value);
   };
   const identity = (cert: Variable, key: Variable): { certFile: string; keyFile: string } | undefined => {
     const certFile = path(cert);
@@ -146,6 +154,9 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
       listen: read('TALLY_OSD_LISTEN'),
       store: path('TALLY_OSD_STORE'),
       tls: osdTls(),
+    }),
+    shutdown: defined<NonNullable<ConfigurationLayer['shutdown']>>({
+      delaySeconds: readNumber('TALLY_SHUTDOWN_DELAY_SECONDS'),
     }),
     log: defined<NonNullable<ConfigurationLayer['log']>>({
       level,

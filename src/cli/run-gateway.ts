@@ -26,16 +26,10 @@ import { findConsole, makeObjectBrowser, readAdminDocument } from './console-wir
 import { announceReady } from './ready-line.js';
 import { S3Keyring } from './s3-keyring.js';
 import { readAdminTokens, readMasterKeys } from './secrets.js';
-import { liveAsService, type RunningService, type ServiceContext } from './service-life.js';
+import { closeWithin, liveAsService, type RunningService, type ServiceContext } from './service-life.js';
 import { readSoftwareVersion } from './software-version.js';
 import { fileError, listenError } from './system-error.js';
-import {
-  ADMIN_DRAIN_MS,
-  GATEWAY_DRAIN_MS,
-  GATEWAY_STOP_WITHIN_MS,
-  PREDECESSOR_POLL_MS,
-  PREDECESSOR_WAIT_MS,
-} from './timeouts.js';
+import { ADMIN_DRAIN_MS, GATEWAY_END_MS, PREDECESSOR_POLL_MS, PREDECESSOR_WAIT_MS } from './timeouts.js';
 
 const SERVICE_NAME = 'gateway';
 
@@ -54,7 +48,8 @@ export async function runGateway(configuration: Configuration): Promise<ExitCode
   const keyring = await S3Keyring.open({ configuration, setId, logger });
   return liveAsService({
     logger,
-    stopWithinMs: GATEWAY_STOP_WITHIN_MS,
+    delayMs: configuration.shutdown.delayMs,
+    stopWithinMs: configuration.shutdown.drainMs + GATEWAY_END_MS,
     start: (context) => startGateway({ configuration, secrets, keyring, setId }, context),
   });
 }
@@ -120,7 +115,7 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
   return {
     stop: async () => {
       await start.keyring.stop();
-      await closeWithin(s3, GATEWAY_DRAIN_MS);
+      await closeWithin(s3, configuration.shutdown.drainMs);
       await accessLog?.close();
       await sets.stop();
       await closeWithin(admin, ADMIN_DRAIN_MS);
@@ -129,16 +124,6 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
       membership?.leave();
     },
   };
-}
-
-/** Requests in flight may go on for so long; then their connections are cut. */
-async function closeWithin(server: FastifyInstance, drainMs: number): Promise<void> {
-  const closed = server.close();
-  const timer = setTimeout(() => {
-    server.server.closeAllConnections();
-  }, drainMs);
-  await closed;
-  clearTimeout(timer);
 }
 
 /** Two gateways never use one authority. The one that was killed a moment ago may need a moment to go. */
@@ -194,6 +179,7 @@ function makeS3Server(
     encryption: { masterKeys, customerKeysOverHttp },
     clock: Date.now,
     logger: context.logger,
+    isStopping: context.isStopping,
     onInvariantViolation: context.onFatal,
   });
 }
@@ -223,6 +209,7 @@ function makeAdminServer(
     logger: context.logger,
     clock: Date.now,
     softwareVersion: readSoftwareVersion(),
+    isStopping: context.isStopping,
     onInvariantViolation: context.onFatal,
   });
 }

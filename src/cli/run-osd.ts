@@ -20,10 +20,10 @@ import { OperationalError } from './operational-error.js';
 import { announceReady } from './ready-line.js';
 import { type OsdPlace, placeOfOsd } from './osd-place.js';
 import { readMetricsToken, readSetSecret } from './secrets.js';
-import { liveAsService, type RunningService, type ServiceContext } from './service-life.js';
+import { closeWithin, liveAsService, type RunningService, type ServiceContext } from './service-life.js';
 import { readSoftwareVersion } from './software-version.js';
 import { listenError } from './system-error.js';
-import { OSD_STOP_WITHIN_MS, OSD_TIMEOUTS, PREDECESSOR_POLL_MS, PREDECESSOR_WAIT_MS } from './timeouts.js';
+import { OSD_END_MS, OSD_TIMEOUTS, PREDECESSOR_POLL_MS, PREDECESSOR_WAIT_MS } from './timeouts.js';
 
 export async function runOsd(configuration: Configuration): Promise<ExitCode> {
   const place = placeOfOsd(configuration);
@@ -33,7 +33,8 @@ export async function runOsd(configuration: Configuration): Promise<ExitCode> {
   const logger = makeLogger(place.name, configuration);
   return liveAsService({
     logger,
-    stopWithinMs: OSD_STOP_WITHIN_MS,
+    delayMs: configuration.shutdown.delayMs,
+    stopWithinMs: configuration.shutdown.drainMs + OSD_END_MS,
     start: (context) => startOsd({ configuration, place, secret, metricsToken }, context),
   });
 }
@@ -65,6 +66,7 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
     logger,
     tls: serverTls,
     connect: (url) => new HttpOsdConnection({ url, secret, timeouts: OSD_TIMEOUTS, tls: clientTls }),
+    isStopping: context.isStopping,
     onInvariantViolation: onFatal,
   });
   try {
@@ -85,7 +87,7 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
   });
   return {
     stop: async () => {
-      await server.close();
+      await closeWithin(server, configuration.shutdown.drainMs);
       await store.close();
       await tls.stop();
       membership?.leave();

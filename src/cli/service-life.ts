@@ -1,11 +1,15 @@
 /**
  * The life of a service process: it starts, serves until somebody asks it to stop, drains, and ends.
  *
- * - SIGTERM, SIGINT (Ctrl-C), SIGHUP, or the `tally up` that it has joined: a clean stop, exit code 0.
+ * - SIGTERM, SIGINT (Ctrl-C), SIGHUP, or the `tally up` that it has joined: a clean stop, exit code 0. From that moment it says that it is
+ *   not ready, and closes connections that answer. After SIGTERM, which is what supervisors send, it goes on serving for `delayMs` first,
+ *   so that load balancers look and turn away.
  * - A second SIGINT or SIGTERM, or a stop that takes longer than `stopWithinMs`: the end, at once.
  * - A bug (broken invariant, an error that nobody caught): logged as fatal, exit code 70, no clean stop: what is on disk
  *   is what recovery builds on, and a process that is wrong must not write on.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { explainError } from './explain-error.js';
@@ -21,18 +25,25 @@ export interface ServiceContext {
   readonly onFatal: (error: unknown) => void;
   /** Asks for a clean stop. */
   readonly requestStop: (reason: string) => void;
+  /** It was asked to stop: it is not ready any more. */
+  readonly isStopping: () => boolean;
 }
 
 export interface ServiceLifeOptions {
   readonly logger: Logger;
+  /** Between SIGTERM and the stop. */
+  readonly delayMs: number;
   readonly stopWithinMs: number;
   readonly start: (context: ServiceContext) => Promise<RunningService>;
 }
 
+/** What a person types (Ctrl-C) is done at once. */
+const DELAYED_SIGNAL = 'SIGTERM';
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** Resolves with the exit code after a clean stop. Rejects when the start fails. */
-export async function liveAsService({ logger, stopWithinMs, start }: ServiceLifeOptions): Promise<ExitCode> {
+export async function liveAsService(options: ServiceLifeOptions): Promise<ExitCode> {
+  const { logger, delayMs, stopWithinMs, start } = options;
   const endNow = (error: unknown): never => {
     const { message, exitCode } = explainError(error);
     logger.fatal({ err: error }, message);
@@ -64,8 +75,11 @@ export async function liveAsService({ logger, stopWithinMs, start }: ServiceLife
       requestStop(signal);
     });
   }
-  const service = await start({ logger, onFatal: endNow, requestStop });
+  const isStopping = (): boolean => stopReason !== null;
+  const isDelayed = (): boolean => stopReason === DELAYED_SIGNAL;
+  const service = await start({ logger, onFatal: endNow, requestStop, isStopping });
   await stopWanted;
+  if (isDelayed()) await sleep(delayMs);
   const deadline = setTimeout(() => {
     logger.error({ stopWithinMs }, 'the clean stop took too long');
     process.exit(EXIT.unavailable);
@@ -74,4 +88,14 @@ export async function liveAsService({ logger, stopWithinMs, start }: ServiceLife
   clearTimeout(deadline);
   logger.info({ reason: stopReason }, 'stopped');
   return EXIT.ok;
+}
+
+/** Requests in flight may go on for so long; then their connections are cut. */
+export async function closeWithin(server: FastifyInstance, drainMs: number): Promise<void> {
+  const closed = server.close();
+  const timer = setTimeout(() => {
+    server.server.closeAllConnections();
+  }, drainMs);
+  await closed;
+  clearTimeout(timer);
 }

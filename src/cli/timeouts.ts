@@ -6,11 +6,11 @@ import type { OsdTimeouts } from '../wire/osd-connection.js';
  */
 export const OSD_TIMEOUTS: OsdTimeouts = { connectMs: 1000, answerMs: 5000, bodyIdleMs: 15_000 };
 
-export const GATEWAY_STOP_WITHIN_MS = 20_000;
-/** Of that: how long requests in flight may go on. */
-export const GATEWAY_DRAIN_MS = 8000;
+/** What a gateway needs to end, once its requests have drained: its mirror sets, its files, and its admin API last. */
+export const GATEWAY_END_MS = 12_000;
 export const ADMIN_DRAIN_MS = 500;
-export const OSD_STOP_WITHIN_MS = 10_000;
+/** The same of an OSD: its store. */
+export const OSD_END_MS = 10_000;
 /** A store or gateway that was killed a moment ago may still be letting go of its files. */
 export const PREDECESSOR_WAIT_MS = 5000;
 export const PREDECESSOR_POLL_MS = 200;

@@ -74,7 +74,7 @@ async function takeStage(osd: LocalOsd, body: IncomingMessage): Promise<object> 
 export interface ReadRouteOptions {
   readonly responder: ErrorResponder;
   /** True while the server drains: then every connection is closed after its answer. */
-  readonly isDraining: () => boolean;
+  readonly endsConnections: () => boolean;
 }
 
 export function addReadRoutes(app: FastifyInstance, osd: LocalOsd, options: ReadRouteOptions): void {
@@ -106,11 +106,11 @@ async function streamRead(
   reply: FastifyReply,
   head: Buffer,
   read: StoreRead,
-  { responder, isDraining }: ReadRouteOptions,
+  { responder, endsConnections }: ReadRouteOptions,
 ): Promise<void> {
   reply.hijack();
   const response = reply.raw;
-  const connection = isDraining() ? { connection: 'close' } : {};
+  const connection = endsConnections() ? { connection: 'close' } : {};
   response.writeHead(200, { 'content-type': MEDIA_FRAME, trailer: TRAILER_ERROR, ...connection });
   try {
     let hasRoom = response.write(head);

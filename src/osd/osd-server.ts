@@ -57,6 +57,8 @@ export interface OsdServerOptions {
   /** Unix time in ms. */
   readonly clock: () => number;
   readonly limits?: Partial<OsdLimits>;
+  /** True from the moment at which it was asked to stop, which may be long before `close()`: it serves on, and is not ready. */
+  readonly isStopping?: () => boolean;
   /** Connects to a peer OSD of a reconciliation. */
   readonly connect: (url: string) => OsdConnection;
   /** Our bug: stops the process. Called after the log has it. */
@@ -70,7 +72,7 @@ const STAGE_ID_LENGTH_MAX = 1024;
 /** Throws RangeError for a secret that is too short or no visible ASCII. */
 export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   const limits: OsdLimits = { ...DEFAULT_OSD_LIMITS, ...options.limits };
-  const { store, incarnation, softwareVersion, logger, clock, connect } = options;
+  const { store, incarnation, softwareVersion, logger, clock, connect, isStopping = () => false } = options;
   const responder = new ErrorResponder(options);
   const app = makeApp(options, limits, responder);
   const osd = new LocalOsd({
@@ -80,14 +82,15 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   });
   let isDraining = false;
 
-  guard(app, options, () => isDraining);
+  const endsConnections = (): boolean => isDraining || isStopping();
+  guard(app, options, { isDraining: () => isDraining, endsConnections });
   app.setErrorHandler((error, _request, reply) => responder.respond(error, reply));
   app.setNotFoundHandler((_request, reply) =>
     responder.respond(refusal('no-such-route', 'there is no such route'), reply),
   );
   app.get(OSD_PATHS.live, (_request, reply) => sendJson(reply, { status: 'live' }));
   app.get(OSD_PATHS.ready, (_request, reply) => {
-    const fault = isDraining ? 'it is closing' : osd.faultOfReadiness();
+    const fault = endsConnections() ? 'it is closing' : osd.faultOfReadiness();
     if (fault === null) return sendJson(reply, { status: 'ready' });
     return sendJson(reply.code(503), { status: 'not-ready', reason: fault });
   });
@@ -109,7 +112,7 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   addListingRoutes(app, osd);
   addRepairRoutes(app, osd);
   addWriteRoutes(app, osd);
-  addReadRoutes(app, osd, { responder, isDraining: () => isDraining });
+  addReadRoutes(app, osd, { responder, endsConnections });
 
   app.addHook('preClose', async () => {
     isDraining = true;
@@ -167,16 +170,23 @@ function makeServer(listener: RequestListener, limits: OsdLimits, tls: ServerTls
   return server;
 }
 
+interface Ending {
+  /** Nobody is let in any more. */
+  readonly isDraining: () => boolean;
+  /** Answers end their connections. */
+  readonly endsConnections: () => boolean;
+}
+
 /** Lets in who has the secret, and nobody while the server drains. */
 function guard(
   app: FastifyInstance,
   { secret, metricsToken = null }: OsdServerOptions,
-  isDraining: () => boolean,
+  { isDraining, endsConnections }: Ending,
 ): void {
   const isAuthentic = makeAuthenticator(secret);
   const mayReadMetrics = metricsToken === null ? isAuthentic : makeAuthenticator(metricsToken);
   app.addHook('onRequest', (request, reply, done) => {
-    if (isDraining()) void reply.header('connection', 'close');
+    if (endsConnections()) void reply.header('connection', 'close');
     const { url } = request.routeOptions;
     if (url !== undefined && OSD_PATHS_WITHOUT_SECRET.includes(url)) done();
     else if (url === OSD_PATHS.metrics && mayReadMetrics(request.headers.authorization)) done();
@@ -186,7 +196,7 @@ function guard(
     else done();
   });
   app.addHook('onSend', (_request, reply, _payload, done) => {
-    if (isDraining()) void reply.header('connection', 'close');
+    if (endsConnections()) void reply.header('connection', 'close');
     done();
   });
 }

@@ -21,6 +21,8 @@ interface S3HandlerSetup {
   readonly domains: readonly string[];
   readonly ids: RequestIds;
   readonly observer: RequestObserver | null;
+  /** Answers end their connections. */
+  readonly isStopping: () => boolean;
   /** Told of our own bugs, after they are logged and answered. */
   readonly onInvariantViolation: (violation: InvariantViolation) => void;
 }
@@ -31,6 +33,7 @@ export class S3Handler {
   readonly #domains: readonly string[];
   readonly #ids: RequestIds;
   readonly #observer: RequestObserver | null;
+  readonly #isStopping: () => boolean;
   readonly #onInvariantViolation: (violation: InvariantViolation) => void;
   readonly #waitingForContinue = new WeakSet<IncomingMessage>();
   readonly #responses = new WeakMap<Duplex, ServerResponse>();
@@ -42,6 +45,7 @@ export class S3Handler {
     this.#domains = setup.domains;
     this.#ids = setup.ids;
     this.#observer = setup.observer;
+    this.#isStopping = setup.isStopping;
     this.#onInvariantViolation = setup.onInvariantViolation;
   }
 
@@ -168,7 +172,7 @@ export class S3Handler {
       response,
       body,
       isHead: request.raw.method === 'HEAD',
-      isClosing: () => this.#isClosing,
+      isClosing: () => this.#isClosing || this.#isStopping(),
       requestId: request.id,
       hostId: this.#ids.hostId,
       limits: this.#limits,

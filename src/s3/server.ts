@@ -46,6 +46,8 @@ export interface S3ServerOptions {
   readonly encryption?: Partial<EncryptionSettings>;
   /** Give one to be able to invalidate it. */
   readonly buckets?: BucketDirectory;
+  /** True from the moment at which it was asked to stop, which may be long before `close()`: answers then end their connections. */
+  readonly isStopping?: () => boolean;
   /** Told of our own bugs, after they are logged; must stop the process. By default the process is made to crash. */
   readonly onInvariantViolation?: (violation: InvariantViolation) => void;
 }
@@ -98,6 +100,7 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
     domains: (options.domains ?? []).map((domain) => domain.toLowerCase()),
     ids,
     observer: options.observer ?? null,
+    isStopping: options.isStopping ?? (() => false),
     onInvariantViolation: options.onInvariantViolation ?? crash,
   });
   const app: FastifyInstance = fastify({

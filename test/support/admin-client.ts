@@ -40,6 +40,17 @@ export class AdminClient {
     return answer.operations;
   }
 
+  /** One figure of `/metrics`, without labels or with those in the name; NaN where there is none. */
+  async metric(name: string): Promise<number> {
+    const { body } = await this.#pool.request({
+      method: 'GET',
+      path: '/metrics',
+      headers: { authorization: this.#authorization },
+    });
+    const line = (await body.text()).split('\n').find((text) => text.startsWith(`${name} `));
+    return Number(line?.slice(name.length + 1) ?? Number.NaN);
+  }
+
   async close(): Promise<void> {
     await this.#pool.destroy();
   }

@@ -32,7 +32,7 @@ import { OperationalError } from '../operational-error.js';
 import { describeBriefly } from '../reconcile-text.js';
 import { createMissingSecrets, readAdminToken, readS3Keys, type S3Keys } from '../secrets.js';
 import { readSoftwareVersion } from '../software-version.js';
-import { GATEWAY_STOP_WITHIN_MS, OSD_STOP_WITHIN_MS, PREDECESSOR_POLL_MS } from '../timeouts.js';
+import { GATEWAY_END_MS, OSD_END_MS, PREDECESSOR_POLL_MS } from '../timeouts.js';
 import { fileError } from '../system-error.js';
 import { requireFreePorts } from './ports.js';
 import { writeRunFile } from './run-file.js';
@@ -149,10 +149,11 @@ class Up {
   /** The services of a `tally up` that was killed notice it, and need a moment to stop. */
   async #waitForPredecessor(): Promise<void> {
     const path = join(this.#configuration.dataFolder, 'authority', 'gateway.sock');
+    const { drainMs } = this.#configuration.shutdown;
     const startMs = performance.now();
     for (;;) {
       const holder = await findHolder(path);
-      if (holder === null || performance.now() - startMs > GATEWAY_STOP_WITHIN_MS) return;
+      if (holder === null || performance.now() - startMs > drainMs + GATEWAY_END_MS) return;
       await sleep(PREDECESSOR_POLL_MS);
     }
   }
@@ -357,8 +358,9 @@ class Up {
   }
 
   async #stopAll(): Promise<void> {
-    await this.#supervisor.stop([GATEWAY], GATEWAY_STOP_WITHIN_MS);
-    await this.#supervisor.stop(this.#osdNames, OSD_STOP_WITHIN_MS);
+    const { drainMs } = this.#configuration.shutdown;
+    await this.#supervisor.stop([GATEWAY], drainMs + GATEWAY_END_MS);
+    await this.#supervisor.stop(this.#osdNames, drainMs + OSD_END_MS);
     if (this.#stopping.signal.aborted) this.#say('Stopped.');
   }
 
