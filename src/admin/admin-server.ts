@@ -18,6 +18,7 @@ import fastify, {
 import { ForceRefusal } from '../gateway/force.js';
 import type { MirrorSetControl } from '../gateway/gateway.js';
 import { invariant, InvariantViolation } from '../protocol/invariant.js';
+import type { CertificateExpiry } from '../metrics/certificate-metrics.js';
 import type { CopyPace } from '../protocol/pace.js';
 import { parseObjectId } from '../protocol/object-id.js';
 import { tagEpoch } from '../protocol/tag.js';
@@ -72,6 +73,8 @@ export interface AdminServerOptions {
   readonly tokens: readonly AdminToken[];
   /** What the S3 server is observed by. */
   readonly figures?: S3Figures;
+  /** For metrics. */
+  readonly certificates?: () => Iterable<CertificateExpiry>;
   readonly audit: AuditLog;
   readonly browser: ObjectBrowser;
   /** Where the build has put the console; null: there is none. */
@@ -135,7 +138,7 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
     if (isStopping()) void reply.header('connection', 'close');
   });
   addHealthRoutes(app, sets, isStopping);
-  addMetricsRoute(app, { ...options, control: first });
+  addMetricsRoute(app, options);
   addRoutes(app, first);
   addSetRoutes(app, sets, addRoutes);
   addAccessRoute(app);
@@ -212,11 +215,9 @@ function addAccessRoute(app: FastifyInstance): void {
   });
 }
 
-function addMetricsRoute(
-  app: FastifyInstance,
-  options: AdminServerOptions & { readonly control: MirrorSetControl },
-): void {
-  const metrics = makeGatewayMetrics({ ...options, s3: options.figures ?? new S3Figures() });
+function addMetricsRoute(app: FastifyInstance, options: AdminServerOptions): void {
+  const { figures = new S3Figures(), certificates = () => [] } = options;
+  const metrics = makeGatewayMetrics({ ...options, s3: figures, certificates });
   app.get(METRICS_PATH, async (_request, reply) => {
     const { contentType, text } = await metrics.render();
     return reply.type(contentType).send(text);

@@ -1,9 +1,11 @@
 /** Every metric of a gateway, by name. `docker/prometheus/alerts.yaml` and the dashboard use them, and a test compares. */
 import type { MirrorSetControl } from '../gateway/gateway.js';
 import type { MirrorSetEvent, MirrorSetStatus, MirrorStatus } from '../gateway/mirror-set-status.js';
+import { addCertificates, type CertificateExpiry } from '../metrics/certificate-metrics.js';
 import { Exposition, type Sample, stateSamples } from '../metrics/exposition.js';
 import type { OsdIdentity } from '../wire/osd-connection.js';
 import type { OperationFigures, S3Figures } from './s3-figures.js';
+import type { MirrorSets } from './set-routes.js';
 
 /** Every word of a union; a missing one does not compile. */
 function wordsOf<Word extends string>(all: Readonly<Record<Word, true>>): readonly Word[] {
@@ -40,9 +42,10 @@ const EVENT_KINDS = wordsOf<MirrorSetEvent['kind']>({
 });
 
 export interface GatewayMetricsSources {
-  readonly control: MirrorSetControl;
+  readonly sets: MirrorSets;
   readonly s3: S3Figures;
   readonly softwareVersion: string;
+  readonly certificates: () => Iterable<CertificateExpiry>;
   /** Unix ms. */
   readonly clock: () => number;
 }
@@ -50,9 +53,11 @@ export interface GatewayMetricsSources {
 export function makeGatewayMetrics(sources: GatewayMetricsSources): Exposition {
   const exposition = new Exposition();
   addS3(exposition, sources.s3);
-  addMirrorSet(exposition, sources);
+  addMirrorSets(exposition, sources);
   addMirrors(exposition, sources);
-  addRecovery(exposition, sources.control);
+  addRecovery(exposition, sources);
+  addMove(exposition, sources);
+  addCertificates(exposition, sources.certificates);
   return exposition;
 }
 
@@ -99,17 +104,39 @@ function addS3(exposition: Exposition, s3: S3Figures): void {
   );
 }
 
-function addMirrorSet(exposition: Exposition, { control, softwareVersion }: GatewayMetricsSources): void {
+/** Each set's samples carry its name. */
+function ofEachSet(
+  { sets }: GatewayMetricsSources,
+  read: (control: MirrorSetControl, status: MirrorSetStatus) => readonly Sample[],
+): () => Sample[] {
+  return () =>
+    [...sets.controls.values()].flatMap((control) => {
+      const status = control.status();
+      const set = status.setId;
+      return read(control, status).map(({ labels, value }) => ({ labels: { set, ...labels }, value }));
+    });
+}
+
+function addMirrorSets(exposition: Exposition, sources: GatewayMetricsSources): void {
+  const { softwareVersion } = sources;
   const single = (name: string, help: string, read: (status: MirrorSetStatus) => number): void => {
-    exposition.gauge({ name, help }, () => [{ value: read(control.status()) }]);
+    exposition.gauge(
+      { name, help, labels: ['set'] },
+      ofEachSet(sources, (_control, status) => [{ value: read(status) }]),
+    );
   };
-  exposition.gauge({ name: 'tally_gateway_info', help: 'Always 1.', labels: ['version', 'set'] }, () => [
-    { labels: { version: softwareVersion, set: control.status().setId }, value: 1 },
-  ]);
+  exposition.gauge(
+    { name: 'tally_gateway_info', help: 'Always 1.', labels: ['version', 'set'] },
+    ofEachSet(sources, () => [{ labels: { version: softwareVersion }, value: 1 }]),
+  );
   single('tally_epoch', 'The epoch of the mirror set.', ({ epoch }) => epoch);
   exposition.gauge(
-    { name: 'tally_mirror_set_state', help: '1 for the state that the mirror set is in.', labels: ['state'] },
-    () => stateSamples(PHASES, control.status().phase),
+    {
+      name: 'tally_mirror_set_state',
+      help: '1 for the state that the mirror set is in.',
+      labels: ['set', 'state'],
+    },
+    ofEachSet(sources, (_control, { phase }) => stateSamples(PHASES, phase)),
   );
   single('tally_mirrors', 'Mirrors that are configured.', ({ mirrors }) => mirrors.length);
   single(
@@ -125,19 +152,28 @@ function addMirrorSet(exposition: Exposition, { control, softwareVersion }: Gate
   single('tally_unmatched_bytes', 'Bytes of these writes.', ({ unmatchedBytes }) => unmatchedBytes);
   single('tally_writes_in_flight', 'Writes without an outcome yet.', ({ writesInFlight }) => writesInFlight);
   exposition.counter(
-    { name: 'tally_mirror_set_events_total', help: 'What happened to the mirror set.', labels: ['kind'] },
-    () => EVENT_KINDS.map((kind) => ({ labels: { kind }, value: control.eventCount(kind) })),
+    {
+      name: 'tally_mirror_set_events_total',
+      help: 'What happened to the mirror set.',
+      labels: ['set', 'kind'],
+    },
+    ofEachSet(sources, (control) =>
+      EVENT_KINDS.map((kind) => ({ labels: { kind }, value: control.eventCount(kind) })),
+    ),
   );
 }
 
-function addMirrors(exposition: Exposition, { control, clock }: GatewayMetricsSources): void {
-  const labels = ['mirror'];
+function addMirrors(exposition: Exposition, sources: GatewayMetricsSources): void {
+  const { clock } = sources;
   const each = (name: string, help: string, read: (mirror: MirrorStatus) => number | null): void => {
-    exposition.gauge({ name, help, labels }, () =>
-      control.status().mirrors.flatMap((mirror): Sample[] => {
-        const value = read(mirror);
-        return value === null ? [] : [{ labels: { mirror: mirror.mirror }, value }];
-      }),
+    exposition.gauge(
+      { name, help, labels: ['set', 'mirror'] },
+      ofEachSet(sources, (_control, { mirrors }) =>
+        mirrors.flatMap((mirror): Sample[] => {
+          const value = read(mirror);
+          return value === null ? [] : [{ labels: { mirror: mirror.mirror }, value }];
+        }),
+      ),
     );
   };
   const known = (name: string, help: string, read: (identity: OsdIdentity) => number): void => {
@@ -149,12 +185,11 @@ function addMirrors(exposition: Exposition, { control, clock }: GatewayMetricsSo
     {
       name: 'tally_mirror_state',
       help: '1 for the state that a mirror is in: in-sync, rebuilding, behind, no-space, failed or away.',
-      labels: ['mirror', 'state'],
+      labels: ['set', 'mirror', 'state'],
     },
-    () =>
-      control
-        .status()
-        .mirrors.flatMap(({ mirror, condition }) => stateSamples(CONDITIONS, condition, { mirror })),
+    ofEachSet(sources, (_control, { mirrors }) =>
+      mirrors.flatMap(({ mirror, condition }) => stateSamples(CONDITIONS, condition, { mirror })),
+    ),
   );
   each('tally_mirror_needs_full_copy', '1 while a mirror needs a full copy.', ({ fullCopyReason }) =>
     fullCopyReason === null ? 0 : 1,
@@ -173,9 +208,12 @@ function addMirrors(exposition: Exposition, { control, clock }: GatewayMetricsSo
   known('tally_mirror_blob_bytes', 'Bytes of a mirror’s blobs.', ({ blobBytes }) => blobBytes);
 }
 
-function addRecovery(exposition: Exposition, control: MirrorSetControl): void {
+function addRecovery(exposition: Exposition, sources: GatewayMetricsSources): void {
   const single = (name: string, help: string, read: (status: MirrorSetStatus) => number): void => {
-    exposition.gauge({ name, help }, () => [{ value: read(control.status()) }]);
+    exposition.gauge(
+      { name, help, labels: ['set'] },
+      ofEachSet(sources, (_control, status) => [{ value: read(status) }]),
+    );
   };
   single(
     'tally_recovery_running',
@@ -196,5 +234,19 @@ function addRecovery(exposition: Exposition, control: MirrorSetControl): void {
   ] as const;
   for (const [name, help, figure] of figures) {
     single(name, `${help} Of the recovery that runs.`, ({ operation }) => operation?.progress?.[figure] ?? 0);
+  }
+}
+
+function addMove(exposition: Exposition, { sets }: GatewayMetricsSources): void {
+  exposition.gauge(
+    { name: 'tally_move_running', help: '1 while objects move to their homes on other mirror sets.' },
+    () => [{ value: sets.moveProgress()?.phase === 'moving' ? 1 : 0 }],
+  );
+  for (const [name, help, figure] of [
+    ['tally_moved_objects_total', 'Objects that were moved to another mirror set.', 'objectsMoved'],
+    ['tally_moved_bytes_total', 'Their bytes.', 'bytesMoved'],
+    ['tally_move_failures_total', 'Attempts to move an object that failed.', 'failures'],
+  ] as const) {
+    exposition.counter({ name, help }, () => [{ value: sets.moveProgress()?.[figure] ?? 0 }]);
   }
 }

@@ -1,4 +1,5 @@
 /** Opens the certificates of a service, and says what is wrong with them in an operator's words. */
+import type { CertificateExpiry } from '../metrics/certificate-metrics.js';
 import type { ServerTls } from '../tls/node-server.js';
 import { readTlsMaterial, TlsFault, type TlsFiles } from '../tls/tls-material.js';
 import { type TlsLogger, WatchedTls } from '../tls/watched-tls.js';
@@ -37,6 +38,13 @@ export class ServiceTls {
   async serve(files: TlsFiles | null, use: string): Promise<ServerTls | null> {
     const source = await this.watch(files, use);
     return source === null ? null : { source, logger: this.#logger };
+  }
+
+  /** Of those that are shown. */
+  certificates(): CertificateExpiry[] {
+    return this.#open.flatMap(({ use, material: { identity } }) =>
+      identity === null ? [] : [{ use, expiresMs: identity.validUntilMs }],
+    );
   }
 
   async stop(): Promise<void> {

@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import type { AdminToken } from '../admin/access.js';
 import { createAdminServer } from '../admin/admin-server.js';
 import { S3Figures } from '../admin/s3-figures.js';
+import type { CertificateExpiry } from '../metrics/certificate-metrics.js';
 import type { ObjectStorage } from '../gateway/object-storage.js';
 import type { PlacedSets } from '../gateway/placement/placed-sets.js';
 import type { RequestObserver } from '../s3/request-observer.js';
@@ -88,6 +89,7 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
   });
   const admin = makeAdminServer(sets, start, context, {
     figures,
+    certificates: () => tls.certificates(),
     tls: adminTls,
     s3Tls: s3Tls?.source ?? null,
   });
@@ -186,6 +188,7 @@ function makeS3Server(
 
 interface AdminParts {
   readonly figures: S3Figures;
+  readonly certificates: () => Iterable<CertificateExpiry>;
   readonly tls: ServerTls | null;
   /** What the S3 endpoint shows. */
   readonly s3Tls: TlsSource | null;
@@ -195,12 +198,13 @@ function makeAdminServer(
   sets: PlacedSets,
   start: GatewayStart,
   context: ServiceContext,
-  { figures, tls, s3Tls }: AdminParts,
+  { figures, certificates, tls, s3Tls }: AdminParts,
 ): FastifyInstance {
   return createAdminServer({
     sets: { controls: sets.gateways, moveProgress: () => sets.moveProgress },
     tokens: start.secrets.adminTokens,
     figures,
+    certificates,
     browser: makeObjectBrowser(start.configuration, () => start.keyring.all, s3Tls),
     consoleFolder: findConsole(),
     document: readAdminDocument(),

@@ -59,6 +59,7 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
     secret,
     metricsToken,
     figures,
+    certificates: () => tls.certificates(),
     diskSpace: () => diskSpaceOf(place.storeFolder),
     incarnation: randomUUID(),
     softwareVersion: readSoftwareVersion(),

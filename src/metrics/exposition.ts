@@ -81,12 +81,15 @@ export class Exposition {
     });
   }
 
-  counter({ name, help, labels = [] }: MetricDescription, read: () => Iterable<Sample>): void {
+  counter(
+    { name, help, labels = [] }: MetricDescription,
+    read: () => Iterable<Sample> | Promise<Iterable<Sample>>,
+  ): void {
     new Counter({
       ...{ name, help, labelNames: [...labels], registers: [this.#registry] },
-      collect() {
+      async collect() {
         this.reset();
-        for (const sample of read()) this.inc(sample.labels ?? {}, sample.value);
+        for (const sample of await read()) this.inc(sample.labels ?? {}, sample.value);
       },
     });
   }

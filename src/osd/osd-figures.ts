@@ -13,6 +13,13 @@ export class OsdFigures implements StoreObserver {
   /** From handing a synced batch to LevelDB until it is on disk. */
   readonly syncSeconds = new Histogram(SECOND_BOUNDS);
 
+  /** Of each sync of a segment. */
+  readonly segmentSyncSeconds = new Histogram(SECOND_BOUNDS);
+
+  segmentSynced(durationMs: number): void {
+    this.segmentSyncSeconds.observe(durationMs / 1000);
+  }
+
   batchWritten({ transactionCount, isSynced, durationMs }: WrittenBatch): void {
     if (!isSynced) return;
     if (transactionCount > 0) this.batchTransactions.observe(transactionCount);

@@ -1,7 +1,8 @@
 /** Every metric of an OSD, by name. `docker/prometheus/alerts.yaml` and the dashboard use them, and a test compares. */
+import { addCertificates, type CertificateExpiry } from '../metrics/certificate-metrics.js';
 import { Exposition } from '../metrics/exposition.js';
-import type { ReconcileProgress } from '../wire/osd-connection.js';
-import type { ObjectStore, StoreReport } from '../store/object-store.js';
+import type { OsdCare, ReconcileProgress, ScrubProgress } from '../wire/osd-connection.js';
+import type { ObjectStore, SegmentSummary, StoreReport } from '../store/object-store.js';
 import type { WritersReport } from './forwarding/writers.js';
 import type { OsdFigures } from './osd-figures.js';
 
@@ -22,6 +23,9 @@ export interface OsdMetricsSources {
   readonly stageCount: () => number;
   /** What it does as a writer. */
   readonly writers: () => WritersReport;
+  /** What was found damaged, and the latest scrub. */
+  readonly care: () => Promise<OsdCare>;
+  readonly certificates: () => Iterable<CertificateExpiry>;
   /** Null: nobody knows. */
   readonly diskSpace: () => Promise<DiskSpace | null>;
 }
@@ -32,6 +36,9 @@ export function makeOsdMetrics(sources: OsdMetricsSources): Exposition {
   addDisk(exposition, sources);
   addReconciliation(exposition, sources);
   addWriters(exposition, sources);
+  addSegments(exposition, sources);
+  addCare(exposition, sources);
+  addCertificates(exposition, sources.certificates);
   return exposition;
 }
 
@@ -107,6 +114,51 @@ function addDisk(exposition: Exposition, { figures, diskSpace }: OsdMetricsSourc
       const space = await diskSpace();
       return space === null ? [] : [{ value: space[figure] }];
     });
+  }
+}
+
+function addSegments(exposition: Exposition, { store, figures }: OsdMetricsSources): void {
+  for (const [name, help, figure] of [
+    ['tally_osd_segments', 'Segments: files that content lives in.', 'segmentCount'],
+    ['tally_osd_segment_bytes', 'Bytes written to segments.', 'writtenBytes'],
+    ['tally_osd_segment_dead_bytes', 'Of these, what compaction may give back.', 'deadBytes'],
+  ] as const satisfies readonly (readonly [string, string, keyof SegmentSummary])[]) {
+    exposition.gauge({ name, help }, () => [{ value: store.segments()[figure] }]);
+  }
+  exposition.histogram(
+    { name: 'tally_osd_segment_sync_seconds', help: 'How long it takes to put content of segments on disk.' },
+    () => [{ histogram: figures.segmentSyncSeconds.snapshot() }],
+  );
+}
+
+function addCare(exposition: Exposition, { care }: OsdMetricsSources): void {
+  for (const [name, help, figure] of [
+    ['tally_osd_damaged_objects_total', 'Times that an object was found damaged.', 'objectsDamaged'],
+    ['tally_osd_healed_objects_total', 'Times that a damaged object was healed.', 'objectsHealed'],
+    ['tally_osd_healed_bytes_total', 'Bytes that were healed.', 'bytesHealed'],
+  ] as const) {
+    exposition.counter({ name, help: `${help} Since this OSD was started.` }, async () => [
+      { value: (await care())[figure] },
+    ]);
+  }
+  const ofScrub = (name: string, help: string, read: (scrub: ScrubProgress) => number): void => {
+    exposition.gauge({ name, help: `${help} Of the latest scrub; 0 where there was none.` }, async () => {
+      const { scrub } = await care();
+      return [{ value: scrub === null ? 0 : read(scrub) }];
+    });
+  };
+  ofScrub('tally_osd_scrub_running', '1 while it runs.', ({ state }) => (state === 'running' ? 1 : 0));
+  ofScrub('tally_osd_scrub_failed', '1 when it failed.', ({ state }) => (state === 'failed' ? 1 : 0));
+  ofScrub('tally_osd_scrub_ended_timestamp_seconds', 'When it ended, Unix time.', ({ endedMs }) =>
+    endedMs === null ? 0 : endedMs / 1000,
+  );
+  for (const [name, help, figure] of [
+    ['tally_osd_scrub_objects', 'Objects read.', 'objectsExamined'],
+    ['tally_osd_scrub_bytes', 'Bytes read.', 'bytesExamined'],
+    ['tally_osd_scrub_damaged_objects', 'Objects found damaged.', 'objectsDamaged'],
+    ['tally_osd_scrub_healed_objects', 'Damaged objects that were healed.', 'objectsHealed'],
+  ] as const) {
+    ofScrub(name, help, (scrub) => scrub[figure]);
   }
 }
 

@@ -10,6 +10,7 @@
  */
 import type { RequestListener, Server } from 'node:http';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import type { CertificateExpiry } from '../metrics/certificate-metrics.js';
 import type { InvariantViolation } from '../protocol/invariant.js';
 import type { ObjectStore } from '../store/object-store.js';
 import { makeNodeServer, type ServerTls } from '../tls/node-server.js';
@@ -48,6 +49,8 @@ export interface OsdServerOptions {
   readonly figures?: OsdFigures;
   /** For metrics. */
   readonly diskSpace?: () => Promise<DiskSpace | null>;
+  /** For metrics. */
+  readonly certificates?: () => Iterable<CertificateExpiry>;
   /** Names this run of the OSD process: random, new at every start. */
   readonly incarnation: string;
   readonly softwareVersion: string;
@@ -101,6 +104,8 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
     progress: () => osd.latestProgress,
     stageCount: () => osd.stageCount,
     writers: () => osd.writersReport,
+    care: async () => (await osd.identity()).care,
+    certificates: options.certificates ?? (() => []),
     diskSpace: options.diskSpace ?? (async () => null),
   });
   app.get(OSD_PATHS.metrics, async (_request, reply) => {

@@ -43,6 +43,7 @@ import {
   type StoreListRequest,
   type StoreRange,
   type StoreRead,
+  type SegmentSummary,
   type StoreReport,
   type WriteReply,
   type WriteRequest,
@@ -107,6 +108,15 @@ export class DiskObjectStore implements ObjectStore {
       objectCount: committedHead.objectCount,
       tombstoneCount: committedHead.tombstoneCount,
       blobBytes: committedHead.blobBytes,
+    };
+  }
+
+  segments(): SegmentSummary {
+    const all = [...this.#core.parts.segments.all()];
+    return {
+      segmentCount: all.length,
+      writtenBytes: all.reduce((sum, { writtenBytes }) => sum + writtenBytes, 0),
+      deadBytes: all.reduce((sum, { deadBytes }) => sum + deadBytes, 0),
     };
   }
 

@@ -41,6 +41,14 @@ export interface StoreReport {
   readonly blobBytes: number;
 }
 
+/** The files that content lives in; those that are known so far, which are all soon after the start. */
+export interface SegmentSummary {
+  readonly segmentCount: number;
+  readonly writtenBytes: number;
+  /** Of these, what compaction may give back. */
+  readonly deadBytes: number;
+}
+
 export interface TagTableSummary {
   readonly rowCount: number;
   /** Sum of the rows' lengths. */
@@ -214,6 +222,8 @@ export interface RowDrop {
 
 export interface ObjectStore {
   report(): StoreReport;
+  /** For operators; takes time in proportion to the segments. */
+  segments(): SegmentSummary;
 
   /** Section 5.2; durable before it resolves. */
   fence(epoch: Epoch): Promise<FenceVerdict>;

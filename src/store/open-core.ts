@@ -147,7 +147,7 @@ function assemble(
   const openBlobs = new OpenBlobs({ blobs: blobFiles, fragments, locator, idleMax: limits.openBlobsMax });
   const reaper = new BlobReaper(blobFiles, openBlobs, logger);
   const segments = new SegmentTable({ database, files: segmentFiles, reaper, logger }, start.openSegments);
-  const space = new SegmentSpace(segments, segmentFiles, { limits, logger });
+  const space = new SegmentSpace(segments, segmentFiles, { limits, logger, observer });
   const packed = new PackedLane(space, 'packed');
   const ledger: BlobLedger = new BlobLedger({ database, reaper, segments }, start.head);
   const freeSpace = new FreeSpace(files, folder, limits, clock);
@@ -194,7 +194,7 @@ async function adoptSegments(
     const segment = segments.get(segmentId);
     try {
       const { file, sizeBytes } = await segmentFiles.reopen(segmentId);
-      segment.resume(file, sizeBytes);
+      segment.resume(file, sizeBytes, space.onSynced);
     } catch (error) {
       logger.error({ error, segmentId }, 'a segment can not be written to any more');
     }

@@ -10,17 +10,24 @@ import { isNoSpace, type WritableFile } from './file-port.js';
 import type { GroupCommit } from './group-commit.js';
 import type { StoreLimits } from './limits.js';
 import { StoreError } from './object-store.js';
-import { Segment } from './segment.js';
+import { type OnSynced, Segment } from './segment.js';
 import type { SegmentFiles } from './segment-files.js';
 import { SEGMENT_HEADER_BYTES, toPages } from './segment-format.js';
 import type { SegmentTable } from './segment-table.js';
 import type { StoreLogger } from './store-logger.js';
+import type { StoreObserver } from './store-observer.js';
 
 export type LaneName = 'packed' | 'stream' | 'moved';
 
 interface Lane {
   segment: Segment | null;
   opening: Promise<Segment> | null;
+}
+
+export interface SegmentSpaceOptions {
+  readonly limits: StoreLimits;
+  readonly logger: StoreLogger;
+  readonly observer: StoreObserver | null;
 }
 
 /** A place that only its holder writes to. */
@@ -43,19 +50,17 @@ export class SegmentSpace {
     moved: { segment: null, opening: null },
   };
   readonly #logger: StoreLogger;
+  readonly onSynced: OnSynced;
   readonly #closings = new Set<Promise<void>>();
   #commit: GroupCommit | null = null;
   #creation: Promise<unknown> = Promise.resolve();
 
-  constructor(
-    table: SegmentTable,
-    files: SegmentFiles,
-    { limits, logger }: { readonly limits: StoreLimits; readonly logger: StoreLogger },
-  ) {
+  constructor(table: SegmentTable, files: SegmentFiles, { limits, logger, observer }: SegmentSpaceOptions) {
     this.table = table;
     this.#files = files;
     this.limits = limits;
     this.#logger = logger;
+    this.onSynced = (durationMs) => observer?.segmentSynced(durationMs);
     table.onEmptied = (segment) => this.#reuse(segment);
   }
 
@@ -112,7 +117,7 @@ export class SegmentSpace {
     try {
       const file = await this.#files.create(segmentId);
       segment = new Segment(segmentId, { isSealed: false, writtenBytes: SEGMENT_HEADER_BYTES, liveBytes: 0 });
-      segment.openFile(file);
+      segment.openFile(file, this.onSynced);
     } catch (error) {
       throw asWriteFailure(error);
     }

@@ -19,6 +19,9 @@ interface Place {
 /** Places between others that are remembered as free; more are dead until compaction. */
 const GAPS_MAX = 256;
 
+/** Told how long each sync of a segment took. */
+export type OnSynced = (durationMs: number) => void;
+
 export class Segment {
   readonly id: SegmentId;
   /** Open for writing until the segment is sealed and its last writer is done. */
@@ -76,14 +79,18 @@ export class Segment {
     return this.writtenBytes - SEGMENT_HEADER_BYTES;
   }
 
-  openFile(file: WritableFile): void {
+  openFile(file: WritableFile, onSynced: OnSynced): void {
     this.file = file;
-    this.#sync = new SharedSync(() => file.datasync());
+    this.#sync = new SharedSync(async () => {
+      const startMs = performance.now();
+      await file.datasync();
+      onSynced(performance.now() - startMs);
+    });
   }
 
   /** Goes on with a file of an earlier run, behind everything that may stand in it. */
-  resume(file: WritableFile, sizeBytes: number): void {
-    this.openFile(file);
+  resume(file: WritableFile, sizeBytes: number, onSynced: OnSynced): void {
+    this.openFile(file, onSynced);
     this.writtenBytes = Math.max(sizeBytes, SEGMENT_HEADER_BYTES);
     this.endBytes = toPages(this.writtenBytes);
     if (this.isUnneeded) this.rewind();

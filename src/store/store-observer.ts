@@ -9,4 +9,6 @@ export interface WrittenBatch {
 
 export interface StoreObserver {
   batchWritten(batch: WrittenBatch): void;
+  /** A segment, that is content beyond what lives in records, was put on disk. */
+  segmentSynced(durationMs: number): void;
 }

@@ -79,6 +79,10 @@ export class WatchedTls implements TlsSource {
     return watched;
   }
 
+  get use(): string {
+    return this.#options.use;
+  }
+
   get material(): TlsMaterial {
     return this.#material;
   }

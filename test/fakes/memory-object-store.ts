@@ -96,6 +96,10 @@ export class MemoryObjectStore implements port.ObjectStore {
     if (this.#isClosed) throw new StoreError('closed', 'the store is closed');
   }
 
+  segments(): port.SegmentSummary {
+    return { segmentCount: 0, writtenBytes: 0, deadBytes: 0 };
+  }
+
   report(): port.StoreReport {
     const states = [...this.#objects.values()];
     const rows = [...this.#rows.values()];

@@ -53,6 +53,7 @@ import {
   type StoreListRequest,
   type StoreRange,
   type StoreRead,
+  type SegmentSummary,
   type StoreReport,
   type WriteReply,
   type WriteRequest,
@@ -147,6 +148,10 @@ export class MemoryOsdStore implements ObjectStore {
         this.objects.delete(id);
       }
     }
+  }
+
+  segments(): SegmentSummary {
+    return { segmentCount: 0, writtenBytes: 0, deadBytes: 0 };
   }
 
   report(): StoreReport {

@@ -51,6 +51,7 @@ function makeServer(limits: Partial<AdminLimits> = {}): FastifyInstance {
     ],
     audit: { record: (entry) => audited.push(entry) },
     figures,
+    certificates: () => [{ use: 'the admin API', expiresMs: 1_800_000_000_000 }],
     browser,
     consoleFolder,
     document: DOCUMENT,
@@ -482,17 +483,17 @@ describe('metrics', () => {
     control.current = { ...control.current, operation: makeOperation() };
     const { body } = await app.inject({ url: '/metrics', headers: { authorization } });
     for (const line of [
-      'tally_epoch 3',
-      'tally_mirror_set_state{state="active"} 1',
-      'tally_mirror_state{mirror="osd-1",state="away"} 1',
-      'tally_mirror_state{mirror="osd-1",state="in-sync"} 0',
-      'tally_mirror_needs_full_copy{mirror="osd-1"} 1',
-      'tally_tag_table_rows{mirror="osd-0"} 2',
-      'tally_tag_table_oldest_row_age_seconds{mirror="osd-0"} 5',
-      'tally_unmatched_bytes 2048',
-      'tally_mirror_set_events_total{kind="excluded"} 1',
-      'tally_recovery_running 1',
-      'tally_recovery_bytes_done 1024',
+      'tally_epoch{set="set-1"} 3',
+      'tally_mirror_set_state{set="set-1",state="active"} 1',
+      'tally_mirror_state{set="set-1",mirror="osd-1",state="away"} 1',
+      'tally_mirror_state{set="set-1",mirror="osd-1",state="in-sync"} 0',
+      'tally_mirror_needs_full_copy{set="set-1",mirror="osd-1"} 1',
+      'tally_tag_table_rows{set="set-1",mirror="osd-0"} 2',
+      'tally_tag_table_oldest_row_age_seconds{set="set-1",mirror="osd-0"} 5',
+      'tally_unmatched_bytes{set="set-1"} 2048',
+      'tally_mirror_set_events_total{set="set-1",kind="excluded"} 1',
+      'tally_recovery_running{set="set-1"} 1',
+      'tally_recovery_bytes_done{set="set-1"} 1024',
       'tally_s3_requests_in_flight 1',
       'tally_s3_requests_total{operation="PutObject"} 2',
       'tally_s3_errors_total{operation="PutObject",code="NoSuchBucket",status="404"} 1',
@@ -506,7 +507,33 @@ describe('metrics', () => {
       expect(body.split('\n')).toContain(line);
     }
     expect(body).toContain('nodejs_eventloop_lag_p99_seconds ');
-    expect(body).not.toContain('tally_tag_table_rows{mirror="osd-1"}');
+    expect(body).not.toContain('tally_tag_table_rows{set="set-1",mirror="osd-1"}');
+  });
+});
+
+describe('metrics of several mirror sets', () => {
+  it('are told apart by the name of the set', async () => {
+    const second = new FakeControl();
+    second.current = { ...second.current, setId: 'second', epoch: 8, phase: 'waiting' };
+    furtherControls = new Map([['second', second]]);
+    moveProgress = { phase: 'moving', objectsMoved: 3, bytesMoved: 12, failures: 0 };
+    await app.close();
+    app = makeServer();
+    const lines = (await app.inject({ url: '/metrics', headers: { authorization } })).body.split('\n');
+    for (const line of [
+      'tally_epoch{set="set-1"} 3',
+      'tally_epoch{set="second"} 8',
+      'tally_mirror_set_state{set="set-1",state="active"} 1',
+      'tally_mirror_set_state{set="second",state="active"} 0',
+      'tally_tag_table_rows{set="second",mirror="osd-0"} 2',
+      'tally_mirror_set_events_total{set="second",kind="excluded"} 1',
+      'tally_recovery_running{set="second"} 0',
+      'tally_move_running 1',
+      'tally_moved_bytes_total 12',
+      'tally_certificate_expiry_timestamp_seconds{use="the admin API"} 1800000000',
+    ]) {
+      expect(lines).toContain(line);
+    }
   });
 });
 

@@ -46,7 +46,7 @@ function metricsIn(expression: string): string[] {
     .replaceAll(/\[[^\]]*\]/g, '');
   return [...bare.matchAll(/\b[a-z][a-z0-9_]*\b(?!\s*\()/g)]
     .map(([name]) => name)
-    .filter((name) => name !== 'by');
+    .filter((name) => !['by', 'and', 'or'].includes(name));
 }
 
 /** Every series name that a text of /metrics announces, a histogram's three included. */

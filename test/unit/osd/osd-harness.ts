@@ -1,6 +1,8 @@
 /** Real OSD servers on loopback for tests. */
 import { fastify, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import type { CertificateExpiry } from '../../../src/metrics/certificate-metrics.js';
 import { DEFAULT_OSD_LIMITS, type OsdLimits } from '../../../src/osd/limits.js';
+import type { OsdFigures } from '../../../src/osd/osd-figures.js';
 import { createOsdServer } from '../../../src/osd/osd-server.js';
 import type { ObjectStore } from '../../../src/store/object-store.js';
 import type { ServerTls } from '../../../src/tls/node-server.js';
@@ -30,6 +32,8 @@ export interface StartOptions {
   /** Listens on this unix socket instead of a port. */
   readonly socketPath?: string;
   readonly logger?: FastifyBaseLogger;
+  readonly certificates?: () => Iterable<CertificateExpiry>;
+  readonly figures?: OsdFigures;
   readonly tls?: { readonly server: ServerTls; readonly client: TlsSource };
 }
 
@@ -51,6 +55,8 @@ export async function startOsd(store: ObjectStore, options: StartOptions = {}): 
     limits: { ...DEFAULT_OSD_LIMITS, ...options.limits },
     tls: options.tls?.server ?? null,
     connect,
+    ...(options.certificates !== undefined && { certificates: options.certificates }),
+    ...(options.figures !== undefined && { figures: options.figures }),
     onInvariantViolation: (violation) => violations.push(violation),
   });
   const { socketPath } = options;
