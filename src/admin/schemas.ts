@@ -71,6 +71,7 @@ export const operationSchema = object({
     'mirror-restarted': true,
     'undecided-write': true,
     'mirror-lost': true,
+    'writer-lost': true,
     operator: true,
   }),
   reason: Type.String(),

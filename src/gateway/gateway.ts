@@ -23,6 +23,9 @@ import type {
 } from './mirror-set-status.js';
 import { MirroredObjectStorage } from './mirrored-object-storage.js';
 import { type ObjectStorage, ObjectStorageError } from './object-storage.js';
+import { OnlyWriter } from './object-writers.js';
+import { OwnOpenWrites } from './open-writes.js';
+import type { SetWriter } from './set-writer.js';
 import { RecoveryRunner } from './recovery-runner.js';
 import { ScrubSchedule, type ScrubSettings } from './scrub-schedule.js';
 import { TagTableLimit } from './tag-table-limit.js';
@@ -30,6 +33,10 @@ import type { GatewayTimings } from './timings.js';
 import type { Verification, VerificationOrder } from './verification/verification.js';
 import type { VerificationStorage } from './verification/verification-storage.js';
 import { Verifier } from './verification/verifier.js';
+import { KeyLocks } from './key-locks.js';
+import { ShardedOpenWrites } from './workers/sharded-open-writes.js';
+import { ShardedWriters } from './workers/sharded-writers.js';
+import type { WorkerFleet } from './workers/worker-fleet.js';
 
 /** Events kept for operators. */
 const EVENTS_KEPT_MAX = 200;
@@ -50,6 +57,8 @@ export interface GatewayOptions {
   readonly scrub: ScrubSettings;
   /** What copying while clients write may take, until an operator says otherwise. */
   readonly catchUpPace: Omit<CopyPace, 'isPaused'>;
+  /** The processes that write; none: this one does. */
+  readonly fleet?: WorkerFleet;
   readonly logger: Logger;
   /** Unix ms. */
   readonly clock: () => number;
@@ -109,11 +118,14 @@ export class Gateway implements MirrorSetControl {
       set.shut('the gateway has failed');
       options.onFatal(error);
     };
-    const storage = new MirroredObjectStorage(set.writer, logger);
+    const { fleet } = options;
+    const storage =
+      fleet === undefined ? storageOfOne(set.writer, logger) : storageOfFleet(set, fleet, logger);
     this.storage = storage;
     this.#runner = new RecoveryRunner({
       set,
       isOnline: !options.suspendsWrites,
+      missingWriters: () => fleet?.missing ?? null,
       pace: () => this.#pace,
       timings,
       logger,
@@ -169,10 +181,19 @@ export class Gateway implements MirrorSetControl {
 
   /** Loads the authority's state and starts the first recovery. Requests wait until it is over. */
   static async start(options: GatewayOptions): Promise<Gateway> {
-    const { setId, members, generator, authority, logger, timings } = options;
+    const { setId, members, generator, authority, logger, timings, fleet } = options;
     const { gateWaitMs } = timings;
-    const set = await MirrorSet.load({ setId, members, generator, authority, logger, gateWaitMs });
+    const otherWriters = () => fleet?.writers ?? [];
+    const set = await MirrorSet.load({
+      ...{ setId, members, generator, authority, logger, gateWaitMs, otherWriters },
+    });
     const gateway = new Gateway(options, set);
+    if (fleet !== undefined) {
+      fleet.serve(set);
+      fleet.onJoined = () => {
+        gateway.#runner.poke();
+      };
+    }
     gateway.#startRecovery('start', 'the gateway started');
     gateway.#health.start();
     await gateway.#verifier.resume();
@@ -371,6 +392,23 @@ export class Gateway implements MirrorSetControl {
     const { url } = this.#set.connectionOf(mirror);
     return { mirror, url, condition, fullCopyReason, lastSeenMs, identity };
   }
+}
+
+function storageOfOne(writer: SetWriter, logger: Logger): MirroredObjectStorage {
+  const writers = new OnlyWriter(writer);
+  return new MirroredObjectStorage(writer, {
+    writers,
+    openWrites: new OwnOpenWrites(writer.inFlight),
+    logger,
+  });
+}
+
+/** Of a process that has no objects itself. */
+function storageOfFleet(set: MirrorSet, fleet: WorkerFleet, logger: Logger): MirroredObjectStorage {
+  const { writer } = set;
+  const writers = new ShardedWriters(fleet, writer, new KeyLocks());
+  const openWrites = new ShardedOpenWrites(fleet, writer, fleet.generators);
+  return new MirroredObjectStorage(writer, { writers, openWrites, logger });
 }
 
 function describeEnd({ failure, objectsCompared, differenceCount, repairedCount }: Verification): string {

@@ -50,7 +50,13 @@ export interface MirrorSetStatus {
 }
 
 export type ReconcileTrigger =
-  'start' | 'mirror-returned' | 'mirror-restarted' | 'undecided-write' | 'mirror-lost' | 'operator';
+  | 'start'
+  | 'mirror-returned'
+  | 'mirror-restarted'
+  | 'undecided-write'
+  | 'mirror-lost'
+  | 'writer-lost'
+  | 'operator';
 
 /** One run of recovery, from the decision to start it to the activation (or the stop of the gateway). */
 export interface ReconcileOperation {

@@ -6,13 +6,14 @@
  */
 import { invariant } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
-import type { Tag } from '../protocol/tag.js';
+import type { Epoch, Tag } from '../protocol/tag.js';
 import { COMPOSE_SOURCES_MAX } from '../protocol/compose.js';
 import { composedContent, MirroredContentSink, ReadyContent } from './content-sink.js';
-import { KeyLocks } from './key-locks.js';
 import type { Logger } from './logger.js';
 import { MirroredReads } from './mirrored-reads.js';
 import type { SetWriter } from './set-writer.js';
+import type { FarWriter, Hold, ObjectWriters } from './object-writers.js';
+import type { OpenWrites } from './open-writes.js';
 import {
   ATTRIBUTES_BYTES_MAX,
   type AttributesRequest,
@@ -109,13 +110,21 @@ type Prepare = (current: ObjectHead | null) => Prepared | null;
 export class MirroredObjectStorage implements ObjectStorage {
   readonly #set: SetWriter;
   readonly #reads: MirroredReads;
-  readonly #locks = new KeyLocks();
+  readonly #writers: ObjectWriters;
   readonly #logger: Logger;
 
-  constructor(set: SetWriter, logger: Logger) {
+  constructor(
+    set: SetWriter,
+    {
+      writers,
+      openWrites,
+      logger,
+    }: { readonly writers: ObjectWriters; readonly openWrites: OpenWrites; readonly logger: Logger },
+  ) {
     this.#set = set;
+    this.#writers = writers;
     this.#logger = logger;
-    this.#reads = new MirroredReads(set, logger);
+    this.#reads = new MirroredReads(set, openWrites, logger);
   }
 
   head(id: ObjectId): Promise<ObjectHead | null> {
@@ -216,7 +225,7 @@ export class MirroredObjectStorage implements ObjectStorage {
 
   /** Runs `work` while no mutation of the object is under way: what was begun before has its outcome. Clients wait for it. */
   betweenMutations<Result>(id: ObjectId, work: () => Promise<Result>): Promise<Result> {
-    return this.#locks.run(id, work);
+    return this.#writers.hold([id], work);
   }
 
   /** Replaces or removes an object on every mirror in sync, although they do not have the same of it now. */
@@ -233,7 +242,7 @@ export class MirroredObjectStorage implements ObjectStorage {
   }
 
   /** Null when `prepare` finds nothing to do. */
-  #mutate(
+  async #mutate(
     id: ObjectId,
     /** What `prepare` is given; asked under the lock. */
     look: () => Promise<ObjectHead | null>,
@@ -241,20 +250,31 @@ export class MirroredObjectStorage implements ObjectStorage {
     /** Objects that must stay as they are meanwhile. */
     sourceIds: readonly ObjectId[] = [],
   ): Promise<ObjectHead | null> {
-    return this.#locks.runAll([id, ...sourceIds], async () => {
-      for (let attempt = 1; attempt <= WRITE_ATTEMPTS_MAX; attempt += 1) {
+    let attemptsLeft = WRITE_ATTEMPTS_MAX;
+    const attempt = async (hold: Hold): Promise<ObjectHead | 'nothing-to-do' | 'hold-lost'> => {
+      for (; attemptsLeft > 0; attemptsLeft -= 1) {
         await this.#set.pass();
+        if (hold.isLost) return 'hold-lost';
         const { epoch } = this.#set;
         const current = await look();
         // A recovery that came between may have decided an older write of this object.
         if (!this.#set.gate.isOpen || this.#set.epoch !== epoch) continue;
         const prepared = prepare(current);
-        if (prepared === null) return null;
+        if (prepared === null) return 'nothing-to-do';
         const { draft, sizeBytes } = prepared;
-        return { id, sizeBytes, lastTag: await this.#write(draft), attributes: draft.attributes ?? '' };
+        const lastTag = await this.#write(hold, draft, epoch);
+        if (lastTag === 'stale') continue;
+        if (lastTag === 'lost') return 'hold-lost';
+        return { id, sizeBytes, lastTag, attributes: draft.attributes ?? '' };
       }
       throw new ObjectStorageError('unavailable', 'the mirrors keep coming and going');
-    });
+    };
+    for (;;) {
+      const result = await this.#writers.hold([id, ...sourceIds], attempt);
+      if (result === 'nothing-to-do') return null;
+      if (result !== 'hold-lost') return result;
+      attemptsLeft -= 1;
+    }
   }
 
   /** As `#mutate` for a `prepare` that always finds something to do. */
@@ -264,22 +284,43 @@ export class MirroredObjectStorage implements ObjectStorage {
     prepare: Prepare,
     sourceIds: readonly ObjectId[] = [],
   ): Promise<ObjectHead> {
+    const far = needsCurrent || sourceIds.length > 0 ? null : this.#writers.far(id);
+    if (far !== null) return this.#commitFar(far, id, prepare);
     const look = needsCurrent ? () => this.#reads.head(id) : async () => null;
     const head = await this.#mutate(id, look, prepare, sourceIds);
     invariant(head !== null, 'a replacement or a range write always writes', { id });
     return head;
   }
 
-  async #write(draft: WriteDraft): Promise<Tag> {
-    const { tag, outcome } = this.#set.write(draft);
+  /** A write that depends on nothing is one message to the writer of its object. */
+  async #commitFar(far: FarWriter, id: ObjectId, prepare: Prepare): Promise<ObjectHead> {
+    const prepared = prepare(null);
+    invariant(prepared !== null, 'a write that depends on nothing writes', { id });
+    const { draft, sizeBytes } = prepared;
+    return { id, sizeBytes, lastTag: await far.commit(draft), attributes: draft.attributes ?? '' };
+  }
+
+  /** Makes a write that depends on nothing, for somebody in another process. */
+  async commit(draft: WriteDraft): Promise<Tag> {
+    const look = async (): Promise<null> => null;
+    const head = await this.#mutate(draft.objectId, look, () => ({ draft, sizeBytes: draft.length }));
+    invariant(head !== null, 'a write that depends on nothing writes', { id: draft.objectId });
+    return head.lastTag;
+  }
+
+  async #write(hold: Hold, draft: WriteDraft, epoch: Epoch): Promise<Tag | 'stale' | 'lost'> {
+    const writing = hold.write(draft, epoch);
+    const written = 'kind' in writing ? writing : await writing;
+    if (written.kind !== 'written') return written.kind;
+    const { tag, outcome } = written;
     const settled = await outcome;
     if (settled.kind === 'refused') throw refusalError(settled.code);
-    if (settled.kind === 'undecided') await this.#awaitDecision(draft, tag);
+    if (settled.kind === 'undecided') await this.#awaitDecision(hold, draft, tag);
     return tag;
   }
 
   /** After the recovery the mirrors either all have the write or none has: nobody else wrote to the object meanwhile. */
-  async #awaitDecision(draft: WriteDraft, tag: Tag): Promise<void> {
+  async #awaitDecision(hold: Hold, draft: WriteDraft, tag: Tag): Promise<void> {
     let head: ObjectHead | null;
     try {
       // Not before the activation: until then a mirror that has it may still come back as a source.
@@ -291,7 +332,8 @@ export class MirroredObjectStorage implements ObjectStorage {
       });
     }
     const hasHappened = draft.kind === 'remove' ? head === null : head?.lastTag === tag;
-    if (!hasHappened)
-      throw new ObjectStorageError('unavailable', 'the write was lost with the mirror that had it');
+    if (hasHappened) return;
+    if (hold.isLost) throw new ObjectStorageError('outcome-unknown', 'somebody else may have written since');
+    throw new ObjectStorageError('unavailable', 'the write was lost with the mirror that had it');
   }
 }

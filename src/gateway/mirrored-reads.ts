@@ -18,8 +18,8 @@ import {
   type RemoteRead,
 } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
-import type { InFlightWrite } from '../writer/in-flight-writes.js';
 import type { SetWriter } from './set-writer.js';
+import type { OpenWrite, OpenWrites } from './open-writes.js';
 import { ReadRepair } from './read-repair.js';
 import {
   type ListPage,
@@ -50,11 +50,13 @@ function isDamage(error: unknown): boolean {
 
 export class MirroredReads {
   readonly #set: SetWriter;
+  readonly #openWrites: OpenWrites;
   readonly #logger: Logger;
   readonly #repair: ReadRepair;
 
-  constructor(set: SetWriter, logger: Logger) {
+  constructor(set: SetWriter, openWrites: OpenWrites, logger: Logger) {
     this.#set = set;
+    this.#openWrites = openWrites;
     this.#logger = logger;
     this.#repair = new ReadRepair(set, logger);
   }
@@ -63,7 +65,7 @@ export class MirroredReads {
     const state = await this.#decided(
       id,
       (connection) => connection.head(this.#set.epoch, id),
-      (found) => this.#openWritesOf(id, found?.lastTag ?? null),
+      (found) => this.#openWrites.ofObject(id, found?.lastTag ?? null),
     );
     return state === null ? null : toHead(id, state);
   }
@@ -76,7 +78,7 @@ export class MirroredReads {
         servedBy = mirror;
         return this.#noteDamage(mirror, id, connection.read(this.#set.epoch, id, range));
       },
-      (found) => this.#openWritesOf(id, found?.state.lastTag ?? null),
+      (found) => this.#openWrites.ofObject(id, found?.state.lastTag ?? null),
       (found) => {
         letGo(found);
       },
@@ -101,7 +103,7 @@ export class MirroredReads {
     const page = await this.#decided(
       `${request.container}/${request.prefix}`,
       (connection) => connection.list(this.#set.epoch, request),
-      (found) => this.#openWritesIn(request, found),
+      (found) => this.#openWrites.inListing(request, found),
     );
     return toListPage(page);
   }
@@ -120,7 +122,7 @@ export class MirroredReads {
   async #decided<Answer>(
     spreadBy: string,
     ask: (connection: OsdConnection, mirror: MirrorId) => Promise<Answer>,
-    openWritesIn: (answer: Answer) => readonly InFlightWrite[],
+    openWritesIn: (answer: Answer) => readonly OpenWrite[],
     discard: (answer: Answer) => void = () => undefined,
   ): Promise<Answer> {
     for (let attempt = 1; attempt <= READ_ATTEMPTS_MAX; attempt += 1) {
@@ -146,30 +148,8 @@ export class MirroredReads {
     return this.#set.epoch === epochAtStart || this.#set.readable.includes(mirror);
   }
 
-  /** The writes that an answer about one object may show and whose outcome is open. `lastTag` null: it shows no object. */
-  #openWritesOf(id: ObjectId, lastTag: Tag | null): readonly InFlightWrite[] {
-    const { inFlight } = this.#set;
-    if (lastTag === null) return inFlight.openRemovals((removed) => removed === id);
-    const shown = inFlight.openWrite(lastTag);
-    return shown === undefined ? [] : [shown];
-  }
-
-  #openWritesIn({ container, prefix }: ListRequest, page: RemoteListPage): readonly InFlightWrite[] {
-    const { inFlight } = this.#set;
-    const shown: InFlightWrite[] = [];
-    for (const entry of page.entries) {
-      const write = entry.kind === 'object' ? inFlight.openWrite(entry.state.lastTag) : undefined;
-      if (write !== undefined) shown.push(write);
-    }
-    const hidden = inFlight.openRemovals((id) => {
-      const removed = parseObjectId(id);
-      return removed.container === container && removed.name.startsWith(prefix);
-    });
-    return [...shown, ...hidden];
-  }
-
   /** Waits for the outcomes. An answer that shows a write which was refused or is undecided is no good. */
-  async #areAcknowledged(writes: readonly InFlightWrite[]): Promise<boolean> {
+  async #areAcknowledged(writes: readonly OpenWrite[]): Promise<boolean> {
     const outcomes = await Promise.all(writes.map((write) => write.outcome));
     return outcomes.every((outcome) => outcome.kind === 'acknowledged');
   }

@@ -28,6 +28,8 @@ export interface RecoveryRunnerOptions {
   readonly logger: Logger;
   /** Mirrors that are back are brought up while clients write; else writes wait until it is done. */
   readonly isOnline: boolean;
+  /** Which writers are not there yet, for people; null: all are. */
+  readonly missingWriters: () => string | null;
   /** Of copying while clients write. */
   readonly pace: () => CopyPace;
   /** Unix ms. */
@@ -168,14 +170,17 @@ export class RecoveryRunner {
   async #run({ id, reason, trigger }: ReconcileOperation): Promise<void> {
     const { set, isOnline } = this.#options;
     let returning = isOnline && !set.needsRecovery ? await this.#findReturning() : [];
+    const takesAlong = isOnline ? [] : set.members.map(({ mirror }) => mirror);
     const mayStayActive = trigger === 'mirror-returned' || trigger === 'operator';
     if (!mayStayActive || returning.length === 0) {
-      await this.#recover(id, reason, isOnline ? [] : set.members.map(({ mirror }) => mirror));
+      await this.#recover(id, reason, takesAlong);
       returning = isOnline ? await this.#findReturning() : [];
     }
-    while (returning.length > 0 && !this.#isStopping) {
-      await this.#bringUp(id, reason, returning);
-      returning = await this.#findReturning();
+    while (!this.#isStopping && (returning.length > 0 || this.#wantsRecovery())) {
+      if (returning.length > 0) await this.#bringUp(id, reason, returning);
+      // Somebody may have asked for one while nobody listened.
+      else await this.#recover(id, reason, takesAlong);
+      returning = isOnline ? await this.#findReturning() : [];
     }
     this.#waitingFor = null;
     if (this.#isStopping) {
@@ -289,6 +294,7 @@ export class RecoveryRunner {
     if (wait === null && mayGiveTime && missing.length > 0 && sinceStartMs < timings.startupWaitMs) {
       wait = `giving ${missing.join(', ')} a moment to come up`;
     }
+    wait ??= this.#options.missingWriters();
     this.#noteWait(wait);
     return wait;
   }

@@ -29,7 +29,7 @@ import { MirrorWriter, type WrittenMirror } from '../writer/mirror-writer.js';
 import type { WriteDraft } from '../writer/write-draft.js';
 
 /** Why a writer asks for a recovery; the recovery runner listens. */
-export type RecoveryCause = 'undecided-write' | 'mirror-lost';
+export type RecoveryCause = 'undecided-write' | 'mirror-lost' | 'writer-lost';
 
 export interface SetWriterOptions {
   readonly setId: string;
@@ -96,11 +96,15 @@ export class SetWriter implements DirectedWriter {
 
   /** Every write of this writer below it has an outcome, and no request of it is on its way. Null while nobody may write. */
   async floorNow(): Promise<Tag | null> {
+    return this.gate.isOpen ? this.decidedFloor : null;
+  }
+
+  /** Every write of this writer below it has an outcome. Null: nothing is known of its writes. */
+  get decidedFloor(): Tag | null {
     const { floor } = this.#writer;
-    if (!this.gate.isOpen || floor === null) return null;
     // A write of an earlier epoch may wait for yet another exclusion.
     const lowest = this.inFlight.lowestOpen();
-    return lowest !== null && lowest < floor ? lowest : floor;
+    return floor !== null && lowest !== null && lowest < floor ? lowest : floor;
   }
 
   /** The mirrors that take the writes of this epoch without being in sync. */

@@ -742,7 +742,13 @@ export interface components {
       id: string;
       /** @enum {string} */
       trigger:
-        'start' | 'mirror-returned' | 'mirror-restarted' | 'undecided-write' | 'mirror-lost' | 'operator';
+        | 'start'
+        | 'mirror-returned'
+        | 'mirror-restarted'
+        | 'undecided-write'
+        | 'mirror-lost'
+        | 'writer-lost'
+        | 'operator';
       reason: string;
       startedMs: number;
       endedMs: number | null;

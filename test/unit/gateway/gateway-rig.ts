@@ -4,6 +4,7 @@ import { FaultyOsd } from '../../fakes/faulty-osd.js';
 import { type PacerTimer, systemTimer } from '../../../src/osd/reconcile/copy-pacer.js';
 import type { AuthorityStorage } from '../../../src/gateway/authority-storage.js';
 import { AuthoritySuperseded } from '../../../src/gateway/authority-storage.js';
+import type { WorkerFleet } from '../../../src/gateway/workers/worker-fleet.js';
 import { Gateway } from '../../../src/gateway/gateway.js';
 import type { ObjectHead, ObjectStorage } from '../../../src/gateway/object-storage.js';
 import type { ScrubSettings } from '../../../src/gateway/scrub-schedule.js';
@@ -17,7 +18,7 @@ import type { AuthorityState } from '../../../src/protocol/authority-state.js';
 import { makeObjectId, type ObjectId } from '../../../src/protocol/object-id.js';
 import { type Epoch, EPOCH_NONE, toGeneratorId } from '../../../src/protocol/tag.js';
 
-const SET_ID = 'test-set';
+export const SET_ID = 'test-set';
 
 const timings: GatewayTimings = {
   healthPollMs: 20,
@@ -69,6 +70,8 @@ export class GatewayRig {
   generator = toGeneratorId(0);
   scrub: ScrubSettings = { intervalMs: null, bytesPerSecond: 1_000_000_000 };
   catchUpPace: Omit<CopyPace, 'isPaused'> = { bytesPerSecond: null, sharePercent: 100 };
+  /** The processes that write; none: the gateway does. */
+  fleet: WorkerFleet | null = null;
   gateway!: Gateway;
 
   constructor(mirrorCount = 2, timer: PacerTimer = systemTimer) {
@@ -100,6 +103,7 @@ export class GatewayRig {
       tagTableRowsMax: this.tagTableRowsMax,
       scrub: this.scrub,
       catchUpPace: this.catchUpPace,
+      ...(this.fleet !== null && { fleet: this.fleet }),
       logger,
       clock: () => Date.now(),
       onFatal: (error) => this.fatal.push(error),
