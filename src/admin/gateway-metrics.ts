@@ -231,6 +231,11 @@ function addRecovery(exposition: Exposition, sources: GatewayMetricsSources): vo
     ['tally_recovery_bytes_to_do', 'Bytes to copy, as far as is known.', 'bytesUnmatched'],
     ['tally_recovery_bytes_done', 'Bytes copied.', 'bytesCopied'],
     ['tally_recovery_objects_compared', 'Objects compared by a full copy.', 'objectsCompared'],
+    [
+      'tally_recovery_objects_to_compare',
+      'Objects that a full copy has to compare, about.',
+      'objectsToCompare',
+    ],
   ] as const;
   for (const [name, help, figure] of figures) {
     single(name, `${help} Of the recovery that runs.`, ({ operation }) => operation?.progress?.[figure] ?? 0);

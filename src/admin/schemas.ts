@@ -59,7 +59,9 @@ const progressSchema = object({
   bytesUnmatched: count,
   bytesCopied: count,
   objectsCompared: count,
+  objectsToCompare: count,
   objectsDeleted: count,
+  leftMs: orNull(Type.Integer({ minimum: 0 })),
   failure: orNull(Type.String()),
 });
 

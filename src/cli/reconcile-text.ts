@@ -1,6 +1,6 @@
 /** A reconciliation in words: while it runs, and afterwards what was matched and what was copied. */
 import type { AdminOperation, AdminPace, AdminProgress } from '../admin/schemas.js';
-import { formatBytes, formatDuration, plural } from './figures.js';
+import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
 
 export function describeProgress(progress: AdminProgress, elapsedMs: number): string {
   const { objectsDone, objectsToDo, rangesDone, bytesCopied, bytesUnmatched, isScanned, phase } = progress;
@@ -12,7 +12,16 @@ export function describeProgress(progress: AdminProgress, elapsedMs: number): st
     plural(rangesDone, 'range'),
     `${formatBytes(bytesCopied)} of ${about}${formatBytes(bytesUnmatched)}`,
     `${formatBytes(bytesPerSecond)}/s`,
+    ...fullCopyParts(progress),
   ].join(', ');
+}
+
+/** How far a full copy is, and how long it takes yet. */
+function fullCopyParts({ objectsCompared, objectsToCompare, leftMs }: AdminProgress): string[] {
+  if (objectsToCompare === 0) return [];
+  const share = Math.min(100, Math.floor((objectsCompared / objectsToCompare) * 100));
+  const compared = `${formatCount(objectsCompared)} of about ${plural(objectsToCompare, 'object')} compared (${share} %)`;
+  return leftMs === null ? [compared] : [compared, `about ${formatDuration(leftMs)} left`];
 }
 
 /** The pace of copying while clients write. */

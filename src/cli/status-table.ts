@@ -1,8 +1,8 @@
 /** What `tally status` shows to people. */
 import pico from 'picocolors';
-import type { AdminMirror, AdminStatus } from '../admin/schemas.js';
+import type { AdminMirror, AdminOperation, AdminStatus } from '../admin/schemas.js';
 import type { StoreFault } from '../protocol/store-fault.js';
-import { describePace } from './reconcile-text.js';
+import { describePace, describeProgress } from './reconcile-text.js';
 import { describeScrub } from './run-scrub.js';
 import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
 import { type Cell, cell, type Paint, renderTitled } from './text-table.js';
@@ -63,6 +63,11 @@ const FAULT_ADVICE: Readonly<Record<StoreFault['kind'], string>> = {
     'takes no writes, because its disk failed: look at the disk, then stop its OSD and start it again',
 };
 
+function describeRunning({ id, reason, progress, startedMs }: AdminOperation, nowMs: number): string[] {
+  const running = `Reconciliation ${id} is running: ${reason}.`;
+  return progress === null ? [running] : [running, `${describeProgress(progress, nowMs - startedMs)}.`];
+}
+
 export function renderStatus(status: AdminStatus): string {
   const { setId, epoch, phase, mirrors, nowMs, operation, pace, writesInFlight } = status;
   const titles = ['MIRROR', 'STATE', 'OBJECTS', 'ROWS', 'BYTES', 'OLDEST', 'URL', ''];
@@ -89,7 +94,7 @@ export function renderStatus(status: AdminStatus): string {
     const fault = identity?.fault ?? null;
     if (fault !== null) lines.push(`${mirror} ${FAULT_ADVICE[fault.kind]} (${fault.detail}).`);
   }
-  if (operation !== null) lines.push(`Reconciliation ${operation.id} is running: ${operation.reason}.`);
+  if (operation !== null) lines.push(...describeRunning(operation, nowMs));
   if (pace !== null && (pace.isPaused || operation !== null)) {
     lines.push(`Copying while clients write: ${describePace(pace)}.`);
   }

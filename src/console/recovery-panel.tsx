@@ -20,15 +20,22 @@ const PHASES: Readonly<Record<NonNullable<Operation['progress']>['phase'], strin
 function Running({ operation, nowMs }: { readonly operation: Operation; readonly nowMs: number }) {
   const { progress, startedMs, reason } = operation;
   if (progress === null) return <p>Started: {reason}.</p>;
-  const { bytesCopied, bytesUnmatched, objectsDone, objectsToDo, objectsCompared, isScanned, phase } =
-    progress;
+  const { bytesCopied, bytesUnmatched, objectsDone, objectsToDo, isScanned, phase } = progress;
+  const { objectsCompared, objectsToCompare } = progress;
+  const isFullCopy = phase === 'full-copy' && objectsToCompare > 0;
   const elapsedMs = Math.max(1, nowMs - startedMs);
   const bytesPerMs = bytesCopied / elapsedMs;
-  const leftMs = isScanned && bytesPerMs > 0 ? (bytesUnmatched - bytesCopied) / bytesPerMs : null;
-  const share = bytesUnmatched === 0 ? 0 : bytesCopied / bytesUnmatched;
+  const bytesLeftMs = isScanned && bytesPerMs > 0 ? (bytesUnmatched - bytesCopied) / bytesPerMs : null;
+  const leftMs = isFullCopy ? progress.leftMs : bytesLeftMs;
+  const bytesShare = bytesUnmatched === 0 ? 0 : bytesCopied / bytesUnmatched;
+  const share = isFullCopy ? Math.min(1, objectsCompared / objectsToCompare) : bytesShare;
   return (
     <>
-      <progress max={1} {...(isScanned && { value: share })} aria-label="Progress of the recovery" />
+      <progress
+        max={1}
+        {...((isScanned || isFullCopy) && { value: share })}
+        aria-label="Progress of the recovery"
+      />
       <p class="figures">
         <span>{PHASES[phase]}</span>
         <span>
@@ -38,7 +45,11 @@ function Running({ operation, nowMs }: { readonly operation: Operation; readonly
         <span>
           {objectsDone.toLocaleString('en')} of {formatCount(objectsToDo, 'object')}
         </span>
-        {objectsCompared > 0 && <span>{formatCount(objectsCompared, 'object')} compared</span>}
+        {objectsToCompare > 0 && (
+          <span>
+            {objectsCompared.toLocaleString('en')} of about {formatCount(objectsToCompare, 'object')} compared
+          </span>
+        )}
         <span>{formatBytes(Math.round(bytesPerMs * 1000))}/s</span>
         {leftMs !== null && <span>{formatDuration(leftMs)} left</span>}
       </p>

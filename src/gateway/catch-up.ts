@@ -1,12 +1,16 @@
 /**
- * An online catch-up as the gateway sees it: mirrors that are back are let in as rebuilding, a mirror in sync copies to
- * them what they missed, and this watches until next to nothing is left. What is left is for a recovery.
+ * Copying to mirrors that are back while clients write, as the gateway sees it: they are let in as rebuilding, a mirror in
+ * sync copies to them what they lack, and this watches.
+ *
+ * - By rows it ends when next to nothing is left. What is left is for a recovery.
+ * - In full it ends when everything was compared. That goes on record, and rows are enough from then on.
  *
  * It ends early when the epoch it runs in ends: an exclusion or a recovery came between. Nothing is lost by that; the tag
- * tables say what is still to be copied.
+ * tables and the cursor of the full copy say what is still to be copied.
  */
 import type { MirrorId } from '../protocol/authority-state.js';
 import type { CopyPace } from '../protocol/pace.js';
+import type { CopyNeed } from '../protocol/recovery-plan.js';
 import type { OsdConnection, ReconcileOrder, ReconcileProgress } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
 import type { Admission, MirrorSet } from './mirror-set.js';
@@ -23,31 +27,38 @@ export interface CatchUpContext {
   readonly isInterrupted: () => boolean;
 }
 
+/** Mirrors that are back, and what all of them need. */
+export interface Returning {
+  readonly need: CopyNeed['kind'];
+  readonly mirrors: readonly MirrorId[];
+}
+
 export type CatchUpResult =
   /** So little is left for these mirrors that a recovery does it in a moment. */
   | { readonly kind: 'caught-up'; readonly mirrors: readonly MirrorId[] }
+  /** They have everything but what was written since the begin: now rows are enough. */
+  | { readonly kind: 'copied' }
   | { readonly kind: 'interrupted' }
   /** `suspects`: whom to leave alone for a while. */
   | { readonly kind: 'failed'; readonly reason: string; readonly suspects: readonly MirrorId[] };
 
-export async function catchUp(
-  context: CatchUpContext,
-  returning: readonly MirrorId[],
-): Promise<CatchUpResult> {
+export async function catchUp(context: CatchUpContext, returning: Returning): Promise<CatchUpResult> {
   const { set } = context;
-  const admission = await set.admit(returning);
+  const admission = await set.admit(returning.mirrors, returning.need);
   if (admission === null) return { kind: 'interrupted' };
   const mirrors = admission.reports.map(({ mirror }) => mirror);
   const [driver] = set.inSync;
   if (mirrors.length === 0 || driver === undefined) {
-    return { kind: 'failed', reason: 'it could not be let in', suspects: returning };
+    return { kind: 'failed', reason: 'it could not be let in', suspects: returning.mirrors };
   }
   try {
     const isDone = await follow(context, set.connectionOf(driver), {
       ...makeOrder(set, admission, driver),
       pace: context.pace(),
     });
-    return isDone ? { kind: 'caught-up', mirrors } : { kind: 'interrupted' };
+    if (!isDone) return { kind: 'interrupted' };
+    if (returning.need === 'rows') return { kind: 'caught-up', mirrors };
+    return (await set.endFullCopies(admission)) ? { kind: 'copied' } : { kind: 'interrupted' };
   } catch (error) {
     if (set.epoch !== admission.epoch) return { kind: 'interrupted' };
     return {
@@ -60,9 +71,10 @@ export async function catchUp(
 
 function makeOrder(
   set: MirrorSet,
-  { epoch, reports }: Admission,
+  { epoch, need: kind, reports }: Admission,
   driver: MirrorId,
 ): Omit<ReconcileOrder, 'pace'> {
+  const need: CopyNeed = kind === 'rows' ? { kind } : { kind, reason: 'it was let in for it' };
   const participants: ReconcileOrder['participants'][number][] = [];
   const absentStoreIds: ReconcileOrder['absentStoreIds'][number][] = [];
   for (const { mirror, storeId: known } of set.state.members) {
@@ -71,7 +83,7 @@ function makeOrder(
     if (storeId === null) continue;
     const { url } = set.connectionOf(mirror);
     if (rebuilt !== undefined) {
-      participants.push({ mirror, url, storeId, role: { kind: 'stale', need: { kind: 'rows' } } });
+      participants.push({ mirror, url, storeId, role: { kind: 'stale', need } });
     } else if (set.inSync.includes(mirror)) {
       participants.push({ mirror, url, storeId, role: { kind: 'trusted' } });
     } else absentStoreIds.push(storeId);

@@ -255,6 +255,7 @@ export class Gateway implements MirrorSetControl {
         if (this.#runner.current === null) {
           this.#note({ atMs: this.#options.clock(), kind: 'returned', message: `${mirror} is back` });
         }
+        this.#runner.noticeReturn(mirror);
         this.#startRecovery('mirror-returned', `${mirror} is back`);
         return;
       default:

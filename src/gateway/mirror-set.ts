@@ -16,12 +16,13 @@ import {
   newAuthorityState,
   recordCleanStop,
 } from '../protocol/authority-state.js';
-import { fullCopyReason, type MirrorReport } from '../protocol/recovery-plan.js';
+import { type CopyNeed, fullCopyReason, type MirrorReport } from '../protocol/recovery-plan.js';
 import { invariant } from '../protocol/invariant.js';
 import type { Epoch, Tag } from '../protocol/tag.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
 import type { AuthorityStorage } from './authority-storage.js';
 import type { DirectedWriter } from './directed-writer.js';
+import { recordFullCopyBegin, recordFullCopyEnd, recordFullCopyNeed } from './full-copies.js';
 import type { Gate } from './gate.js';
 import { toReport } from './mirror-report.js';
 import type { WrittenMirror } from '../writer/mirror-writer.js';
@@ -38,7 +39,9 @@ const ADMISSION_ANSWER_MS = 1000;
 
 export interface Admission {
   readonly epoch: Epoch;
-  /** Who takes writes now without being in sync. */
+  /** By rows: they take writes now without being in sync. In full: they take none before the copy is through. */
+  readonly need: CopyNeed['kind'];
+  /** Who is copied to now. */
   readonly reports: readonly MirrorReport[];
 }
 
@@ -99,7 +102,7 @@ export class MirrorSet {
     return this.#state.inSync;
   }
 
-  /** The mirrors that take the writes of this epoch without being in sync. */
+  /** The mirrors that are copied to in this epoch, without being in sync. */
   get rebuilding(): readonly MirrorId[] {
     return this.#rebuilding;
   }
@@ -227,19 +230,19 @@ export class MirrorSet {
 
   /**
    * Lets mirrors that are out in as rebuilding, in an epoch of its own (DESIGN.md section 5). Writes wait for a moment: until those in
-   * flight are answered, and the mirrors in sync have moved to the new epoch. A mirror that does not answer in time, or whose
-   * rows are not enough, stays out. Null: there is no active epoch.
+   * flight are answered, and the mirrors in sync have moved to the new epoch. A mirror that does not answer in time, or that
+   * turns out to need something else, stays out. Null: there is no active epoch.
    */
-  async admit(mirrors: readonly MirrorId[]): Promise<Admission | null> {
+  async admit(mirrors: readonly MirrorId[], need: CopyNeed['kind']): Promise<Admission | null> {
     try {
-      return await this.runTransition(() => this.#admit(mirrors));
+      return await this.runTransition(() => this.#admit(mirrors, need));
     } catch (error) {
       this.requireRecovery('mirror-lost', error instanceof Error ? error.message : String(error));
       return null;
     }
   }
 
-  async #admit(mirrors: readonly MirrorId[]): Promise<Admission | null> {
+  async #admit(mirrors: readonly MirrorId[], need: CopyNeed['kind']): Promise<Admission | null> {
     if (this.needsRecovery || this.#state.phase !== 'active') return null;
     const returning = mirrors.filter((mirror) => !this.inSync.includes(mirror));
     await this.#halt(`${returning.join(', ')} comes back`, []);
@@ -253,9 +256,8 @@ export class MirrorSet {
       ),
       Promise.all(returning.map((mirror) => this.#fenceInTime(mirror))),
     ]);
-    const reports = fenced
-      .filter((report) => report !== null)
-      .filter((report) => fullCopyReason(this.#state, report, [...trusted, report]) === null);
+    const returned = fenced.filter((report) => report !== null);
+    const reports = await this.#prepare(returned, trusted, need);
     await this.saveState(
       admitMirrors(
         this.#state,
@@ -264,30 +266,66 @@ export class MirrorSet {
     );
     const { epoch } = this;
     await this.#goOn();
-    const admitted = await Promise.all(reports.map((report) => this.#letWritesIn(report, epoch)));
-    return { epoch, reports: admitted.filter((report) => report !== null) };
+    const admitted = await Promise.all(reports.map((report) => this.#letIn(report, epoch, need)));
+    return { epoch, need, reports: admitted.filter((report) => report !== null) };
+  }
+
+  /** Those of whom it is true that they need this, ready to be copied to. */
+  async #prepare(
+    returned: readonly MirrorReport[],
+    trusted: readonly MirrorReport[],
+    need: CopyNeed['kind'],
+  ): Promise<MirrorReport[]> {
+    const prepared: MirrorReport[] = [];
+    for (const report of returned) {
+      const reports = [...trusted, report];
+      const reason = fullCopyReason(this.#state, report, reports);
+      if (reason === null) {
+        if (need === 'rows') prepared.push(report);
+      } else if (need === 'rows') await recordFullCopyNeed(this, report.mirror, reason);
+      else {
+        const copy = await recordFullCopyBegin(this, { report, reason, reports });
+        if (copy === report || (await this.#beginInTime(copy))) prepared.push(copy);
+      }
+    }
+    return prepared;
   }
 
   async #fenceInTime(mirror: MirrorId): Promise<MirrorReport | null> {
+    const fencing = this.connectionOf(mirror)
+      .fence(this.epoch)
+      .then((identity) => toReport(mirror, identity));
+    return this.#inTime(mirror, fencing);
+  }
+
+  async #beginInTime({ mirror, storeId }: MirrorReport): Promise<boolean> {
+    const beginning = this.connectionOf(mirror).beginFullCopy(this.epoch, storeId);
+    return (
+      (await this.#inTime(
+        mirror,
+        beginning.then(() => true),
+      )) === true
+    );
+  }
+
+  /** Null: the mirror did not do it, or not in time. */
+  async #inTime<Result>(mirror: MirrorId, work: Promise<Result>): Promise<Result | null> {
     let timer: NodeJS.Timeout | undefined;
     const isOver = new Promise<null>((resolve) => {
       timer = setTimeout(() => {
         resolve(null);
       }, ADMISSION_ANSWER_MS);
     });
-    const fencing = this.connectionOf(mirror)
-      .fence(this.epoch)
-      .then((identity) => toReport(mirror, identity))
-      .catch((error: unknown) => {
-        this.#options.logger.warn({ mirror, err: error }, 'a mirror that is back could not be fenced');
-        return null;
-      });
-    const report = await Promise.race([fencing, isOver]);
+    const done = work.catch((error: unknown) => {
+      this.#options.logger.warn({ mirror, err: error }, 'a mirror that is back could not be let in');
+      return null;
+    });
+    const result = await Promise.race([done, isOver]);
     clearTimeout(timer);
-    return report;
+    return result;
   }
 
-  async #letWritesIn(report: MirrorReport, epoch: Epoch): Promise<MirrorReport | null> {
+  async #letIn(report: MirrorReport, epoch: Epoch, need: CopyNeed['kind']): Promise<MirrorReport | null> {
     const { mirror } = report;
     try {
       await this.connectionOf(mirror).rebuild(epoch);
@@ -297,8 +335,19 @@ export class MirrorSet {
     }
     if (this.epoch !== epoch || this.needsRecovery) return null;
     this.#rebuilding = [...this.#rebuilding, mirror];
-    await this.#all((writer) => writer.addRebuilding(mirror, epoch));
+    if (need === 'rows') await this.#all((writer) => writer.addRebuilding(mirror, epoch));
     return report;
+  }
+
+  /**
+   * Mirrors that were let in to be copied to in full are copied: what was written since their rows say. False: one is not what
+   * it was then, or the epoch is over.
+   */
+  async endFullCopies({ epoch, reports }: Admission): Promise<boolean> {
+    return this.runTransition(async () => {
+      for (const report of reports) if (!(await recordFullCopyEnd(this, epoch, report))) return false;
+      return true;
+    });
   }
 
   /** Stops new writes and waits until those in flight have all their answers and an outcome. */

@@ -13,7 +13,9 @@ export function sumProgress(before: ReconcileProgress | null, latest: ReconcileP
     rangesDone: before.rangesDone + latest.rangesDone,
     bytesUnmatched: before.bytesUnmatched + latest.bytesUnmatched,
     bytesCopied: before.bytesCopied + latest.bytesCopied,
-    objectsCompared: before.objectsCompared + latest.objectsCompared,
+    // A full copy that goes on counts what it compared before; what follows it compares rows.
+    objectsCompared: latest.objectsToCompare > 0 ? latest.objectsCompared : before.objectsCompared,
+    objectsToCompare: latest.objectsToCompare > 0 ? latest.objectsToCompare : before.objectsToCompare,
     objectsDeleted: before.objectsDeleted + latest.objectsDeleted,
   };
 }

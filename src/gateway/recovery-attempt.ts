@@ -5,17 +5,17 @@
  * own (F28). The authority has the epoch on disk before anyone is fenced, and the new in-sync set before anyone is
  * activated.
  */
+import { activate, beginRecovery, type MirrorId, type Participant } from '../protocol/authority-state.js';
 import {
-  activate,
-  beginRecovery,
-  type MirrorId,
-  type Participant,
-  requireFullCopy,
-} from '../protocol/authority-state.js';
-import { type MirrorReport, planRecovery, type RecoveryPlan } from '../protocol/recovery-plan.js';
+  type CopyNeed,
+  type MirrorReport,
+  planRecovery,
+  type RecoveryPlan,
+} from '../protocol/recovery-plan.js';
 import { readableInRecovery } from '../protocol/read-gate.js';
 import type { Epoch } from '../protocol/tag.js';
 import type { ReconcileOrder, ReconcileProgress } from '../wire/osd-connection.js';
+import { recordFullCopyBegin, recordFullCopyNeed } from './full-copies.js';
 import type { Logger } from './logger.js';
 import { toReport } from './mirror-report.js';
 import type { MirrorSet } from './mirror-set.js';
@@ -27,10 +27,10 @@ export interface AttemptContext {
   /** Mirrors of which nothing is wanted this time, because their last reconciliation failed. */
   readonly leftOut: ReadonlySet<MirrorId>;
   /**
-   * Which mirrors that are not in sync are brought up under the fence, however much they lack. The others only if it is
-   * little: what takes long is done beside the clients (online).
+   * Which mirrors that are not in sync are brought up under the fence, however much they lack. The others only by rows, and
+   * only if it is little: what takes long is done beside the clients (online).
    */
-  readonly takesAlong: (mirror: MirrorId) => boolean;
+  readonly takesAlong: (mirror: MirrorId, need: CopyNeed) => boolean;
   readonly onProgress: (progress: ReconcileProgress) => void;
   readonly sleep: (ms: number) => Promise<void>;
   readonly isStopping: () => boolean;
@@ -71,13 +71,24 @@ async function fenceAll(context: AttemptContext, epoch: Epoch): Promise<FencedMi
   return reports.filter((report) => report !== null);
 }
 
-/** A mirror that needs a full copy needs it until it is done, whatever else is found out about it on the way. */
-async function putFullCopiesOnRecord(set: MirrorSet, plan: ProceedPlan): Promise<void> {
-  let { state } = set;
-  for (const { mirror, need } of plan.stale) {
-    if (need.kind === 'full-copy') state = requireFullCopy(state, mirror, need.reason);
+/** What the mirrors are once every full copy of this plan has begun. */
+async function beginFullCopies(
+  set: MirrorSet,
+  plan: ProceedPlan,
+  reports: readonly MirrorReport[],
+): Promise<MirrorReport[]> {
+  const begun: MirrorReport[] = [];
+  for (const report of reports) {
+    const need = plan.stale.find(({ mirror }) => mirror === report.mirror)?.need;
+    if (need?.kind !== 'full-copy') {
+      begun.push(report);
+      continue;
+    }
+    const copy = await recordFullCopyBegin(set, { report, reason: need.reason, reports });
+    if (copy !== report) await set.connectionOf(report.mirror).beginFullCopy(set.epoch, copy.storeId);
+    begun.push(copy);
   }
-  if (state !== set.state) await set.saveState(state);
+  return begun;
 }
 
 function makeOrder(
@@ -118,7 +129,7 @@ function withoutDeferred(
     ({ rowCount, rowBytes }) => rowCount <= SMALL_BACKLOG_ROWS && rowBytes <= SMALL_BACKLOG_BYTES,
   );
   const stale = plan.stale.filter(
-    ({ mirror, need }) => isSmall || need.kind === 'full-copy' || context.takesAlong(mirror),
+    ({ mirror, need }) => (isSmall && need.kind === 'rows') || context.takesAlong(mirror, need),
   );
   return stale.length === plan.stale.length ? plan : { ...plan, stale, complete: false };
 }
@@ -191,15 +202,18 @@ export async function attemptRecovery(context: AttemptContext): Promise<AttemptR
   const everyone = fenced.map(({ report }) => report);
   const wanted = planRecovery(set.state, everyone);
   if (wanted.kind === 'wait') return wanted;
+  for (const { mirror, need } of wanted.stale) {
+    if (need.kind === 'full-copy') await recordFullCopyNeed(set, mirror, need.reason);
+  }
   const plan = withoutDeferred(context, wanted, fenced);
   const part = [...plan.trusted, ...plan.stale.map(({ mirror }) => mirror)];
   const reports = everyone.filter(({ mirror }) => part.includes(mirror));
   const readable = readableInRecovery(set.state, plan.trusted);
   if (readable !== null) set.openReads(readable);
   try {
-    await putFullCopiesOnRecord(set, plan);
-    if (reports.length > 1) await reconcile(context, makeOrder(context, epoch, plan, reports));
-    await activateAll(context, epoch, reports);
+    const participants = await beginFullCopies(set, plan, reports);
+    if (participants.length > 1) await reconcile(context, makeOrder(context, epoch, plan, participants));
+    await activateAll(context, epoch, participants);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return { kind: 'failed', reason, suspects: await findSuspects(context, plan) };

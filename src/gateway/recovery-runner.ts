@@ -2,7 +2,8 @@
  * Runs recoveries, one at a time, until the mirror set is active (DESIGN.md section 5).
  *
  * Online, a recovery takes along only what is done in a moment. A mirror that is back is brought up beside the clients first
- * (catch-up.ts), and then once more under the fence, where next to nothing is left to do. A full copy is made under the fence.
+ * (catch-up.ts): in full when it needs that, then by rows, and then once more under the fence, where next to nothing is left
+ * to do. One full copy runs at a time, and steps back for a mirror that is back and needs rows alone.
  *
  * Before each attempt it looks at who is there without fencing anyone, so that waiting for a mirror costs no epochs. A
  * stale mirror whose reconciliation failed is left out for a while, so that it can't keep the others from serving.
@@ -14,7 +15,7 @@ import type { ReconcileProgress } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
 import type { MirrorSet } from './mirror-set.js';
 import type { MirrorSetEvent, ReconcileOperation, ReconcileTrigger } from './mirror-set-status.js';
-import { catchUp } from './catch-up.js';
+import { catchUp, type Returning } from './catch-up.js';
 import { toReport } from './mirror-report.js';
 import { sumProgress } from './progress-sum.js';
 import { attemptRecovery, type AttemptResult } from './recovery-attempt.js';
@@ -53,6 +54,10 @@ export class RecoveryRunner {
   #isStopping = false;
   /** A recovery was asked for while mirrors are brought up online. */
   #isRecoveryAskedFor = false;
+  /** A mirror has come back that is not known to wait for its full copy. */
+  #hasReturned = false;
+  /** Mirrors that wait while another one is copied to in full. */
+  #waitingForCopy: readonly MirrorId[] = [];
   #wake: () => void = () => undefined;
   /** What an operator decided, until the recovery that runs takes it in. Never rejects. */
   #decision: (() => Promise<void>) | null = null;
@@ -83,6 +88,13 @@ export class RecoveryRunner {
   /** True when a stale mirror may be tried (again). */
   mayRejoin(mirror: MirrorId): boolean {
     return this.#options.clock() >= (this.#backoff.get(mirror)?.untilMs ?? 0);
+  }
+
+  /** A mirror is back: a full copy that runs steps back for it, unless it is in line for one itself. */
+  noticeReturn(mirror: MirrorId): void {
+    if (this.#waitingForCopy.includes(mirror)) return;
+    this.#hasReturned = true;
+    this.#wake();
   }
 
   /** Starts a recovery, or returns the one that is running. */
@@ -169,18 +181,17 @@ export class RecoveryRunner {
 
   async #run({ id, reason, trigger }: ReconcileOperation): Promise<void> {
     const { set, isOnline } = this.#options;
-    let returning = isOnline && !set.needsRecovery ? await this.#findReturning() : [];
-    const takesAlong = isOnline ? [] : set.members.map(({ mirror }) => mirror);
+    let returning = isOnline && !set.needsRecovery ? await this.#findReturning() : null;
     const mayStayActive = trigger === 'mirror-returned' || trigger === 'operator';
-    if (!mayStayActive || returning.length === 0) {
-      await this.#recover(id, reason, takesAlong);
-      returning = isOnline ? await this.#findReturning() : [];
+    if (!mayStayActive || returning === null) {
+      await this.#recover(id, reason, []);
+      returning = isOnline ? await this.#findReturning() : null;
     }
-    while (!this.#isStopping && (returning.length > 0 || this.#wantsRecovery())) {
-      if (returning.length > 0) await this.#bringUp(id, reason, returning);
+    while (!this.#isStopping && (returning !== null || this.#wantsRecovery())) {
+      if (returning !== null) await this.#bringUp(id, reason, returning);
       // Somebody may have asked for one while nobody listened.
-      else await this.#recover(id, reason, takesAlong);
-      returning = isOnline ? await this.#findReturning() : [];
+      else await this.#recover(id, reason, []);
+      returning = isOnline ? await this.#findReturning() : null;
     }
     this.#waitingFor = null;
     if (this.#isStopping) {
@@ -188,20 +199,27 @@ export class RecoveryRunner {
     } else this.#endOperation(id);
   }
 
-  /** Mirrors that are there and out of sync, for which rows are enough. */
-  async #findReturning(): Promise<MirrorId[]> {
+  /** Mirrors that are there and out of sync: all for which rows are enough, else one of those that need more. */
+  async #findReturning(): Promise<Returning | null> {
     const { set } = this.#options;
-    if (set.needsRecovery) return [];
-    const out = set.members.filter(({ mirror }) => !set.inSync.includes(mirror) && this.mayRejoin(mirror));
-    const reports = await Promise.all(out.map(({ mirror }) => this.#look(mirror)));
-    return reports
-      .filter((report) => report !== null)
-      .filter((report) => fullCopyReason(set.state, report, [report]) === null)
-      .map(({ mirror }) => mirror);
+    this.#hasReturned = false;
+    this.#waitingForCopy = [];
+    if (set.needsRecovery) return null;
+    const asked = set.members.filter(({ mirror }) => set.inSync.includes(mirror) || this.mayRejoin(mirror));
+    const answers = await Promise.all(asked.map(({ mirror }) => this.#look(mirror)));
+    const reports = answers.filter((report) => report !== null);
+    const out = reports.filter(({ mirror }) => !set.inSync.includes(mirror));
+    const needs = (report: MirrorReport): boolean => fullCopyReason(set.state, report, reports) !== null;
+    const byRows = out.filter((report) => !needs(report)).map(({ mirror }) => mirror);
+    const [next, ...others] = out.filter(needs).map(({ mirror }) => mirror);
+    if (byRows.length > 0) return { need: 'rows', mirrors: byRows };
+    if (next === undefined) return null;
+    this.#waitingForCopy = others;
+    return { need: 'full-copy', mirrors: [next] };
   }
 
-  /** Online as far as it goes, then the rest under the fence. */
-  async #bringUp(id: string, reason: string, returning: readonly MirrorId[]): Promise<void> {
+  /** Online as far as it goes; when rows were enough, then the rest under the fence. */
+  async #bringUp(id: string, reason: string, returning: Returning): Promise<void> {
     const { set, logger, timings, pace } = this.#options;
     this.#isRecoveryAskedFor = false;
     const result = await catchUp(
@@ -211,7 +229,8 @@ export class RecoveryRunner {
         progressPollMs: timings.progressPollMs,
         pace,
         sleep: (ms) => this.#sleep(ms),
-        isInterrupted: () => this.#isStopping || this.#wantsRecovery(),
+        isInterrupted: () =>
+          this.#isStopping || this.#wantsRecovery() || (returning.need === 'full-copy' && this.#hasReturned),
         onProgress: this.#progressOf(id),
       },
       returning,
@@ -220,7 +239,10 @@ export class RecoveryRunner {
     if (this.#isStopping) return;
     if (result.kind === 'failed') {
       logger.error({ reason: result.reason }, 'a mirror could not be brought up online');
-      this.#event('recovery-failed', `${returning.join(', ')} could not be brought up: ${result.reason}`);
+      this.#event(
+        'recovery-failed',
+        `${returning.mirrors.join(', ')} could not be brought up: ${result.reason}`,
+      );
       for (const mirror of result.suspects) this.#postpone(mirror);
     }
     if (result.kind === 'caught-up') await this.#recover(id, reason, result.mirrors);
@@ -231,7 +253,7 @@ export class RecoveryRunner {
     return this.#isRecoveryAskedFor || this.#options.set.needsRecovery;
   }
 
-  /** Under the fence, until the set is active. `takesAlong`: who is brought up in it, whatever it takes. */
+  /** Under the fence, until the set is active. `takesAlong`: who is brought up in it, whatever it takes; in suspended mode everyone. */
   async #recover(id: string, reason: string, takesAlong: readonly MirrorId[]): Promise<void> {
     const { set } = this.#options;
     await set.runTransition(async () => {
@@ -309,7 +331,7 @@ export class RecoveryRunner {
 
   /** True when the set is active. */
   async #attempt(id: string, takesAlong: readonly MirrorId[]): Promise<boolean> {
-    const { set, timings, logger } = this.#options;
+    const { set, timings, logger, isOnline } = this.#options;
     const leftOut = new Set(
       set.members.map(({ mirror }) => mirror).filter((mirror) => !this.mayRejoin(mirror)),
     );
@@ -317,7 +339,7 @@ export class RecoveryRunner {
       set,
       logger,
       leftOut,
-      takesAlong: (mirror) => takesAlong.includes(mirror),
+      takesAlong: (mirror, need) => !isOnline || (need.kind === 'rows' && takesAlong.includes(mirror)),
       progressPollMs: timings.progressPollMs,
       sleep: (ms) => this.#sleep(ms),
       isStopping: () => this.#isStopping,

@@ -22,9 +22,10 @@ export interface OsdLimits {
   readonly reconcileLargeInFlight: number;
   /** Rows of one object that a reconciliation looks at one by one; an object with more is copied whole. */
   readonly reconcileObjectRowsMax: number;
-  /** Rows (of all mirrors together) and objects on one page of a reconciliation. */
+  /** Rows (of all mirrors together) and objects on one page of a reconciliation; and bytes to copy, for a full copy. */
   readonly reconcilePageRowsMax: number;
   readonly reconcilePageObjectsMax: number;
+  readonly reconcilePageBytesMax: number;
 }
 
 const KIBI = 1024;
@@ -45,4 +46,5 @@ export const DEFAULT_OSD_LIMITS: OsdLimits = {
   reconcileObjectRowsMax: 1024,
   reconcilePageRowsMax: 4096,
   reconcilePageObjectsMax: 512,
+  reconcilePageBytesMax: 64 * MEBI,
 };

@@ -4,13 +4,20 @@
  *
  * What it adds to the store: the epoch of reads, the checksum of transactions, the care for stages, the reconciler.
  */
-import { type FenceVerdict, isComparableAt, isReadableAt, isRecoveringAt } from '../protocol/fence.js';
+import {
+  type FenceVerdict,
+  isComparableAt,
+  isReadableAt,
+  isRebuildingAt,
+  isRecoveringAt,
+} from '../protocol/fence.js';
 import type { InvariantViolation } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { CopyPace } from '../protocol/pace.js';
-import type { ObjectSummary } from '../protocol/reconcile-plan.js';
+import type { FullCopyCursor, ObjectSummary } from '../protocol/reconcile-plan.js';
+import { FULL_COPY_DOUBT } from '../protocol/recovery-plan.js';
 import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
-import type { Witness } from '../protocol/token.js';
+import type { StoreId, Witness } from '../protocol/token.js';
 import type { ObjectState, TagRow } from '../protocol/write.js';
 import { type ObjectStore, StoreError, type StoreListEntry, type StoreRead } from '../store/object-store.js';
 import {
@@ -400,13 +407,35 @@ export class LocalOsd implements OsdConnection {
     await refuseStoreErrors(() => this.#store.setSelfDoubt(reason));
   }
 
-  async fullCopyCursor(): Promise<ObjectId | null> {
+  async beginFullCopy(epoch: Epoch, storeId: StoreId): Promise<void> {
+    const { fence } = this.#store.report();
+    if (epoch < fence.fencedEpoch)
+      throw refusal('stale-epoch', `the store is fenced at ${fence.fencedEpoch}`);
+    if (!isRecoveringAt(fence, epoch)) throw refusal('not-fenced', `no recovery runs at epoch ${epoch}`);
+    await refuseStoreErrors(() => this.#store.beginFullCopy(storeId));
+  }
+
+  async fullCopyCursor(): Promise<FullCopyCursor | null> {
     return refuseStoreErrors(() => this.#store.fullCopyCursor());
   }
 
-  async setFullCopyCursor(epoch: Epoch, cursor: ObjectId | null): Promise<void> {
-    this.#refuseUnlessRecoveringAt(epoch);
+  #refuseUnlessCopiedAt(epoch: Epoch): void {
+    const { fence, selfDoubt } = this.#store.report();
+    if (epoch < fence.fencedEpoch)
+      throw refusal('stale-epoch', `the store is fenced at ${fence.fencedEpoch}`);
+    const isOpen = isRecoveringAt(fence, epoch) || isRebuildingAt(fence, epoch);
+    if (!isOpen || selfDoubt !== FULL_COPY_DOUBT)
+      throw refusal('not-fenced', `no full copy into this store is under way at epoch ${epoch}`);
+  }
+
+  async setFullCopyCursor(epoch: Epoch, cursor: FullCopyCursor): Promise<void> {
+    this.#refuseUnlessCopiedAt(epoch);
     await refuseStoreErrors(() => this.#store.setFullCopyCursor(cursor));
+  }
+
+  async endFullCopy(epoch: Epoch): Promise<void> {
+    this.#refuseUnlessCopiedAt(epoch);
+    await refuseStoreErrors(() => this.#store.endFullCopy());
   }
 
   async examine(requests: readonly ExaminationRequest[]): Promise<readonly ExaminationReply[]> {

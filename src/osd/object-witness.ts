@@ -3,7 +3,7 @@ import type { ObjectId } from '../protocol/object-id.js';
 import type { TagRow } from '../protocol/write.js';
 import type { ObjectStore } from '../store/object-store.js';
 import { EVIDENCE_ROWS_MAX, type ObjectWitness } from '../wire/osd-connection.js';
-import { TAG_BEFORE_ALL } from './reconcile/tag-before-all.js';
+import { TAG_BEFORE_ALL } from './reconcile/outermost-tags.js';
 
 /** Most objects have a row or two: that many are asked for first. */
 const FIRST_ROWS = 4;

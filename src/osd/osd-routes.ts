@@ -10,6 +10,7 @@ import {
   epochRequest,
   evidenceRequest,
   examinationRequest,
+  fullCopyRequest,
   healRequest,
   paceRequest,
   reconcileRequest,
@@ -130,6 +131,16 @@ export function addRepairRoutes(app: FastifyInstance, osd: LocalOsd): void {
   app.put(OSD_PATHS.selfDoubt, async (request, reply) => {
     const { epoch, reason } = selfDoubtRequest.decodeBytes(bodyOf(request));
     await osd.setSelfDoubt(epoch, reason);
+    return sendJson(reply, DONE);
+  });
+  app.put(OSD_PATHS.fullCopy, async (request, reply) => {
+    const { epoch, storeId } = fullCopyRequest.decodeBytes(bodyOf(request));
+    await osd.beginFullCopy(epoch, storeId);
+    return sendJson(reply, DONE);
+  });
+  app.put(OSD_PATHS.fullCopyEnd, async (request, reply) => {
+    const { epoch } = epochRequest.decodeBytes(bodyOf(request));
+    await osd.endFullCopy(epoch);
     return sendJson(reply, DONE);
   });
   app.get(OSD_PATHS.fullCopyCursor, async (_request, reply) =>

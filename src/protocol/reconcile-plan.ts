@@ -120,6 +120,14 @@ export interface ObjectSummary {
   readonly lastChecksum: number;
 }
 
+/** How far a full copy has come, as its target has it on disk. */
+export interface FullCopyCursor {
+  /** Every object up to this one is what some source had since the copy began. */
+  readonly objectId: ObjectId;
+  /** Objects and tombstones that were compared since it began. */
+  readonly objectsCompared: number;
+}
+
 /** True when a full copy has nothing to do for an object that both sides have (section 5.5). */
 export function sameSummary(left: ObjectSummary, right: ObjectSummary): boolean {
   return (

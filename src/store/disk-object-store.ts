@@ -18,14 +18,15 @@ import {
   type FenceVerdict,
 } from '../protocol/fence.js';
 import type { ObjectId } from '../protocol/object-id.js';
-import type { ObjectSummary } from '../protocol/reconcile-plan.js';
+import type { FullCopyCursor, ObjectSummary } from '../protocol/reconcile-plan.js';
 import type { StoreFault } from '../protocol/store-fault.js';
 import type { Epoch } from '../protocol/tag.js';
+import type { StoreId } from '../protocol/token.js';
 import type { ObjectState, TagRow } from '../protocol/write.js';
 import { performClear, performRowDrop } from './clears.js';
 import { Compaction } from './compaction.js';
 import { performHeal } from './heals.js';
-import { FULL_COPY_CURSOR_KEY, SCRUB_RECORD_KEY } from './keys.js';
+import { SCRUB_RECORD_KEY } from './keys.js';
 import { listObjects, readSummaries } from './listing.js';
 import {
   type ClearBatch,
@@ -52,7 +53,7 @@ import { openCore, type OpenOptions } from './open-core.js';
 import { performPush } from './pushes.js';
 import { performRead } from './reads.js';
 import { Reclamation } from './reclamation.js';
-import { putSelfDoubt } from './self-doubt.js';
+import { beginFullCopy, endFullCopy, putFullCopyCursor, putSelfDoubt } from './self-doubt.js';
 import { encodeText } from './small-values.js';
 import { Stages } from './stages.js';
 import type { StoreCore } from './store-core.js';
@@ -242,19 +243,24 @@ export class DiskObjectStore implements ObjectStore {
     return readSummaries(this.#core.parts.database, after, limit);
   }
 
-  async fullCopyCursor(): Promise<ObjectId | null> {
+  async beginFullCopy(storeId: StoreId): Promise<void> {
+    this.#core.assertUsable();
+    await beginFullCopy(this.#core, storeId);
+  }
+
+  async fullCopyCursor(): Promise<FullCopyCursor | null> {
     this.#core.assertOpen();
     return this.#core.fullCopyCursor;
   }
 
-  async setFullCopyCursor(cursor: ObjectId | null): Promise<void> {
+  async setFullCopyCursor(cursor: FullCopyCursor): Promise<void> {
     this.#core.assertUsable();
-    const batch = this.#core.commit.open();
-    batch.requireSync();
-    if (cursor === null) batch.delete(FULL_COPY_CURSOR_KEY);
-    else batch.put(FULL_COPY_CURSOR_KEY, encodeText(FULL_COPY_CURSOR_KEY, cursor));
-    this.#core.fullCopyCursor = cursor;
-    await batch.written;
+    await putFullCopyCursor(this.#core, cursor);
+  }
+
+  async endFullCopy(): Promise<void> {
+    this.#core.assertUsable();
+    await endFullCopy(this.#core);
   }
 
   async scrubRecord(): Promise<string | null> {

@@ -15,7 +15,7 @@ import type { Extent } from '../protocol/extent.js';
 import type { FenceState, FenceVerdict, PushClaim, PushRefusalCode } from '../protocol/fence.js';
 import type { HealClaim, HealRefusalCode } from '../protocol/heal.js';
 import type { ObjectId } from '../protocol/object-id.js';
-import type { ObjectSummary } from '../protocol/reconcile-plan.js';
+import type { FullCopyCursor, ObjectSummary } from '../protocol/reconcile-plan.js';
 import type { StoreFault } from '../protocol/store-fault.js';
 import type { Epoch, Tag } from '../protocol/tag.js';
 import type { ClearRefusalCode, StoreId, Token, Witness } from '../protocol/token.js';
@@ -23,6 +23,7 @@ import type { ObjectState, TagRow, WriteRefusalCode, WriteTransaction } from '..
 
 /** What the store says of itself; cheap, synchronous. Counts are rows, sizes bytes. */
 export interface StoreReport {
+  /** The one that it was formatted with, or the one that it got when the latest full copy into it began. */
   readonly storeId: StoreId;
   readonly setId: string;
   readonly formatVersion: number;
@@ -231,7 +232,7 @@ export interface ObjectStore {
   /** Active as a mirror that is being rebuilt: takes writes and pushes, keeps its tombstones. Not durable. */
   rebuild(epoch: Epoch): Promise<FenceVerdict>;
   advance(from: Epoch, to: Epoch): Promise<FenceVerdict>;
-  /** Puts on disk that this store is incomplete (a reason), or complete again (null). */
+  /** Puts on disk that this store is incomplete (a reason; an earlier one stays), or complete again (null). */
   setSelfDoubt(reason: string | null): Promise<void>;
 
   openStage(): StageWriter;
@@ -260,9 +261,16 @@ export interface ObjectStore {
    * recovery; or, at the active epoch, rows that nobody needs any more (F27).
    */
   dropRows(drop: RowDrop): Promise<ClearReply>;
-  /** The durable cursor of a full copy that this store receives. */
-  fullCopyCursor(): Promise<ObjectId | null>;
-  setFullCopyCursor(cursor: ObjectId | null): Promise<void>;
+  /**
+   * From here on this store is another one, which is incomplete: a new id, the doubt (FULL_COPY_DOUBT, whatever it was
+   * before) and no cursor, all in one synced batch. What peers witnessed of the old id says nothing of the copy.
+   */
+  beginFullCopy(storeId: StoreId): Promise<void>;
+  /** The durable cursor of the full copy that this store receives; null: none has come anywhere. */
+  fullCopyCursor(): Promise<FullCopyCursor | null>;
+  setFullCopyCursor(cursor: FullCopyCursor): Promise<void>;
+  /** Complete: no doubt, no cursor, in one synced batch. */
+  endFullCopy(): Promise<void>;
 
   /** What was noted last of a scrub, null when nothing was. */
   scrubRecord(): Promise<string | null>;

@@ -106,8 +106,9 @@ async function readStart(database: Database, superblock: Superblock): Promise<St
   for await (const [key, value] of readRange(database, keys.spaceBounds(keys.KEY_SPACE.floor))) {
     floors.set(keys.generatorOfKey(key), values.decodeFloor(key, value));
   }
+  const renewedId = await readValue(database, keys.RENEWED_STORE_ID_KEY, values.decodeStoreId);
   return {
-    identity,
+    identity: renewedId === null ? identity : { ...identity, storeId: renewedId },
     head,
     fence: reopenFence(head.fencedEpoch),
     selfDoubt: await readValue(database, keys.SELF_DOUBT_KEY, values.decodeText),

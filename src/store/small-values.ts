@@ -4,7 +4,8 @@
  *   identity (01)          store id 16, set id UTF-8
  *   commit head (02)       commit sequence u64, fenced epoch u64, has content u8, next blob id u64, settled blob id u64,
  *                          objects u64, tombstones u64, rows u64, row bytes u64, blob bytes u64
- *   self doubt (03)        reason, UTF-8                      full copy cursor (04)   object id, UTF-8
+ *   self doubt (03)        reason, UTF-8                      full copy cursor (04)   objects compared u64, object id UTF-8
+ *   renewed store id (07)  store id 16
  *   ring slot (10)         commit sequence u64
  *   witness (11)           commit sequence u64                floor (12)              tag 14
  *   tag table row (30)     kind u8, mode u8, offset u64, length u64, checksum u32, commit sequence u64, written ms u64
@@ -14,9 +15,10 @@
  *   open segments (05)     next segment id u64, then the id u64 of each open segment
  *   segment (43)           is sealed u8, written bytes u64, live bytes u64
  */
-import { toObjectId, type ObjectId } from '../protocol/object-id.js';
+import { toObjectId } from '../protocol/object-id.js';
+import type { FullCopyCursor } from '../protocol/reconcile-plan.js';
 import { type Epoch, type Tag, toEpoch } from '../protocol/tag.js';
-import type { StoreId } from '../protocol/token.js';
+import { type StoreId, toStoreId } from '../protocol/token.js';
 import type { TagRow, WriteKind, WriteMode } from '../protocol/write.js';
 import { type BlobId, parseRowKey, type SegmentId, toBlobId, toSegmentId } from './keys.js';
 import { type ByteReader, openValue, sealValue, TAG_BYTES } from './sealed-value.js';
@@ -99,8 +101,31 @@ export function decodeText(key: Buffer, value: Buffer): string {
   return openValue(key, VERSION, value, (body) => body.text(body.remainingBytes));
 }
 
-export function decodeCursor(key: Buffer, value: Buffer): ObjectId {
-  return openValue(key, VERSION, value, (body) => toObjectId(body.text(body.remainingBytes)));
+const CURSOR_VERSION = 2;
+
+export function encodeCursor(key: Buffer, { objectId, objectsCompared }: FullCopyCursor): Buffer {
+  return sealValue(key, CURSOR_VERSION, 8 + Buffer.byteLength(objectId), (writer) => {
+    writer.u64(objectsCompared).text(objectId);
+  });
+}
+
+/** Null for one of version 1, which was the object id alone: that copy begins anew. */
+export function decodeCursor(key: Buffer, value: Buffer): FullCopyCursor | null {
+  if (value[0] === VERSION) return null;
+  return openValue(key, CURSOR_VERSION, value, (body) => ({
+    objectsCompared: body.u64(),
+    objectId: toObjectId(body.text(body.remainingBytes)),
+  }));
+}
+
+export function encodeStoreId(key: Buffer, storeId: StoreId): Buffer {
+  return sealValue(key, VERSION, STORE_ID_BYTES, (writer) => {
+    writer.raw(Buffer.from(storeId, 'hex'));
+  });
+}
+
+export function decodeStoreId(key: Buffer, value: Buffer): StoreId {
+  return openValue(key, VERSION, value, (body) => toStoreId(body.raw(STORE_ID_BYTES).toString('hex')));
 }
 
 /** A ring slot or a witness. */

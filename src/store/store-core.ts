@@ -4,6 +4,7 @@
  */
 import type { FenceState } from '../protocol/fence.js';
 import type { ObjectId } from '../protocol/object-id.js';
+import type { FullCopyCursor } from '../protocol/reconcile-plan.js';
 import { EPOCH_NONE, type Epoch, type GeneratorId, type Tag, tagGenerator } from '../protocol/tag.js';
 import { raiseFloor, type StoreId, type Witness } from '../protocol/token.js';
 import type { TagRow } from '../protocol/write.js';
@@ -47,7 +48,7 @@ export interface StoreStart {
   readonly fence: FenceState;
   readonly selfDoubt: string | null;
   readonly openSegments: values.OpenSegments;
-  readonly fullCopyCursor: ObjectId | null;
+  readonly fullCopyCursor: FullCopyCursor | null;
   readonly witnesses: ReadonlyMap<StoreId, number>;
   readonly floors: ReadonlyMap<GeneratorId, Tag>;
 }
@@ -73,12 +74,12 @@ export interface StoreParts {
 
 export class StoreCore {
   readonly parts: StoreParts;
-  readonly identity: values.StoreIdentity;
+  identity: values.StoreIdentity;
   readonly commit: GroupCommit;
   readonly table: ObjectTable;
   fence: FenceState;
   selfDoubt: string | null;
-  fullCopyCursor: ObjectId | null;
+  fullCopyCursor: FullCopyCursor | null;
   /** Requests that change the store and are not answered yet. */
   waitingCount = 0;
   /** The newest head that is on disk. */

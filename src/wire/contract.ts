@@ -29,6 +29,8 @@ export const OSD_PATHS = {
   pushes: '/v1/pushes',
   rowDrops: '/v1/row-drops',
   selfDoubt: '/v1/self-doubt',
+  fullCopy: '/v1/full-copy',
+  fullCopyEnd: '/v1/full-copy-end',
   fullCopyCursor: '/v1/full-copy-cursor',
   examinations: '/v1/examinations',
   heals: '/v1/heals',

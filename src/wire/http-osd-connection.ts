@@ -8,9 +8,9 @@ import type { Readable } from 'node:stream';
 import { Pool } from 'undici';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { CopyPace } from '../protocol/pace.js';
-import type { ObjectSummary } from '../protocol/reconcile-plan.js';
+import type { FullCopyCursor, ObjectSummary } from '../protocol/reconcile-plan.js';
 import type { Epoch, GeneratorId } from '../protocol/tag.js';
-import type { Witness } from '../protocol/token.js';
+import type { StoreId, Witness } from '../protocol/token.js';
 import type { ObjectState, TagRow } from '../protocol/write.js';
 import type { TlsSource } from '../tls/watched-tls.js';
 import {
@@ -300,12 +300,20 @@ export class HttpOsdConnection implements OsdConnection {
     await this.#put(OSD_PATHS.selfDoubt, { epoch, reason });
   }
 
-  async fullCopyCursor(): Promise<ObjectId | null> {
+  async beginFullCopy(epoch: Epoch, storeId: StoreId): Promise<void> {
+    await this.#put(OSD_PATHS.fullCopy, { epoch, storeId });
+  }
+
+  async fullCopyCursor(): Promise<FullCopyCursor | null> {
     return (await this.#get(OSD_PATHS.fullCopyCursor, cursorAnswer)).cursor;
   }
 
-  async setFullCopyCursor(epoch: Epoch, cursor: ObjectId | null): Promise<void> {
+  async setFullCopyCursor(epoch: Epoch, cursor: FullCopyCursor): Promise<void> {
     await this.#put(OSD_PATHS.fullCopyCursor, { epoch, cursor });
+  }
+
+  async endFullCopy(epoch: Epoch): Promise<void> {
+    await this.#put(OSD_PATHS.fullCopyEnd, { epoch });
   }
 
   async examine(requests: readonly ExaminationRequest[]): Promise<readonly ExaminationReply[]> {

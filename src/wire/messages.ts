@@ -1,5 +1,6 @@
 /** The JSON requests and answers of every route but the hot one (`transaction-frame.ts`), as schemas and decoders. */
 import Type, { type Static } from 'typebox';
+import type { FullCopyCursor } from '../protocol/reconcile-plan.js';
 import {
   COPY_BYTES_PER_SECOND_MIN,
   COPY_SHARE_PERCENT_MAX,
@@ -73,9 +74,14 @@ export const selfDoubtRequest = makeDecoder(
   'request',
   strictObject({ epoch: epochSchema, reason: orNull(shortTextSchema) }),
 );
+export const fullCopyRequest = makeDecoder(
+  'request',
+  strictObject({ epoch: epochSchema, storeId: storeIdSchema }),
+);
+const cursorSchema = strictObject({ objectId: objectIdSchema, objectsCompared: countSchema });
 export const cursorRequest = makeDecoder(
   'request',
-  strictObject({ epoch: epochSchema, cursor: orNull(objectIdSchema) }),
+  strictObject({ epoch: epochSchema, cursor: cursorSchema }),
 );
 
 const mirrorsSchema = Type.Array(mirrorIdSchema, { maxItems: PARTICIPANTS_MAX });
@@ -309,7 +315,7 @@ const pushReplySchema = Type.Union([
 ]);
 export const pushAnswer = makeDecoder('push', pushReplySchema);
 
-export const cursorAnswer = makeDecoder('cursor', strictObject({ cursor: orNull(objectIdSchema) }));
+export const cursorAnswer = makeDecoder('cursor', strictObject({ cursor: orNull(cursorSchema) }));
 
 const progressSchema = strictObject({
   epoch: epochSchema,
@@ -324,7 +330,9 @@ const progressSchema = strictObject({
   bytesUnmatched: countSchema,
   bytesCopied: countSchema,
   objectsCompared: countSchema,
+  objectsToCompare: countSchema,
   objectsDeleted: countSchema,
+  leftMs: orNull(countSchema),
   failure: orNull(Type.String()),
 });
 export const progressAnswer = makeDecoder('progress', progressSchema);
@@ -339,6 +347,7 @@ type Same<Actual extends Expected, Expected> = Actual;
 export type MessageChecks = [
   Same<Static<typeof identitySchema>, OsdIdentity>,
   Same<Static<typeof orderSchema>, ReconcileOrder>,
+  Same<Static<typeof cursorSchema>, FullCopyCursor>,
   Same<Static<typeof healOrderSchema>, HealOrder>,
   Same<Static<typeof scrubOrderSchema>, ScrubOrder>,
   Same<Static<typeof writerOrderSchema>, WriterOrder>,

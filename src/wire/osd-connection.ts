@@ -13,7 +13,7 @@ import type { MirrorId } from '../protocol/authority-state.js';
 import type { AppointedWriter, RequestNumber, RequestRefusalCode } from '../protocol/forwarding.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { CopyPace } from '../protocol/pace.js';
-import type { ObjectSummary } from '../protocol/reconcile-plan.js';
+import type { FullCopyCursor, ObjectSummary } from '../protocol/reconcile-plan.js';
 import type { CopyNeed } from '../protocol/recovery-plan.js';
 import type { StoreFault } from '../protocol/store-fault.js';
 import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
@@ -375,9 +375,12 @@ export interface ReconcileProgress {
   readonly rangesDone: number;
   readonly bytesUnmatched: number;
   readonly bytesCopied: number;
-  /** Objects compared by a full copy, and objects that it deleted because only the target had them. */
+  /** Objects compared by a full copy since it began, of about so many, and objects that it deleted because only the target had them. */
   readonly objectsCompared: number;
+  readonly objectsToCompare: number;
   readonly objectsDeleted: number;
+  /** How long a full copy takes yet when it goes on as it did so far, in ms; null: nobody knows, or there is none. */
+  readonly leftMs: number | null;
   /** Why it failed; null otherwise. */
   readonly failure: string | null;
 }
@@ -438,8 +441,12 @@ export interface OsdConnection {
     witnesses: readonly Witness[],
   ): Promise<ClearsReply>;
   setSelfDoubt(epoch: Epoch, reason: string | null): Promise<void>;
-  fullCopyCursor(): Promise<ObjectId | null>;
-  setFullCopyCursor(epoch: Epoch, cursor: ObjectId | null): Promise<void>;
+  /** The store gets this id and doubts itself until the copy ends. Only at the epoch that it is fenced at, before it takes anything. */
+  beginFullCopy(epoch: Epoch, storeId: StoreId): Promise<void>;
+  fullCopyCursor(): Promise<FullCopyCursor | null>;
+  /** Here and in the next one: of a copy that has begun, in its recovery or while the store is being rebuilt; else `not-fenced`. */
+  setFullCopyCursor(epoch: Epoch, cursor: FullCopyCursor): Promise<void>;
+  endFullCopy(epoch: Epoch): Promise<void>;
 
   /** Reads parts of objects and says what their checksums are. Answers are in the order asked. */
   examine(requests: readonly ExaminationRequest[]): Promise<readonly ExaminationReply[]>;

@@ -1,6 +1,7 @@
 /** What every `ObjectStore` does, whatever it is made of. Run it with `describeObjectStore` on each implementation. */
 import { crc32c } from '@node-rs/crc32';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FULL_COPY_DOUBT } from '../../src/protocol/recovery-plan.js';
 import { toEpoch } from '../../src/protocol/tag.js';
 import { makeToken, toStoreId, toToken } from '../../src/protocol/token.js';
 import type { ObjectState, TagRow } from '../../src/protocol/write.js';
@@ -633,14 +634,28 @@ export function describeObjectStore(name: string, makeStore: () => Promise<Store
       });
     });
 
-    it('keeps the cursor of a full copy over restarts', async () => {
+    it('F17: is another store from the begin of a full copy on, incomplete until its end, and keeps its cursor', async () => {
+      const copyId = toStoreId('c'.repeat(32));
+      await driver.store.setSelfDoubt('a hole in the commit ring');
+      await driver.store.beginFullCopy(copyId);
       expect(await driver.store.fullCopyCursor()).toBeNull();
-      await driver.store.setFullCopyCursor(idOf('name'));
+      const cursor = { objectId: idOf('name'), objectsCompared: 7 };
+      await driver.store.setFullCopyCursor(cursor);
       await restart();
-      expect(await driver.store.fullCopyCursor()).toBe(idOf('name'));
-      await driver.store.setFullCopyCursor(null);
+      expect(driver.store.report()).toMatchObject({ storeId: copyId, selfDoubt: FULL_COPY_DOUBT });
+      expect(await driver.store.fullCopyCursor()).toEqual(cursor);
+      await driver.store.beginFullCopy(PEER);
       await restart();
+      expect(driver.store.report()).toMatchObject({ storeId: PEER, selfDoubt: FULL_COPY_DOUBT });
       expect(await driver.store.fullCopyCursor()).toBeNull();
+      await driver.store.setFullCopyCursor(cursor);
+      await driver.store.endFullCopy();
+      await restart();
+      expect(driver.store.report()).toMatchObject({ storeId: PEER, selfDoubt: null });
+      expect(await driver.store.fullCopyCursor()).toBeNull();
+      await driver.activate(2);
+      const { token } = expectCommitted(await driver.put(idOf('new'), Buffer.from('new')));
+      expect(token.startsWith(PEER)).toBe(true);
     });
 
     it('refuses everything once it is closed', async () => {

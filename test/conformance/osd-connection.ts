@@ -1,6 +1,7 @@
 /** What every `OsdConnection` keeps, whatever is behind it. */
 import { crc32c } from '@node-rs/crc32';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FULL_COPY_DOUBT } from '../../src/protocol/recovery-plan.js';
 import { toEpoch } from '../../src/protocol/tag.js';
 import { makeToken, parseToken, toStoreId } from '../../src/protocol/token.js';
 import type { OsdConnection, RemotePush, RemoteRead, RemoteStage } from '../../src/wire/osd-connection.js';
@@ -731,18 +732,33 @@ function describeRepairs(get: () => OsdConnection): void {
       expect((await osd.identity()).witnesses).toEqual([witness]);
     });
 
-    it('self-doubt and the cursor of a full copy are kept, and only a recovery sets them', async () => {
-      await osd.setSelfDoubt(NEXT, 'full copy in progress');
-      await osd.setFullCopyCursor(NEXT, ID);
-      expect((await osd.identity()).selfDoubt).toBe('full copy in progress');
-      expect(await osd.fullCopyCursor()).toBe(ID);
+    it('self-doubt is kept, and only a recovery sets it', async () => {
+      await osd.setSelfDoubt(NEXT, 'a hole');
+      expect((await osd.identity()).selfDoubt).toBe('a hole');
       await expect(osd.setSelfDoubt(EPOCH, null)).rejects.toMatchObject({ code: 'stale-epoch' });
-      await expect(osd.setFullCopyCursor(EPOCH, null)).rejects.toMatchObject({ code: 'stale-epoch' });
       await osd.setSelfDoubt(NEXT, null);
-      await osd.setFullCopyCursor(NEXT, null);
-      expect(await osd.fullCopyCursor()).toBeNull();
       await osd.activate(NEXT);
       await expect(osd.setSelfDoubt(NEXT, 'x')).rejects.toMatchObject({ code: 'not-fenced' });
+    });
+
+    it('a full copy begins under the fence, goes on while the store is rebuilt, and has an end', async () => {
+      const storeId = toStoreId('c'.repeat(32));
+      const cursor = { objectId: ID, objectsCompared: 3 };
+      await expect(osd.setFullCopyCursor(NEXT, cursor)).rejects.toMatchObject({ code: 'not-fenced' });
+      await expect(osd.beginFullCopy(EPOCH, storeId)).rejects.toMatchObject({ code: 'stale-epoch' });
+      await osd.beginFullCopy(NEXT, storeId);
+      expect(await osd.identity()).toMatchObject({ storeId, selfDoubt: FULL_COPY_DOUBT });
+      expect(await osd.fullCopyCursor()).toBeNull();
+      await osd.setFullCopyCursor(NEXT, cursor);
+      await osd.rebuild(NEXT);
+      await expect(osd.beginFullCopy(NEXT, storeId)).rejects.toMatchObject({ code: 'not-fenced' });
+      await osd.setFullCopyCursor(NEXT, { ...cursor, objectsCompared: 4 });
+      expect(await osd.fullCopyCursor()).toEqual({ ...cursor, objectsCompared: 4 });
+      await expect(osd.endFullCopy(EPOCH)).rejects.toMatchObject({ code: 'stale-epoch' });
+      await osd.endFullCopy(NEXT);
+      expect((await osd.identity()).selfDoubt).toBeNull();
+      expect(await osd.fullCopyCursor()).toBeNull();
+      await expect(osd.endFullCopy(NEXT)).rejects.toMatchObject({ code: 'not-fenced' });
     });
 
     it('there is no reconciliation that nobody ordered', async () => {

@@ -8,7 +8,8 @@ import { type Extent, extentBytes, extentEnd } from '../../src/protocol/extent.j
 import * as fences from '../../src/protocol/fence.js';
 import { decideHeal } from '../../src/protocol/heal.js';
 import { compareUtf8, type ObjectId, parseObjectId } from '../../src/protocol/object-id.js';
-import type { ObjectSummary } from '../../src/protocol/reconcile-plan.js';
+import type { FullCopyCursor, ObjectSummary } from '../../src/protocol/reconcile-plan.js';
+import { FULL_COPY_DOUBT } from '../../src/protocol/recovery-plan.js';
 import { type Epoch, EPOCH_NONE, type GeneratorId, type Tag, tagGenerator } from '../../src/protocol/tag.js';
 import * as tokens from '../../src/protocol/token.js';
 import {
@@ -62,7 +63,7 @@ export interface MemoryStoreOptions {
 
 export class MemoryObjectStore implements port.ObjectStore {
   readonly #setId: string;
-  readonly #storeId: tokens.StoreId;
+  #storeId: tokens.StoreId;
   readonly #clock: () => number;
   readonly #objects = new Map<ObjectId, StoredBytes>();
   readonly #rows = new Map<string, TagRow>();
@@ -74,7 +75,7 @@ export class MemoryObjectStore implements port.ObjectStore {
   #hasContent = false;
   #selfDoubt: string | null = null;
   #scrubRecord: string | null = null;
-  #fullCopyCursor: ObjectId | null = null;
+  #fullCopyCursor: FullCopyCursor | null = null;
   #stageCount = 0;
   #isClosed = false;
 
@@ -106,7 +107,7 @@ export class MemoryObjectStore implements port.ObjectStore {
     return {
       storeId: this.#storeId,
       setId: this.#setId,
-      formatVersion: 2,
+      formatVersion: 3,
       commitSequence: this.#commitSequence,
       fence: this.#fence,
       fault: null,
@@ -450,12 +451,23 @@ export class MemoryObjectStore implements port.ObjectStore {
     return { kind: 'landed' };
   }
 
-  async fullCopyCursor(): Promise<ObjectId | null> {
+  async beginFullCopy(storeId: tokens.StoreId): Promise<void> {
+    this.#storeId = storeId;
+    this.#selfDoubt = FULL_COPY_DOUBT;
+    this.#fullCopyCursor = null;
+  }
+
+  async fullCopyCursor(): Promise<FullCopyCursor | null> {
     return this.#fullCopyCursor;
   }
 
-  async setFullCopyCursor(cursor: ObjectId | null): Promise<void> {
+  async setFullCopyCursor(cursor: FullCopyCursor): Promise<void> {
     this.#fullCopyCursor = cursor;
+  }
+
+  async endFullCopy(): Promise<void> {
+    this.#selfDoubt = null;
+    this.#fullCopyCursor = null;
   }
 
   async close(): Promise<void> {

@@ -18,7 +18,8 @@ import {
 } from '../../src/protocol/fence.js';
 import { decideHeal } from '../../src/protocol/heal.js';
 import { compareUtf8, type ObjectId, parseObjectId } from '../../src/protocol/object-id.js';
-import type { ObjectSummary } from '../../src/protocol/reconcile-plan.js';
+import type { FullCopyCursor, ObjectSummary } from '../../src/protocol/reconcile-plan.js';
+import { FULL_COPY_DOUBT } from '../../src/protocol/recovery-plan.js';
 import type { StoreFault } from '../../src/protocol/store-fault.js';
 import { type Epoch, EPOCH_NONE, type GeneratorId, type Tag, tagGenerator } from '../../src/protocol/tag.js';
 import {
@@ -76,6 +77,9 @@ export interface MemorySnapshot {
   readonly witnesses: ReadonlyMap<StoreId, number>;
   readonly sequence: number;
   readonly fencedEpoch: Epoch;
+  readonly storeId: StoreId;
+  readonly selfDoubt: string | null;
+  readonly cursor: FullCopyCursor | null;
 }
 
 function replaceAll<Key, Value>(map: Map<Key, Value>, by: ReadonlyMap<Key, Value>): void {
@@ -84,7 +88,7 @@ function replaceAll<Key, Value>(map: Map<Key, Value>, by: ReadonlyMap<Key, Value
 }
 
 export class MemoryOsdStore implements ObjectStore {
-  readonly storeId: StoreId;
+  storeId: StoreId;
   readonly setId: string;
   readonly objects = new Map<ObjectId, Held>();
   readonly rowsByKey = new Map<string, TagRow>();
@@ -102,7 +106,7 @@ export class MemoryOsdStore implements ObjectStore {
   #sequence = 0;
   #stageCounter = 0;
   #selfDoubt: string | null = null;
-  #cursor: ObjectId | null = null;
+  #cursor: FullCopyCursor | null = null;
   #scrubRecord: string | null = null;
 
   constructor(setId: string, storeNumber: number) {
@@ -124,6 +128,9 @@ export class MemoryOsdStore implements ObjectStore {
       witnesses: new Map(this.witnesses),
       sequence: this.#sequence,
       fencedEpoch: this.#fence.fencedEpoch,
+      storeId: this.storeId,
+      selfDoubt: this.#selfDoubt,
+      cursor: this.#cursor,
     };
   }
 
@@ -133,6 +140,9 @@ export class MemoryOsdStore implements ObjectStore {
     replaceAll(this.rowsByKey, snapshot.rows);
     replaceAll(this.witnesses, snapshot.witnesses);
     this.#sequence = snapshot.sequence;
+    this.storeId = snapshot.storeId;
+    this.#selfDoubt = snapshot.selfDoubt;
+    this.#cursor = snapshot.cursor;
     this.#fence = reopenFence(snapshot.fencedEpoch);
   }
 
@@ -240,6 +250,7 @@ export class MemoryOsdStore implements ObjectStore {
 
   async write(request: WriteRequest): Promise<WriteReply> {
     this.#failWithDisk();
+    if (this.#selfDoubt !== null) return { kind: 'refused', code: 'self-doubt', lastTag: null };
     const { transaction: write, content } = request;
     if (this.fault?.kind === 'no-space' && write.kind !== 'remove') {
       return { kind: 'refused', code: 'no-space', lastTag: null };
@@ -449,12 +460,23 @@ export class MemoryOsdStore implements ObjectStore {
     this.#scrubRecord = record;
   }
 
-  async fullCopyCursor(): Promise<ObjectId | null> {
+  async beginFullCopy(storeId: StoreId): Promise<void> {
+    this.storeId = storeId;
+    this.#selfDoubt = FULL_COPY_DOUBT;
+    this.#cursor = null;
+  }
+
+  async fullCopyCursor(): Promise<FullCopyCursor | null> {
     return this.#cursor;
   }
 
-  async setFullCopyCursor(cursor: ObjectId | null): Promise<void> {
+  async setFullCopyCursor(cursor: FullCopyCursor): Promise<void> {
     this.#cursor = cursor;
+  }
+
+  async endFullCopy(): Promise<void> {
+    this.#selfDoubt = null;
+    this.#cursor = null;
   }
 
   async close(): Promise<void> {}

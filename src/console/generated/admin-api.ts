@@ -786,8 +786,12 @@ export interface components {
       rangesDone: number;
       bytesUnmatched: number;
       bytesCopied: number;
-      /** @description By a full copy. */
+      /** @description By a full copy since it began */
       objectsCompared: number;
+      /** @description About so many there are to compare; 0 without a full copy. */
+      objectsToCompare: number;
+      /** @description How long the full copy takes yet when it goes on as it did so far; null when nobody knows. */
+      leftMs: number | null;
       /** @description By a full copy */
       objectsDeleted: number;
       failure: string | null;
@@ -2226,7 +2230,9 @@ export interface operations {
            *         "bytesUnmatched": 49520,
            *         "bytesCopied": 49520,
            *         "objectsCompared": 0,
+           *         "objectsToCompare": 0,
            *         "objectsDeleted": 0,
+           *         "leftMs": null,
            *         "failure": null
            *       },
            *       "inSync": [

@@ -3,6 +3,7 @@
  * writes, still finds them (F37), and of its own those that the source may have cleared already (`rowsAfterPush`).
  */
 import { rowsAfterPush } from '../../protocol/reconcile-plan.js';
+import type { ObjectId } from '../../protocol/object-id.js';
 import type { ObjectState, TagRow } from '../../protocol/write.js';
 import type { MirrorId } from '../../protocol/authority-state.js';
 import type { ObjectRows } from './row-merge.js';
@@ -38,4 +39,19 @@ export function carriedRows(
   if (object.isOverLimit) return [collapsedRow(object.objectId, state)];
   const rowsOf = (mirror: MirrorId): readonly TagRow[] => object.rows.get(mirror) ?? [];
   return rowsAfterPush(rowsOf(target), { rows: rowsOf(source), lastTag: state.lastTag });
+}
+
+/**
+ * The same while clients write: the source's rows were read after its state, so some may be of later writes. Null: more rows
+ * than are looked at one by one.
+ */
+export function rowsToCarry(
+  objectId: ObjectId,
+  state: ObjectState | null,
+  rows: { readonly source: readonly TagRow[] | null; readonly target: readonly TagRow[] | null },
+): readonly TagRow[] {
+  if (state === null) return [];
+  if (rows.source === null || rows.target === null) return [collapsedRow(objectId, state)];
+  const { lastTag } = state;
+  return rowsAfterPush(rows.target, { rows: rows.source.filter(({ tag }) => tag <= lastTag), lastTag });
 }

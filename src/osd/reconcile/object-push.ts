@@ -118,9 +118,32 @@ async function pushFromAnySource(context: PushContext, push: ObjectPush): Promis
   throw new ReconcileFailure('damaged', `no intact source is left: ${unfit.join('; ')}`);
 }
 
-/** One try from one source. Throws SourceUnfit, CopyPaused. */
+/** Does `work`, which copies about so many bytes, when it is its turn. */
+export function takeTurn<Result>(
+  { largeSlots, pacer }: PushContext,
+  bytes: number,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  // Who waits for a slot is not under way: the holder of the slot may wait for all that are to end.
+  return bytes > INLINE_CONTENT_BYTES_MAX
+    ? largeSlots.hold(() => pacer.run(0, work))
+    : pacer.run(bytes, work);
+}
+
+/** One try from one source, when it is its turn. Throws SourceUnfit, CopyPaused. */
 export async function pushFrom(
-  { scope, progress, largeSlots, pacer }: PushContext,
+  context: PushContext,
+  push: ObjectPush,
+  source: ReconcilePeer,
+): Promise<RemotePushReply> {
+  const content = clipContent(push.content, sizeOf(push.state));
+  const bytes = unmatchedBytes(content, push.state);
+  return takeTurn(context, bytes, () => sendPush(context, push, source));
+}
+
+/** The same for one who has taken the turn. */
+export async function sendPush(
+  { scope, progress, pacer }: PushContext,
   push: ObjectPush,
   source: ReconcilePeer,
 ): Promise<RemotePushReply> {
@@ -130,29 +153,23 @@ export async function pushFrom(
     content.kind === 'whole' ? [{ offset: 0, length: sizeOf(state) }] : content.extents;
   const lengthBytes = extentBytes(extents);
   const order = { epoch: scope.epoch, objectId, extents };
-  const send = async (): Promise<RemotePushReply> => {
-    const relayed =
-      state === null || lengthBytes === 0
-        ? ({ bytes: { kind: 'none' }, contentChecksum: 0 } as const)
-        : await relayContent({ ...order, lastTag: state.lastTag }, source, target.osd, (bytes) =>
-            pacer.goOn(bytes),
-          );
-    scope.checkCancelled();
-    return target.osd.push({
-      epoch: scope.epoch,
-      objectId,
-      expectedLastTag: push.targetLastTag,
-      lastTag: state?.lastTag ?? null,
-      state,
-      content,
-      ...relayed,
-      rows: push.rows,
-    });
-  };
-  // Who waits for a slot is not under way: the holder of the slot may wait for all that are to end.
-  const reply = await (lengthBytes > INLINE_CONTENT_BYTES_MAX
-    ? largeSlots.hold(() => pacer.run(0, send))
-    : pacer.run(lengthBytes, send));
+  const relayed =
+    state === null || lengthBytes === 0
+      ? ({ bytes: { kind: 'none' }, contentChecksum: 0 } as const)
+      : await relayContent({ ...order, lastTag: state.lastTag }, source, target.osd, (bytes) =>
+          pacer.goOn(bytes),
+        );
+  scope.checkCancelled();
+  const reply = await target.osd.push({
+    epoch: scope.epoch,
+    objectId,
+    expectedLastTag: push.targetLastTag,
+    lastTag: state?.lastTag ?? null,
+    state,
+    content,
+    ...relayed,
+    rows: push.rows,
+  });
   if (reply.kind === 'landed') {
     progress.landed(lengthBytes, content.kind === 'whole' ? 1 : content.extents.length);
   }

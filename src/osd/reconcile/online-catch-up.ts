@@ -16,14 +16,8 @@
  */
 import { unreachable } from '../../protocol/invariant.js';
 import type { ObjectId } from '../../protocol/object-id.js';
-import {
-  chooseSource,
-  type MirrorEvidence,
-  planObject,
-  rowsAfterPush,
-} from '../../protocol/reconcile-plan.js';
+import { chooseSource, type MirrorEvidence, planObject } from '../../protocol/reconcile-plan.js';
 import type { Tag } from '../../protocol/tag.js';
-import type { ObjectState } from '../../protocol/write.js';
 import {
   EVIDENCE_PAGE_MAX,
   type ObjectWitness,
@@ -32,7 +26,7 @@ import {
 } from '../../wire/osd-connection.js';
 import type { OsdLimits } from '../limits.js';
 import { workOn } from './bounded-work.js';
-import { collapsedRow } from './carried-rows.js';
+import { rowsToCarry } from './carried-rows.js';
 import { SourceUnfit } from './content-relay.js';
 import { CopyPaused } from './copy-pacer.js';
 import { type ObjectPush, type PushContext, pushFrom, unmatchedBytes } from './object-push.js';
@@ -84,8 +78,8 @@ async function runPass(options: OnlineCatchUpOptions, dropper: RowDropper | null
     progress.enter('copying');
     await workOn(objects, limits.reconcileObjectsInFlight, async (object) => {
       const outcome = await bringUp(options, object);
-      if (outcome.kind !== 'equal') toDoCount += 1;
-      if (outcome.kind !== 'later') settled.push({ ...object, lastTag: outcome.lastTag });
+      if (outcome.kind === 'later' || outcome.kind === 'copied') toDoCount += 1;
+      if ('lastTag' in outcome) settled.push({ ...object, lastTag: outcome.lastTag });
     });
     if (dropper === null) continue;
     progress.enter('clearing');
@@ -133,7 +127,9 @@ type Outcome =
   /** Every target has it now. */
   | { readonly kind: 'copied'; readonly lastTag: Tag | null }
   /** Something moved; the next pass looks again. */
-  | { readonly kind: 'later' };
+  | { readonly kind: 'later' }
+  /** A removal that no mirror in sync remembers: only under the fence a target may forget it, too (F35). */
+  | { readonly kind: 'forgotten' };
 
 async function bringUp(
   options: OnlineCatchUpOptions,
@@ -150,6 +146,7 @@ async function bringUp(
   let kind: Outcome['kind'] = 'equal';
   for (const target of sides.filter(({ peer }) => !peer.isTrusted)) {
     if ((target.witness.state?.lastTag ?? null) === lastTag) continue;
+    if (lastTag === null && target.witness.state?.kind === 'tombstone') return { kind: 'forgotten' };
     const hasLanded = await pushOnline(options, objectId, { source, target });
     if (!hasLanded) return { kind: 'later' };
     kind = 'copied';
@@ -173,7 +170,6 @@ interface Sides {
 
 function planOnline(objectId: ObjectId, { source, target }: Sides): ObjectPush | null {
   const { state } = source.witness;
-  if (state === null && target.witness.state?.kind === 'tombstone') return null;
   const isHot = source.witness.hasMoreRows || target.witness.hasMoreRows;
   const evidence = { objectId, mirrors: [toEvidence(source), toEvidence(target)] };
   const repair = planObject(evidence, [source.peer.mirror]);
@@ -183,22 +179,15 @@ function planOnline(objectId: ObjectId, { source, target }: Sides): ObjectPush |
     sources: [source.peer],
     state,
     content: isHot || repair === null ? { kind: 'whole' } : repair.content,
-    rows: rowsToCarry(objectId, state, { source, target }),
+    rows: rowsToCarry(objectId, state, { source: knownRows(source), target: knownRows(target) }),
     target: target.peer,
     targetLastTag: target.witness.state?.lastTag ?? null,
   };
 }
 
-function rowsToCarry(
-  objectId: ObjectId,
-  state: ObjectState | null,
-  { source, target }: Sides,
-): ObjectPush['rows'] {
-  if (state === null) return [];
-  if (source.witness.hasMoreRows || target.witness.hasMoreRows) return [collapsedRow(objectId, state)];
-  const { lastTag } = state;
-  const rows = source.witness.rows.filter(({ tag }) => tag <= lastTag);
-  return rowsAfterPush(target.witness.rows, { rows, lastTag });
+/** Null: it has more of them. */
+function knownRows({ witness }: PeerEvidence): ObjectPush['rows'] | null {
+  return witness.hasMoreRows ? null : witness.rows;
 }
 
 /** False: the source or the target is not what it was. */

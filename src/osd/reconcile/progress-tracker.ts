@@ -2,13 +2,18 @@
 import { invariant } from '../../protocol/invariant.js';
 import type { Epoch } from '../../protocol/tag.js';
 import type { ReconcileProgress } from '../../wire/osd-connection.js';
+import type { PacerTimer } from './copy-pacer.js';
 
 type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
 export class ProgressTracker {
   readonly #figures: Writable<ReconcileProgress>;
+  readonly #timer: PacerTimer;
+  /** Where the full copy that runs began. */
+  #fullCopyStart = { atMs: 0, objectsCompared: 0 };
 
-  constructor(epoch: Epoch) {
+  constructor(epoch: Epoch, timer: PacerTimer) {
+    this.#timer = timer;
     this.#figures = {
       epoch,
       phase: 'matching',
@@ -22,13 +27,30 @@ export class ProgressTracker {
       bytesUnmatched: 0,
       bytesCopied: 0,
       objectsCompared: 0,
+      objectsToCompare: 0,
       objectsDeleted: 0,
+      leftMs: null,
       failure: null,
     };
   }
 
   snapshot(): ReconcileProgress {
-    return { ...this.#figures };
+    return { ...this.#figures, leftMs: this.#leftMs() };
+  }
+
+  #leftMs(): number | null {
+    const { phase, objectsCompared, objectsToCompare } = this.#figures;
+    const compared = objectsCompared - this.#fullCopyStart.objectsCompared;
+    if (phase !== 'full-copy' || compared <= 0) return null;
+    const tookMs = this.#timer.now() - this.#fullCopyStart.atMs;
+    return Math.round((tookMs / compared) * Math.max(0, objectsToCompare - objectsCompared));
+  }
+
+  /** One more full copy, of about so many objects; as many are compared already when it goes on where it was. */
+  fullCopyBegins(compared: number, toCompare: number): void {
+    this.#figures.objectsCompared += compared;
+    this.#figures.objectsToCompare += Math.max(compared, toCompare);
+    this.#fullCopyStart = { atMs: this.#timer.now(), objectsCompared: this.#figures.objectsCompared };
   }
 
   enter(phase: 'matching' | 'copying' | 'full-copy' | 'clearing' | 'done'): void {

@@ -1,5 +1,6 @@
 /** One participant of a reconciliation as its driver sees it: the driver's own store and a peer look alike. */
 import type { MirrorId } from '../../protocol/authority-state.js';
+import { FULL_COPY_DOUBT } from '../../protocol/recovery-plan.js';
 import type { Epoch } from '../../protocol/tag.js';
 import type { StoreId } from '../../protocol/token.js';
 import type { OsdConnection } from '../../wire/osd-connection.js';
@@ -35,6 +36,7 @@ export async function verifyPeer(scope: ReconcileScope, peer: ReconcilePeer): Pr
     identity.setId === scope.setId ? null : 'it is of another mirror set',
     identity.storeId === peer.storeId ? null : `it is store ${identity.storeId}`,
     identity.fencedEpoch === scope.epoch ? null : `it is fenced at ${identity.fencedEpoch}`,
+    !peer.needsFullCopy || identity.selfDoubt === FULL_COPY_DOUBT ? null : 'no full copy into it has begun',
     identity.activeEpoch === (scope.isOnline ? scope.epoch : 0)
       ? null
       : `it is active at ${identity.activeEpoch}`,

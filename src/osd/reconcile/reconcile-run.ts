@@ -3,6 +3,9 @@
  *
  *   verify participants -> by rows, among all that need no full copy -> a full copy for each that does -> drop rows
  *
+ * Online it is the one or the other: full copies, for whoever needs one, or rows. The end of a full copy goes on the authority's
+ * record before the mirror is copied to by rows, in an epoch of its own.
+ *
  * Every step may be interrupted anywhere: what landed stays, what did not has its rows still, and the next attempt begins
  * from the tables as they are.
  */
@@ -14,6 +17,8 @@ import { CopyPacer, type PacerTimer } from './copy-pacer.js';
 import { copyEverything } from './full-copy.js';
 import type { PushContext } from './object-push.js';
 import { catchUpOnline } from './online-catch-up.js';
+import { copyEverythingOnline } from './online-full-copy.js';
+import type { FullCopyOptions } from './pair-walk.js';
 import { ProgressTracker } from './progress-tracker.js';
 import { ReconcileFailure } from './reconcile-failure.js';
 import { type ReconcilePeer, type ReconcileScope, verifyPeer } from './reconcile-peer.js';
@@ -40,7 +45,7 @@ export class ReconcileRun {
     const { setId, epoch, complete, mode, absentStoreIds, pace } = options.order;
     this.#options = options;
     this.#pacer = new CopyPacer(pace, options.timer);
-    this.#progress = new ProgressTracker(epoch);
+    this.#progress = new ProgressTracker(epoch, options.timer);
     this.#scope = {
       setId,
       epoch,
@@ -104,17 +109,19 @@ export class ReconcileRun {
       largeSlots: new Slots(limits.reconcileLargeInFlight),
       pacer: this.#pacer,
     };
+    const targets = peers.filter(({ needsFullCopy }) => needsFullCopy);
     if (this.#scope.isOnline) {
-      await catchUpOnline({ context, peers, limits });
+      if (targets.length === 0) await catchUpOnline({ context, peers, limits });
+      for (const copy of this.#copies(context, targets, peers)) await copyEverythingOnline(copy);
+      this.#progress.scanned();
       return;
     }
-    const targets = peers.filter(({ needsFullCopy }) => needsFullCopy);
     const byRows = peers.filter(({ needsFullCopy }) => !needsFullCopy);
     const dropper = order.complete ? new RowDropper(this.#scope, this.#progress, peers) : null;
     if (byRows.length > 1) {
       await repairByRows({ context, peers: byRows, dropper: targets.length === 0 ? dropper : null, limits });
     }
-    if (targets.length > 0) await this.#copyTo(context, targets, byRows);
+    if (targets.length > 0) await this.#copyTo(context, targets, peers);
     this.#progress.scanned();
     if (dropper !== null && (targets.length > 0 || byRows.length === 1)) {
       this.#progress.enter('clearing');
@@ -124,18 +131,36 @@ export class ReconcileRun {
     if (peers.length > 1) await new RowDropper(this.#scope, this.#progress, peers).passWitnessesOn();
   }
 
-  async #copyTo(
+  #copies(
     context: PushContext,
     targets: readonly ReconcilePeer[],
-    byRows: readonly ReconcilePeer[],
-  ): Promise<void> {
+    peers: readonly ReconcilePeer[],
+  ): FullCopyOptions[] {
+    if (targets.length === 0) return [];
     const { order, limits } = this.#options;
     this.#progress.enter('full-copy');
-    const trusted = byRows.filter(({ isTrusted }) => isTrusted);
+    const trusted = peers.filter(({ isTrusted }) => isTrusted);
     const source = trusted.find(({ mirror }) => mirror === order.driver);
     if (source === undefined)
       throw new ReconcileFailure('peer-mismatch', 'the driver is no trusted participant');
     const otherSources = trusted.filter((peer) => peer !== source);
-    for (const target of targets) await copyEverything({ context, source, otherSources, target, limits });
+    return targets.map((target) => ({ context, source, otherSources, target, limits }));
+  }
+
+  async #copyTo(
+    context: PushContext,
+    targets: readonly ReconcilePeer[],
+    peers: readonly ReconcilePeer[],
+  ): Promise<void> {
+    let isAnyResumed = false;
+    for (const copy of this.#copies(context, targets, peers)) {
+      const isResumed = await copyEverything(copy);
+      isAnyResumed ||= isResumed;
+    }
+    // What the copy had passed before it was broken off may have been written since; rows tell.
+    if (isAnyResumed) {
+      await repairByRows({ context, peers, dropper: null, limits: this.#options.limits });
+    }
+    for (const { osd } of targets) await osd.endFullCopy(this.#scope.epoch);
   }
 }

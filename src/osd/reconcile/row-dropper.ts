@@ -12,7 +12,7 @@ import type { ProgressTracker } from './progress-tracker.js';
 import { ReconcileFailure } from './reconcile-failure.js';
 import type { ReconcilePeer, ReconcileScope } from './reconcile-peer.js';
 import type { ObjectRows } from './row-merge.js';
-import { TAG_BEFORE_ALL } from './tag-before-all.js';
+import { TAG_BEFORE_ALL } from './outermost-tags.js';
 
 /** An object with too many rows to be named one by one; those up to this tag go. */
 export interface HotObject {

@@ -12,6 +12,7 @@ import type { TagRow } from '../../protocol/write.js';
 import { ROWS_PAGE_MAX } from '../../wire/osd-connection.js';
 import { PagedStream } from './paged-stream.js';
 import type { ReconcilePeer } from './reconcile-peer.js';
+import { TAG_AFTER_ALL } from './outermost-tags.js';
 
 export interface ObjectRows {
   readonly objectId: ObjectId;
@@ -31,13 +32,20 @@ export class RowMerge {
   readonly #tables: readonly MirrorRows[];
   readonly #objectRowsMax: number;
 
-  constructor(peers: readonly ReconcilePeer[], epoch: Epoch, objectRowsMax: number) {
+  /** `afterId`: rows of objects up to this one are passed over. */
+  constructor(
+    peers: readonly ReconcilePeer[],
+    epoch: Epoch,
+    objectRowsMax: number,
+    afterId: ObjectId | null = null,
+  ) {
     this.#objectRowsMax = objectRowsMax;
+    const start = afterId === null ? null : { objectId: afterId, tag: TAG_AFTER_ALL };
     this.#tables = peers.map(({ mirror, osd }) => ({
       mirror,
       stream: new PagedStream<TagRow>({
         name: `the tag table of ${mirror}`,
-        fetch: (after) => osd.rows(after, ROWS_PAGE_MAX, epoch),
+        fetch: (after) => osd.rows(after ?? start, ROWS_PAGE_MAX, epoch),
         compare: (left, right) =>
           compareUtf8(left.objectId, right.objectId) || (left.tag < right.tag ? -1 : 1),
       }),

@@ -79,6 +79,8 @@ export function makeOperation(change: Partial<ReconcileOperation> = {}): Reconci
       bytesUnmatched: 2048,
       bytesCopied: 1024,
       objectsCompared: 0,
+      objectsToCompare: 0,
+      leftMs: null,
       objectsDeleted: 0,
       failure: null,
     },

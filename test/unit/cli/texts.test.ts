@@ -135,6 +135,20 @@ describe('a reconciliation, for people', () => {
     );
   });
 
+  it('a full copy tells how far it is, and how long it takes yet', () => {
+    const progress = {
+      ...operation.progress!,
+      phase: 'full-copy',
+      objectsCompared: 1500,
+      objectsToCompare: 6000,
+      leftMs: 90_000,
+    } as const;
+    expect(describeProgress(progress, 500)).toContain(
+      '1,500 of about 6,000 objects compared (25 %), about 1 min 30 s left',
+    );
+    expect(describeProgress({ ...progress, leftMs: null }, 500)).not.toContain('left');
+  });
+
   it('tells in the end what was matched and what was copied, in bytes', () => {
     expect(describeEnd(operation)).toContain('Matched: 1 row. Unmatched: 2 rows, 2.0 KiB.');
     expect(describeEnd(operation)).toContain(

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { toMirrorId } from '../../../src/protocol/authority-state.js';
 import { type Epoch, toEpoch } from '../../../src/protocol/tag.js';
+import { toStoreId } from '../../../src/protocol/token.js';
 import { type DiskObjectStore, openStore } from '../../../src/store/disk-object-store.js';
 import { formatStore } from '../../../src/store/format-store.js';
 import type { ReconcileParticipant, ReconcileProgress } from '../../../src/wire/osd-connection.js';
@@ -44,6 +45,7 @@ async function reconcile(
   need: 'rows' | 'full-copy',
 ): Promise<ReconcileProgress> {
   for (const { running } of [from, to]) await running.connection.fence(epoch);
+  if (need === 'full-copy') await to.running.connection.beginFullCopy(epoch, toStoreId('c'.repeat(32)));
   const participant = (
     osd: DiskOsd,
     name: string,

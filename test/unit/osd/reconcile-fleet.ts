@@ -1,8 +1,9 @@
 /** Some mirrors of one set: real OSD servers on loopback over memory stores, a writer, and an authority that only gives orders. */
 import { toMirrorId, type MirrorId } from '../../../src/protocol/authority-state.js';
 import type { ObjectId } from '../../../src/protocol/object-id.js';
-import type { CopyNeed } from '../../../src/protocol/recovery-plan.js';
+import { type CopyNeed, FULL_COPY_DOUBT } from '../../../src/protocol/recovery-plan.js';
 import { type Epoch, type Tag, toEpoch } from '../../../src/protocol/tag.js';
+import { type StoreId, toStoreId } from '../../../src/protocol/token.js';
 import type { TagRow } from '../../../src/protocol/write.js';
 import type { OsdLimits } from '../../../src/osd/limits.js';
 import type {
@@ -146,10 +147,42 @@ export class Fleet {
     };
   }
 
-  /** Fences the participants, orders, and waits for the end. */
+  /** Fences the participants, orders, and waits for the end. A full copy that was broken off goes on. */
   async reconcile(roles: Readonly<Record<number, Role>>): Promise<ReconcileProgress> {
     await this.fence(Object.keys(roles).map(Number));
+    await this.#beginCopies(roles);
     return this.drive(this.order(roles));
+  }
+
+  /** The same beside a writer: fences those that are to be brought up, and lets them in as rebuilding. */
+  async reconcileOnline(roles: Readonly<Record<number, Role>>): Promise<ReconcileProgress> {
+    const from = this.epoch;
+    this.#epoch += 1;
+    this.#counter = 0;
+    for (const [text, role] of Object.entries(roles)) {
+      const connection = this.connection(Number(text));
+      if (role === 'trusted') await connection.advance(from, this.epoch);
+      else await connection.fence(this.epoch);
+    }
+    await this.#beginCopies(roles);
+    for (const [text, role] of Object.entries(roles)) {
+      if (role !== 'trusted') await this.connection(Number(text)).rebuild(this.epoch);
+    }
+    const pace = { bytesPerSecond: null, sharePercent: 100, isPaused: false };
+    return this.drive({ ...this.order(roles), mode: 'online', pace });
+  }
+
+  async #beginCopies(roles: Readonly<Record<number, Role>>): Promise<void> {
+    for (const [text, role] of Object.entries(roles)) {
+      const connection = this.connection(Number(text));
+      if (role !== 'full-copy' || (await connection.identity()).selfDoubt === FULL_COPY_DOUBT) continue;
+      await connection.beginFullCopy(this.epoch, this.#newStoreId());
+    }
+  }
+
+  #newStoreId(): StoreId {
+    this.#storeNumber += 1;
+    return toStoreId(this.#storeNumber.toString(16).padStart(32, '0'));
   }
 
   async drive(order: ReconcileOrder): Promise<ReconcileProgress> {

@@ -116,7 +116,7 @@ describe('a full copy', () => {
     expect(fleet.store(2).stages.size).toBe(0);
   });
 
-  it('an interrupted one leaves the doubt and the cursor; the next one compares again and copies the rest', async () => {
+  it('an interrupted one leaves the doubt and the cursor; the next one goes on there and copies the rest', async () => {
     fleet = await Fleet.start(2, { reconcilePageObjectsMax: 5, reconcileObjectsInFlight: 1 });
     for (let count = 10; count < 40; count += 1) {
       await fleet.write([0, 1], { kind: 'replace', objectId: objectNamed(`n${count}`), bytes: TEN });
@@ -129,7 +129,10 @@ describe('a full copy', () => {
     };
     expect(await fleet.reconcile({ 0: 'trusted', 1: 'full-copy' })).toMatchObject({ phase: 'failed' });
     expect((await fleet.connection(1).identity()).selfDoubt).toBe(FULL_COPY_DOUBT);
-    expect(await fleet.connection(1).fullCopyCursor()).toBe(objectNamed('n24'));
+    expect(await fleet.connection(1).fullCopyCursor()).toEqual({
+      objectId: objectNamed('n24'),
+      objectsCompared: 15,
+    });
     expect((await fleet.rows(0)).length).toBe(30);
     fleet.store(0).damaged.clear();
     // What changes between the two attempts, before and behind the cursor, is not missed.
@@ -138,8 +141,119 @@ describe('a full copy', () => {
     await fleet.write([0], { kind: 'replace', objectId: objectNamed('n13'), bytes: Buffer.from('changed') });
     await fleet.write([0], { kind: 'replace', objectId: objectNamed('n01'), bytes: Buffer.from('new') });
     const progress = await fleet.reconcile({ 0: 'trusted', 1: 'full-copy' });
-    expect(progress).toMatchObject({ phase: 'done', objectsCompared: 31, bytesCopied: 12 * 10 + 7 + 3 });
+    expect(progress).toMatchObject({ phase: 'done', objectsCompared: 30, bytesCopied: 12 * 10 + 7 + 3 });
     await expectEqual(0, 1);
     expect(await fleet.rows(0)).toEqual([]);
+  });
+});
+
+describe('a full copy while clients write', () => {
+  const copying = { 0: 'trusted', 1: 'full-copy' } as const;
+
+  /** In the middle of the copy, once. */
+  function atPush(count: number, work: () => Promise<unknown>): void {
+    let pushCount = 0;
+    fleet.store(1).onPush = () => {
+      pushCount += 1;
+      if (pushCount === count) interlude = work();
+    };
+  }
+  let interlude: Promise<unknown> = Promise.resolve();
+
+  async function writeAll(count: number): Promise<void> {
+    for (let index = 0; index < count; index += 1) {
+      const objectId = objectNamed(`n${String(index).padStart(2, '0')}`);
+      await fleet.write([0], { kind: 'replace', objectId, bytes: TEN });
+    }
+  }
+
+  it('I7: copies what there is, however it is written meanwhile, and the rows say the rest', async () => {
+    fleet = await Fleet.start(2, { reconcilePageObjectsMax: 5, reconcileObjectsInFlight: 2 });
+    await writeAll(30);
+    await fleet.restart(1, 'blank');
+    atPush(12, async () => {
+      await fleet.write([0], { kind: 'remove', objectId: objectNamed('n01') });
+      await fleet.write([0], { kind: 'extend', objectId: objectNamed('n02'), offset: 10, bytes: TEN });
+      await fleet.write([0], { kind: 'replace', objectId: objectNamed('n29'), bytes: Buffer.from('new') });
+      await fleet.write([0], { kind: 'replace', objectId: objectNamed('z'), bytes: Buffer.from('new') });
+    });
+    const progress = await fleet.reconcileOnline(copying);
+    await interlude;
+    expect(progress).toMatchObject({ phase: 'done', rowsDropped: 0, leftMs: null });
+    expect(progress.bytesCopied).toBe(progress.bytesUnmatched);
+    // The end is the authority's to say.
+    expect((await fleet.connection(1).identity()).selfDoubt).toBe(FULL_COPY_DOUBT);
+    await fleet.connection(1).endFullCopy(fleet.epoch);
+    expect(await fleet.reconcileOnline({ 0: 'trusted', 1: 'rows' })).toMatchObject({ phase: 'done' });
+    await fleet.fence();
+    await expectEqual(0, 1);
+  });
+
+  it('goes on behind its cursor, and copies nothing twice', async () => {
+    fleet = await Fleet.start(2, { reconcilePageObjectsMax: 5, reconcileObjectsInFlight: 1 });
+    await writeAll(30);
+    await fleet.restart(1, 'blank');
+    const pushed: string[] = [];
+    fleet.store(1).onPush = ({ objectId }) => {
+      pushed.push(objectId);
+      if (pushed.length === 18) fleet.store(0).damaged.add(objectNamed('n18'));
+    };
+    expect(await fleet.reconcileOnline(copying)).toMatchObject({ phase: 'failed' });
+    expect(await fleet.connection(1).fullCopyCursor()).toMatchObject({ objectsCompared: 15 });
+    fleet.store(0).damaged.clear();
+    const progress = await fleet.reconcileOnline(copying);
+    expect(progress).toMatchObject({ phase: 'done', objectsCompared: 30, objectsToCompare: 30 });
+    expect(progress.bytesCopied).toBe(12 * TEN.length);
+    expect(pushed).toEqual([...new Set(pushed)]);
+  });
+
+  it('yesterday’s disk: copies what differs, forgets what is gone but no tombstone (F35), and no more', async () => {
+    fleet = await Fleet.start(2);
+    await fleet.write([0, 1], { kind: 'replace', objectId: objectNamed('same'), bytes: TEN });
+    await fleet.write([0, 1], { kind: 'replace', objectId: objectNamed('older'), bytes: TEN });
+    await fleet.write([1], { kind: 'replace', objectId: objectNamed('gone'), bytes: TEN });
+    await fleet.write([1], { kind: 'remove', objectId: objectNamed('removed') });
+    await fleet.write([0], { kind: 'replace', objectId: objectNamed('older'), bytes: Buffer.from('newer') });
+    await fleet.write([0], { kind: 'replace', objectId: objectNamed('added'), bytes: Buffer.from('new') });
+    for (const name of ['same', 'older', 'added']) fleet.clear([0], objectNamed(name));
+    const pushed: string[] = [];
+    fleet.store(1).onPush = ({ objectId }) => pushed.push(objectId);
+    const progress = await fleet.reconcileOnline(copying);
+    expect(progress).toMatchObject({ phase: 'done', bytesCopied: 8, objectsDeleted: 1 });
+    expect(pushed.sort()).toEqual(['added', 'gone', 'older'].map(objectNamed));
+    expect([...fleet.store(1).objects.keys()].sort()).toEqual(
+      ['added', 'older', 'removed', 'same'].map(objectNamed),
+    );
+  });
+
+  it('F37: with a third mirror absent the target gets the rows of its source too, also where nothing else differs', async () => {
+    fleet = await Fleet.start(3);
+    await fleet.write([0, 1], { kind: 'replace', objectId: objectNamed('same'), bytes: TEN });
+    await fleet.write([0], { kind: 'replace', objectId: objectNamed('new'), bytes: TEN });
+    fleet.clear([1], objectNamed('same'));
+    expect(await fleet.reconcileOnline(copying)).toMatchObject({ phase: 'done', bytesCopied: 10 });
+    const withoutSequence = (await fleet.rows(0)).map((row) => ({ ...row, commitSequence: 0 }));
+    expect((await fleet.rows(1)).map((row) => ({ ...row, commitSequence: 0 }))).toEqual(withoutSequence);
+    expect(withoutSequence.length).toBe(2);
+  });
+
+  it('F30: damaged bytes of the driver come from another mirror in sync', async () => {
+    fleet = await Fleet.start(3);
+    await fleet.write([0, 1], {
+      kind: 'replace',
+      objectId: objectNamed('a'),
+      bytes: patternBytes(200_000, 1),
+    });
+    fleet.store(0).damaged.add(objectNamed('a'));
+    const progress = await fleet.reconcileOnline({ 0: 'trusted', 1: 'trusted', 2: 'full-copy' });
+    expect(progress).toMatchObject({ phase: 'done', bytesCopied: 200_000 });
+  });
+
+  it('F16: a target into which no full copy has begun is refused', async () => {
+    fleet = await Fleet.start(2);
+    await fleet.write([0], { kind: 'replace', objectId: objectNamed('a'), bytes: TEN });
+    await fleet.fence();
+    const progress = await fleet.drive(fleet.order(copying));
+    expect(progress.failure).toMatch(/^peer-mismatch: .*no full copy into it has begun/);
   });
 });
