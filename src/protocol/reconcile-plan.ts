@@ -99,16 +99,31 @@ export interface ObjectRows {
 }
 
 /**
+ * A row that the target had and the source has not. Either the source had that write and cleared its row, or it never had
+ * it and the push has undone it; nobody can tell. So it says "somebody may lack all of this object", and equals no row that a
+ * write makes (a replace begins at 0): beside the very row of that write on a third mirror, which has its content, it would pass
+ * for the content here, and what is copied would be too little.
+ */
+function uncertain(row: TagRow): TagRow {
+  return { ...row, kind: 'replace', mode: 'overwrite', offset: UNCERTAIN_OFFSET, length: 0 };
+}
+
+const UNCERTAIN_OFFSET = 1;
+
+/**
  * The rows that a target has for an object once a push has landed: the source's (F37), and its own as far as they may
  * name writes that the source has too. Its own are **not** dropped because the source has none: the source cleared that
  * row with a witness of its peers, which the target does not have, so a peer's later rollback would go unnoticed (F17).
- * What is later than the source's last tag the push has undone.
+ * They stay as rows that match none. What is later than the source's last tag the push has undone, and all of it when the
+ * source knows nothing of the object.
  */
 export function rowsAfterPush(target: readonly TagRow[], source: ObjectRows): TagRow[] {
+  const { lastTag } = source;
+  if (lastTag === null) return [];
   const kept = target.filter(
-    (row) => !isLater(row.tag, source.lastTag ?? row.tag) && !source.rows.some(({ tag }) => tag === row.tag),
+    (row) => !isLater(row.tag, lastTag) && !source.rows.some(({ tag }) => tag === row.tag),
   );
-  return [...kept, ...source.rows].sort((left, right) => (left.tag < right.tag ? -1 : 1));
+  return [...kept.map(uncertain), ...source.rows].sort((left, right) => (left.tag < right.tag ? -1 : 1));
 }
 
 /** How one object stands on one side of a full copy. */

@@ -129,14 +129,25 @@ describe('the rows of a target after a push', () => {
   });
 
   it('F17: the target’s own stay, as far as the source may have their writes', () => {
-    expect(rowsAfterPush([rowOf(T1)], { rows: [rowOf(T2)], lastTag: T2 })).toEqual([rowOf(T1), rowOf(T2)]);
+    const rows = rowsAfterPush([rowOf(T1)], { rows: [rowOf(T2)], lastTag: T2 });
+    expect(rows.map(({ tag }) => tag)).toEqual([T1, T2]);
+    expect(rows[1]).toEqual(rowOf(T2));
   });
 
+  it.each(['replace', 'range-write', 'extend', 'set-attributes', 'remove'] as const)(
+    'F5: of the target’s own none passes for the row of its write, a %s, and all of the object is unmatched',
+    (kind) => {
+      const own = rowOf(T1, { kind, length: 0 });
+      const after = rowsAfterPush([own], { rows: [], lastTag: T2 });
+      expect(unmatchedRows([after, [own]])).toHaveLength(2);
+      const evidence = evidenceOf(sideOf(M0, T2, after), sideOf(M1, T1, [own]));
+      expect(planObject(evidence, [M0])?.content).toEqual({ kind: 'whole' });
+    },
+  );
+
   it('what is later than the source’s last tag was undone by the push', () => {
-    expect(rowsAfterPush([rowOf(T1), rowOf(T3)], { rows: [rowOf(T2)], lastTag: T2 })).toEqual([
-      rowOf(T1),
-      rowOf(T2),
-    ]);
+    const rows = rowsAfterPush([rowOf(T1), rowOf(T3)], { rows: [rowOf(T2)], lastTag: T2 });
+    expect(rows.map(({ tag }) => tag)).toEqual([T1, T2]);
   });
 
   it('of a tag that both have there is one, the source’s', () => {
@@ -144,8 +155,8 @@ describe('the rows of a target after a push', () => {
     expect(rowsAfterPush([own], { rows: [rowOf(T1)], lastTag: T1 })).toEqual([rowOf(T1)]);
   });
 
-  it('all of the target’s stay when the source knows nothing of the object', () => {
-    expect(rowsAfterPush([rowOf(T1)], { rows: [], lastTag: null })).toEqual([rowOf(T1)]);
+  it('are none when the source knows nothing of the object', () => {
+    expect(rowsAfterPush([rowOf(T1)], { rows: [], lastTag: null })).toEqual([]);
   });
 
   it('are in the order of their tags, each tag once, with all of the source’s', () => {
