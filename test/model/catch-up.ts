@@ -12,7 +12,7 @@ import {
 } from '../../src/protocol/reconcile-plan.js';
 import type { Epoch, Tag } from '../../src/protocol/tag.js';
 import type { SimulatedAuthority } from './authority.js';
-import { differenceOf, idsAfter } from './full-copy.js';
+import { copyFromAny, differenceOf, idsAfter } from './full-copy.js';
 import type { MirrorResponse, Survey } from './messages.js';
 import {
   AttemptFailed,
@@ -130,7 +130,7 @@ function* pushOnline(
   const plan = rules.planObject(evidence, [source.mirror]);
   context.onPlanned(evidence, plan);
   if (plan === null) return false;
-  const copy = yield* copyFrom(source.mirror, epoch, objectId);
+  const copy = yield* copyFrom(source.mirror, epoch, plan);
   if (copy === null) throw new AttemptFailed(`${source.mirror} has a rotten object`);
   const lastTag = copy.object?.state.lastTag ?? null;
   if (rules.copiesWhatWasMatched && lastTag !== source.lastTag) return false;
@@ -141,6 +141,7 @@ function* pushOnline(
     lastTag,
     copy,
     content: plan.content,
+    cause: 'rows' as const,
   };
   const response = yield { mirror: target.mirror, request: { kind: 'push', push } };
   return isLanded(target.mirror, response) && lastTag === source.lastTag;
@@ -229,12 +230,12 @@ function* copyObject(
   // A mirror that is being rebuilt lets go of no tombstone (F35).
   const isSettled = content === null || (!from.objects.has(objectId) && present?.kind === 'tombstone');
   if (!isSettled) {
-    const copy = yield* copyFrom(source, epoch, objectId);
-    if (copy === null) throw new AttemptFailed(`${source} has a rotten object: it must be repaired first`);
+    const copy = yield* copyFromAny(context.order.inSync, epoch, { objectId, content });
     const lastTag = copy.object?.state.lastTag ?? null;
     const planned = from.objects.get(objectId)?.state.lastTag ?? null;
     if (lastTag !== planned && content.kind !== 'whole') return;
-    const push = { epoch, source, expectedLastTag: present?.lastTag ?? null, lastTag, copy, content };
+    const expectedLastTag = present?.lastTag ?? null;
+    const push = { epoch, source, expectedLastTag, lastTag, copy, content, cause: 'full-copy' as const };
     const response = yield { mirror: target, request: { kind: 'push', push } };
     if (!isLanded(target, response)) return;
   }

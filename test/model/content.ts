@@ -1,5 +1,5 @@
 /** What writes and pushes do to bytes. */
-import { clipExtents, extentBytes } from '../../src/protocol/extent.js';
+import { clipExtents, type Extent, extentBytes, extentEnd } from '../../src/protocol/extent.js';
 import type { WriteEffect } from '../../src/protocol/write.js';
 import type { PushRequest } from './messages.js';
 import { storeObject, type StoredObject } from './simulated-disk.js';
@@ -41,5 +41,15 @@ export function mergePush(
   for (const { offset, length } of extents) {
     content.set(object.bytes.subarray(offset, offset + length), offset);
   }
-  return { object: storeObject(object.state, content), byteCount: extentBytes(extents) };
+  const { rottenAt } = present;
+  const isRotten =
+    rottenAt !== null && rottenAt < sizeBytes && !extents.some((extent) => holds(extent, rottenAt));
+  return {
+    object: { ...storeObject(object.state, content), rottenAt: isRotten ? rottenAt : null },
+    byteCount: extentBytes(extents),
+  };
+}
+
+export function holds(extent: Extent, position: number): boolean {
+  return position >= extent.offset && position < extentEnd(extent);
 }

@@ -9,7 +9,8 @@ import type { Rules } from './rules.js';
 
 interface FullCopy {
   readonly epoch: Epoch;
-  readonly source: MirrorId;
+  /** Trusted mirrors, made equal before; the first is compared with. */
+  readonly sources: readonly MirrorId[];
   readonly target: MirrorId;
 }
 
@@ -53,20 +54,34 @@ export function idsAfter(cursor: ObjectId | null, from: Survey, to: Survey): Obj
   return [...ids].sort().filter((objectId) => cursor === null || objectId > cursor);
 }
 
+/** From the first that has intact bytes (F30). */
+export function* copyFromAny(
+  sources: readonly MirrorId[],
+  epoch: Epoch,
+  wanted: { readonly objectId: ObjectId; readonly content: PushRequest['content'] },
+): Steps<ObjectCopy> {
+  for (const source of sources) {
+    const copy = yield* copyFrom(source, epoch, wanted);
+    if (copy !== null) return copy;
+  }
+  throw new AttemptFailed(`the object is rotten on ${sources.join()}`);
+}
+
 /** From begin (see `beginCopy`) to end. */
-export function* copyInFull(rules: Rules, { epoch, source, target }: FullCopy): Steps<void> {
+export function* copyInFull(rules: Rules, { epoch, sources, target }: FullCopy): Steps<void> {
+  const [source] = sources;
+  if (source === undefined) throw new AttemptFailed('nobody is trusted');
   const from = yield* surveyOf(source, epoch);
   const to = yield* surveyOf(target, epoch);
   for (const objectId of idsAfter(to.copyCursor, from, to)) {
     const content = differenceOf(rules, { from, to }, objectId);
     if (content === null) continue;
-    const copy: ObjectCopy | null = yield* copyFrom(source, epoch, objectId);
-    if (copy === null) throw new AttemptFailed(`${source} has a rotten object: it must be repaired first`);
+    const copy = yield* copyFromAny(sources, epoch, { objectId, content });
     const expectedLastTag = to.objects.get(objectId)?.state.lastTag ?? null;
     const lastTag = copy.object?.state.lastTag ?? null;
     yield* expectDone(target, {
       kind: 'push',
-      push: { epoch, source, expectedLastTag, lastTag, copy, content },
+      push: { epoch, source, expectedLastTag, lastTag, copy, content, cause: 'full-copy' },
     });
     yield* expectDone(target, { kind: 'copy-cursor', epoch, cursor: objectId });
   }

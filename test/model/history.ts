@@ -3,9 +3,10 @@
  * clients were told and shown, and what each activation made final.
  */
 import type { ObjectId } from '../../src/protocol/object-id.js';
-import type { Tag } from '../../src/protocol/tag.js';
+import { type Epoch, EPOCH_NONE, type Tag, tagEpoch } from '../../src/protocol/tag.js';
 import { applyWrite, type ObjectState, type WriteTransaction } from '../../src/protocol/write.js';
 import { spliceBytes } from './content.js';
+import { isRotten, type StoredObject } from './simulated-disk.js';
 
 export interface IssuedWrite {
   /** Counts the writes of a run; says which of two writes was issued later, tags aside. */
@@ -18,25 +19,44 @@ export interface IssuedWrite {
 /** What clients may rely on for one object: no state that is older than this may ever be shown. */
 export interface Settled {
   readonly ordinal: number;
+  readonly epoch: Epoch;
   readonly isAbsent: boolean;
 }
 
-const NOTHING_SETTLED: Settled = { ordinal: 0, isAbsent: true };
+interface Final {
+  /** 0: nothing. */
+  readonly ordinal: number;
+  readonly isAbsent: boolean;
+}
+
+const NOTHING_SETTLED: Settled = { ordinal: 0, epoch: EPOCH_NONE, isAbsent: true };
 
 export class History {
   readonly #byTag = new Map<Tag, IssuedWrite[]>();
+  readonly #found = new WeakMap<StoredObject, IssuedWrite>();
+  readonly #objectIds = new Set<ObjectId>();
+  readonly #refused = new Set<IssuedWrite>();
+  readonly #duplicated = new Set<Tag>();
+  #revision = 0;
   readonly #settled = new Map<ObjectId, Settled>();
-  /** What the last activation made final, by object: the ordinal that was visible then (0: nothing). */
-  readonly finalAtActivation = new Map<ObjectId, number>();
+  /** What the last activation made final, by object: what was visible then. */
+  readonly #final = new Map<ObjectId, Final>();
   #count = 0;
 
-  get objectIds(): ObjectId[] {
-    return [...new Set([...this.#byTag.values()].flat().map(({ transaction }) => transaction.objectId))];
+  get objectIds(): ReadonlySet<ObjectId> {
+    return this.#objectIds;
+  }
+
+  /** Rises with everything that is learnt. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** Records a write, and works out the content that it makes on top of the one it names as its previous. */
   issue(transaction: WriteTransaction, bytes: Uint8Array): IssuedWrite {
     this.#count += 1;
+    this.#revision += 1;
+    this.#objectIds.add(transaction.objectId);
     const base =
       transaction.previousTag === null ? null : (this.#byTag.get(transaction.previousTag)?.at(-1) ?? null);
     const effect = applyWrite(base?.state ?? null, transaction);
@@ -62,21 +82,62 @@ export class History {
   settle(write: IssuedWrite): void {
     const { objectId } = write.transaction;
     if (write.ordinal <= this.settled(objectId).ordinal) return;
-    this.#settled.set(objectId, { ordinal: write.ordinal, isAbsent: write.state.kind === 'tombstone' });
+    this.#revision += 1;
+    const epoch = tagEpoch(write.transaction.tag);
+    const isAbsent = write.state.kind === 'tombstone';
+    this.#settled.set(objectId, { ordinal: write.ordinal, epoch, isAbsent });
+  }
+
+  final(objectId: ObjectId): Final {
+    return this.#final.get(objectId) ?? NOTHING_SETTLED;
+  }
+
+  makeFinal(objectId: ObjectId, write: IssuedWrite | null): void {
+    const isAbsent = write === null || write.state.kind === 'tombstone';
+    this.#final.set(objectId, { ordinal: write?.ordinal ?? this.settled(objectId).ordinal, isAbsent });
+  }
+
+  /** True when an activation made something older final; one removal shows nobody more than another. */
+  isGone(write: IssuedWrite): boolean {
+    const final = this.final(write.transaction.objectId);
+    return write.ordinal > final.ordinal && !(final.isAbsent && write.state.kind === 'tombstone');
+  }
+
+  /** A client was told that nothing was changed. */
+  refuse(write: IssuedWrite): void {
+    this.#refused.add(write);
+  }
+
+  /** The network brings a request twice behind the writer's back: one copy may be refused, and the other one land. */
+  noteDuplicate(tag: Tag): void {
+    this.#duplicated.add(tag);
+  }
+
+  /** True for a write that must never be seen. */
+  wasRefused(write: IssuedWrite): boolean {
+    return this.#refused.has(write) && !this.#duplicated.has(write.transaction.tag);
   }
 
   /** The write that an object's state on some mirror stands for; null when no write ever made that content. */
-  find(state: ObjectState, bytes: Uint8Array): IssuedWrite | null {
-    return this.writesOf(state.lastTag).findLast((write) => isContentOf(write, state, bytes)) ?? null;
+  find(stored: StoredObject): IssuedWrite | null {
+    const known = this.#found.get(stored);
+    if (known !== undefined) return known;
+    const candidates = this.writesOf(stored.state.lastTag);
+    const found = candidates.findLast((write) => isContentOf(write, stored)) ?? null;
+    // A tag that is given twice (only where a rule is off) may come to mean another write.
+    if (found !== null && candidates.length === 1) this.#found.set(stored, found);
+    return found;
   }
 }
 
-function isContentOf(write: IssuedWrite, state: ObjectState, bytes: Uint8Array): boolean {
+/** Rotten bytes are known for what they are; what they were meant to be, the record says. */
+function isContentOf(write: IssuedWrite, stored: StoredObject): boolean {
+  const { state, bytes } = stored;
   if (write.state.kind !== state.kind) return false;
   if (write.state.kind === 'tombstone' || state.kind === 'tombstone') return true;
   return (
     write.state.attributes === state.attributes &&
     write.state.sizeBytes === state.sizeBytes &&
-    Buffer.compare(write.bytes, bytes) === 0
+    (isRotten(stored) || Buffer.compare(write.bytes, bytes) === 0)
   );
 }

@@ -1,6 +1,7 @@
 /** What the parts of the simulation say to a mirror, and what it answers. A response of null stands for a timeout. */
 import type { MirrorId } from '../../src/protocol/authority-state.js';
 import type { FenceVerdict, PushClaim } from '../../src/protocol/fence.js';
+import type { HealClaim } from '../../src/protocol/heal.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { ObjectRepair } from '../../src/protocol/reconcile-plan.js';
 import type { MirrorReport } from '../../src/protocol/recovery-plan.js';
@@ -32,6 +33,8 @@ export interface ObjectCopy {
 export interface PushRequest extends PushClaim {
   readonly source: MirrorId;
   readonly copy: ObjectCopy;
+  /** For the checkers only: what it repairs. */
+  readonly cause: 'rows' | 'full-copy' | 'rot';
   readonly content: ObjectRepair['content'];
 }
 
@@ -50,7 +53,19 @@ export type MirrorRequest =
   | { readonly kind: 'rebuild'; readonly epoch: Epoch }
   | { readonly kind: 'report' }
   | { readonly kind: 'survey'; readonly epoch: Epoch }
-  | { readonly kind: 'copy-out'; readonly epoch: Epoch; readonly objectId: ObjectId }
+  | {
+      readonly kind: 'copy-out';
+      readonly epoch: Epoch;
+      readonly objectId: ObjectId;
+      /** What of it is wanted. */
+      readonly content: ObjectRepair['content'];
+    }
+  | { readonly kind: 'read'; readonly epoch: Epoch; readonly objectId: ObjectId }
+  | {
+      readonly kind: 'heal';
+      readonly heal: HealClaim;
+      readonly object: { readonly objectId: ObjectId; readonly bytes: Uint8Array };
+    }
   | { readonly kind: 'push'; readonly push: PushRequest }
   | {
       readonly kind: 'begin-full-copy';
@@ -90,4 +105,10 @@ export type MirrorResponse =
   | { readonly kind: 'report'; readonly report: MirrorReport }
   | { readonly kind: 'survey'; readonly survey: Survey }
   | { readonly kind: 'copy'; readonly copy: ObjectCopy }
+  | {
+      readonly kind: 'content';
+      readonly object: StoredObject | null;
+      /** For the checkers only. */
+      readonly forgotten: Tag | null;
+    }
   | { readonly kind: 'damaged' };

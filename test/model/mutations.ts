@@ -4,7 +4,14 @@ import { decidePush } from '../../src/protocol/fence.js';
 import { invariant } from '../../src/protocol/invariant.js';
 import { planObject } from '../../src/protocol/reconcile-plan.js';
 import { FULL_COPY_DOUBT, type MirrorReport, planRecovery } from '../../src/protocol/recovery-plan.js';
-import { EPOCH_NONE, type Epoch, type GeneratorId, tagEpoch, toEpoch } from '../../src/protocol/tag.js';
+import {
+  EPOCH_NONE,
+  type Epoch,
+  type GeneratorId,
+  isLater,
+  tagEpoch,
+  toEpoch,
+} from '../../src/protocol/tag.js';
 import { TagGenerator } from '../../src/protocol/generator.js';
 import { decideClear, mayDropTombstone } from '../../src/protocol/token.js';
 import { decideWrite, type TagRow } from '../../src/protocol/write.js';
@@ -207,3 +214,11 @@ export const rebuildingDropsTombstones: Rules['mayDropTombstone'] = (context) =>
 /** An interrupted copy goes on in whatever store says that it was being copied to. */
 export const anyCopyIsResumed: Rules['mayResumeFullCopy'] = (_state, report) =>
   report.selfDoubt === FULL_COPY_DOUBT;
+
+/** Of the rows that only the target has those stay as they were which the source may have cleared. */
+export const rowsStayAsTheyWere: Rules['rowsAfterPush'] = (target, source) => {
+  const kept = target.filter(
+    (row) => !isLater(row.tag, source.lastTag ?? row.tag) && !source.rows.some(({ tag }) => tag === row.tag),
+  );
+  return [...kept, ...source.rows].sort((left, right) => (left.tag < right.tag ? -1 : 1));
+};

@@ -25,7 +25,8 @@ export interface NetworkPorts {
   /** Hands a request to a mirror; null: it is not there. */
   readonly deliver: (mirror: MirrorId, request: MirrorRequest) => MirrorResponse | null;
   readonly isReachable: (mirror: MirrorId) => boolean;
-  readonly log: (line: string) => void;
+  readonly onDuplicate: (request: MirrorRequest) => void;
+  readonly log: (line: () => string) => void;
 }
 
 export class Network {
@@ -57,22 +58,37 @@ export class Network {
     return [...this.#open.values()];
   }
 
+  /** Of those the ones that nothing is on its way for. */
+  get hopelessCalls(): Call[] {
+    if (this.#open.size === 0) return [];
+    const alive = new Set(this.messages.map(({ call }) => call.id));
+    return this.openCalls.filter(({ id }) => !alive.has(id));
+  }
+
   /** Delivers the message at `index`; `keep` leaves a copy on its way. */
   deliver(index: number, options: { readonly keep?: boolean } = {}): void {
     const message = this.messages[index];
     if (message === undefined) throw new RangeError(`no message ${index}`);
-    if (options.keep !== true) this.messages.splice(index, 1);
     const { call } = message;
+    if (options.keep !== true) this.messages.splice(index, 1);
+    else if (message.kind === 'request') this.#ports.onDuplicate(call.request);
     if (!this.#ports.isReachable(call.mirror)) return;
     if (message.kind === 'request') {
       const response = this.#ports.deliver(call.mirror, call.request);
-      this.#ports.log(`${call.caller} -> ${call.mirror}: ${describe(call.request)} => ${describe(response)}`);
+      this.#ports.log(
+        () => `${call.caller} -> ${call.mirror}: ${describe(call.request)} => ${describe(response)}`,
+      );
       if (response !== null) this.messages.push({ kind: 'response', call, response });
       return;
     }
     if (this.#gone.has(call.caller)) return;
     this.#open.delete(call.id);
     call.onResponse(message.response);
+  }
+
+  /** A line of the trace. */
+  note(line: string): void {
+    this.#ports.log(() => line);
   }
 
   lose(index: number): void {
@@ -84,7 +100,7 @@ export class Network {
     const call = this.#open.get(callId);
     if (call === undefined) return;
     this.#open.delete(callId);
-    this.#ports.log(`${call.caller} -> ${call.mirror}: ${describe(call.request)} times out`);
+    this.#ports.log(() => `${call.caller} -> ${call.mirror}: ${describe(call.request)} times out`);
     call.onResponse(null);
   }
 

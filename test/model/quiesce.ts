@@ -1,4 +1,5 @@
 /** Ends every fault and lets the system come to rest: all mirrors in sync, all tables empty. */
+import type { MirrorId } from '../../src/protocol/authority-state.js';
 import { checkQuiet } from './checkers/final.js';
 import type { World } from './world.js';
 
@@ -19,6 +20,16 @@ export function drain(world: World): void {
   world.violate('stuck', 'the network never becomes quiet');
 }
 
+/** Whom an operator may trust who knows what happened, when a recovery waits although everyone is there; nobody, when it need not wait. */
+export function forceable(world: World): MirrorId[] {
+  const isEveryoneThere =
+    world.mirrorIds.every((mirror) => world.mirror(mirror).isUp) && world.cutOff.size === 0;
+  if (world.lastOutcome?.kind !== 'wait' || !isEveryoneThere) return [];
+  const whole = world.authority.state.inSync.filter((mirror) => !world.damaged.has(mirror));
+  const unsuspected = whole.filter((mirror) => !world.rolledBack.has(mirror));
+  return unsuspected.length > 0 ? unsuspected : whole.slice(0, 1);
+}
+
 /** Starts recoveries until the set is active with every mirror that is up. */
 function recoverAll(world: World): void {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
@@ -27,14 +38,8 @@ function recoverAll(world: World): void {
     const { lastOutcome } = world;
     if (lastOutcome?.kind === 'activated' && world.writer !== null) return;
     if (world.violations.some(({ code }) => code === 'unjustified-wait')) return;
-    if (lastOutcome?.kind === 'wait') {
-      const whole = world.authority.state.inSync.filter((mirror) => !world.damaged.has(mirror));
-      const unsuspected = whole.filter((mirror) => !world.rolledBack.has(mirror));
-      const intact = unsuspected.length > 0 ? unsuspected : whole.slice(0, 1);
-      const isHopeless =
-        world.mirrorIds.every((mirror) => world.mirror(mirror).isUp) && world.cutOff.size === 0;
-      if (isHopeless && intact.length > 0) world.force(intact);
-    }
+    const trustworthy = forceable(world);
+    if (trustworthy.length > 0) world.force(trustworthy);
   }
   world.violate('stuck', `no activation: ${JSON.stringify(world.lastOutcome)}`);
 }
@@ -43,8 +48,20 @@ function healAll(world: World): void {
   world.cutOff.clear();
   for (const [id, mirror] of world.mirrors) {
     mirror.commitsToPowerFailure = null;
+    mirror.isFull = false;
+    mirror.disk.lies = mirror.disk.failsNextSync = false;
+    if (mirror.disk.hasFailed) world.crash(id);
     if (!mirror.isUp) world.restart(id);
   }
+}
+
+/** Everything is read once from everywhere: what is rotten is healed. */
+function scrubAll(world: World): void {
+  for (const objectId of world.history.objectIds)
+    for (const mirror of world.mirrorIds) {
+      world.beginRead(objectId, mirror);
+      drain(world);
+    }
 }
 
 /** Heals, recovers, sends the last tokens back, and checks that everything is where it belongs. */
@@ -54,6 +71,7 @@ export function quiesce(world: World): void {
   recoverAll(world);
   world.sendClears();
   drain(world);
+  scrubAll(world);
   world.step('all is quiet', () => {
     checkQuiet(world);
   });

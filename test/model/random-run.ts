@@ -5,13 +5,12 @@
  * be left out, so a failing run shrinks to a short one.
  */
 import type { MirrorId } from '../../src/protocol/authority-state.js';
-import type { ObjectId } from '../../src/protocol/object-id.js';
-import type { WriteKind } from '../../src/protocol/write.js';
 import { quiesce } from './quiesce.js';
+import { ORDINARY_STEPS, type Step, STEPS } from './random-steps.js';
 import type { Rules } from './rules.js';
-import type { SimulatedGateway, WriteIntent } from './simulated-gateway.js';
+import type { SimulatedGateway } from './simulated-gateway.js';
 import type { Violation } from './violation.js';
-import { objectNamed, World } from './world.js';
+import { World } from './world.js';
 
 export interface Choice {
   readonly step: number;
@@ -21,24 +20,16 @@ export interface Choice {
 export interface RunResult {
   readonly violations: readonly Violation[];
   readonly trace: readonly string[];
-  /** Every mirror in sync lost its state at once: nothing is promised then, and the run ended early. */
-  readonly isBeyondGuarantee: boolean;
+  /** How often every mirror in sync lost its state at once. */
+  readonly beyondGuarantee: number;
   readonly counts: ReadonlyMap<string, number>;
+  /** How many of the choices were taken. */
+  readonly taken: number;
+  /** Reads and writes that clients asked for. */
+  readonly operations: number;
+  readonly copiedBytes: number;
+  readonly unmatchedBytes: number;
 }
-
-const OBJECTS: readonly ObjectId[] = ['a', 'b', 'c'].map(objectNamed);
-const KINDS: readonly WriteKind[] = [
-  'replace',
-  'replace',
-  'range-write',
-  'range-write',
-  'extend',
-  'extend',
-  'set-attributes',
-  'remove',
-];
-const TEXT_LENGTH_MAX = 6;
-const BURST_LENGTH_MAX = 40;
 
 /** A small random source that one number seeds (mulberry32). */
 function randomSource(seed: number): (limit: number) => number {
@@ -56,58 +47,51 @@ export function choicesOf(seed: number, length: number): Choice[] {
   return Array.from({ length }, () => ({ step: random(1 << 20), detail: random(1 << 30) }));
 }
 
-type Pick = (limit: number) => number;
+/** Steps that are drawn for one choice before it counts as none. */
+const DRAWS_MAX = 40;
+
+export type Pick = (limit: number) => number;
 
 /** How many mirrors a run has, and how much happens to them. */
 export interface Weather {
   readonly mirrors: number;
   /** Faults are this many times as rare as in the wildest run; then more writes get through between two of them. */
   readonly calm: number;
+  /** False: writes wait during the whole recovery, and nobody is let in beside them. */
+  readonly isOnline: boolean;
+  /** The run comes to its rest after so many reads and writes of clients; all choices are taken, when it is not said. */
+  readonly operations?: number;
 }
 
-/** What clients, the network and the timer do without anyone's fault. */
-const ORDINARY_STEPS = new Set([
-  'write',
-  'read',
-  'deliver any',
-  'deliver in order',
-  'send clears',
-  'recover',
-  'let mirrors in',
-  'catch up',
-]);
-
-interface Step {
-  readonly name: string;
-  readonly weight: number;
-  readonly isPossible: (run: RandomRun) => boolean;
-  readonly run: (run: RandomRun, pick: Pick) => void;
-}
-
-class RandomRun {
+export class RandomRun {
   readonly world: World;
   readonly zombies: SimulatedGateway[] = [];
   readonly counts = new Map<string, number>();
+  readonly isOnline: boolean;
+  operations = 0;
+  /** By step. */
+  readonly #weights: readonly number[];
 
-  readonly #calm: number;
-
-  constructor(rules: Rules, { mirrors, calm }: Weather) {
-    this.world = new World({ rules, mirrors });
-    this.#calm = calm;
-  }
-
-  #weightOf({ name, weight }: Step): number {
-    return ORDINARY_STEPS.has(name) ? weight * this.#calm : weight;
+  constructor(rules: Rules, { mirrors, calm, isOnline }: Weather, isTraced: boolean) {
+    this.world = new World({ rules, mirrors, isTraced });
+    this.#weights = STEPS.map(({ name, weight }) => (ORDINARY_STEPS.has(name) ? weight * calm : weight));
+    this.isOnline = isOnline;
   }
 
   take(choice: Choice): void {
-    const possible = STEPS.filter((step) => step.isPossible(this));
-    const total = possible.reduce((sum, step) => sum + this.#weightOf(step), 0);
-    let at = choice.step % total;
-    const chosen = possible.find((step) => (at -= this.#weightOf(step)) < 0);
-    if (chosen === undefined) return;
-    this.counts.set(chosen.name, (this.counts.get(chosen.name) ?? 0) + 1);
-    chosen.run(this, randomSource(choice.detail));
+    const random = randomSource(choice.step);
+    for (let draw = 0; draw < DRAWS_MAX; draw += 1) {
+      const step = this.#draw(random);
+      if (step?.isPossible(this) !== true) continue;
+      this.counts.set(step.name, (this.counts.get(step.name) ?? 0) + 1);
+      step.run(this, randomSource(choice.detail));
+      return;
+    }
+  }
+
+  #draw(random: Pick): Step | undefined {
+    let at = random(this.#weights.reduce((sum, weight) => sum + weight, 0));
+    return STEPS.find((_, index) => (at -= this.#weights[index] ?? 0) < 0);
   }
 
   get up(): MirrorId[] {
@@ -124,10 +108,10 @@ class RandomRun {
     return this.world.mirrorIds.filter((id) => !this.world.mirror(id).isUp);
   }
 
-  /** Mirrors that may lose state: somebody else who is in sync keeps everything. */
-  get expendable(): MirrorId[] {
+  /** Of those the mirrors that may lose state: somebody else who is in sync keeps everything. */
+  expendable(mirrors: readonly MirrorId[]): MirrorId[] {
     const { inSync } = this.world.authority.durableState;
-    return this.down.filter((id) => inSync.some((other) => other !== id && !this.world.damaged.has(other)));
+    return mirrors.filter((id) => inSync.some((other) => other !== id && this.world.isSound(other)));
   }
 
   leaveZombie(): void {
@@ -136,218 +120,71 @@ class RandomRun {
   }
 }
 
-function pickFrom<Item>(items: readonly Item[], pick: Pick): Item {
-  const item = items[pick(items.length)];
-  if (item === undefined) throw new RangeError('nothing to pick from');
-  return item;
+/** Adds up what the worlds of one run say. */
+class Tally {
+  readonly violations: Violation[] = [];
+  readonly trace: string[] = [];
+  readonly counts = new Map<string, number>();
+  taken = 0;
+  operations = 0;
+  beyondGuarantee = 0;
+  copiedBytes = 0;
+  unmatchedBytes = 0;
+
+  add({ world, counts, operations }: RandomRun): void {
+    this.violations.push(...world.violations);
+    for (const line of world.trace) this.trace.push(line);
+    for (const [name, count] of [...counts, ...world.milestones])
+      this.counts.set(name, (this.counts.get(name) ?? 0) + count);
+    this.operations += operations;
+    if (world.isBeyondGuarantee) this.beyondGuarantee += 1;
+    this.copiedBytes += world.copied.copiedBytes;
+    this.unmatchedBytes += world.copied.unmatchedBytes;
+  }
 }
 
-function randomIntent(pick: Pick): WriteIntent {
-  const kind = pickFrom(KINDS, pick);
-  const objectId = pickFrom(OBJECTS, pick);
-  const length = 1 + pick(TEXT_LENGTH_MAX);
-  const letter = String.fromCharCode('a'.charCodeAt(0) + pick(26));
-  return { objectId, kind, offset: pick(8), text: kind === 'remove' ? '' : letter.repeat(length) };
+/**
+ * Runs the choices, brings everything to rest, and says what the checkers found. Where every mirror in sync has lost state at
+ * once nothing is promised any more, and the run goes on with a new set.
+ */
+export function runChoices(
+  rules: Rules,
+  weather: Weather,
+  choices: readonly Choice[],
+  options: { readonly isTraced: boolean } = { isTraced: true },
+): RunResult {
+  const tally = new Tally();
+  const operationsMax = weather.operations ?? Infinity;
+  const isOver = (): boolean => tally.violations.length > 0 || tally.operations >= operationsMax;
+  do {
+    const run = new RandomRun(rules, weather, options.isTraced);
+    tally.taken += runWorld(run, choices.slice(tally.taken), operationsMax - tally.operations);
+    tally.add(run);
+  } while (!isOver() && tally.taken < choices.length);
+  return tally;
 }
 
-const hasMessages = ({ world }: RandomRun): boolean => world.network.messages.length > 0;
-
-const STEPS: readonly Step[] = [
-  {
-    name: 'write',
-    weight: 22,
-    isPossible: ({ world }) => world.writer?.isOpen === true,
-    run: ({ world }, pick) => void world.submit(randomIntent(pick)),
-  },
-  {
-    name: 'zombie write',
-    weight: 3,
-    isPossible: ({ zombies }) => zombies.some(({ isOpen }) => isOpen),
-    run: ({ world, zombies }, pick) => {
-      world.step('a zombie writes', () => void pickFrom(zombies, pick).submit(randomIntent(pick)));
-    },
-  },
-  {
-    name: 'read',
-    weight: 4,
-    isPossible: ({ world }) => world.writer !== null,
-    run: ({ world }, pick) => void world.read(pickFrom(OBJECTS, pick), pickFrom(world.mirrorIds, pick)),
-  },
-  {
-    name: 'read in a recovery',
-    weight: 2,
-    isPossible: ({ world, up }) => world.hasRecovery && up.length > 0,
-    run: ({ world, up }, pick) => void world.readInRecovery(pickFrom(OBJECTS, pick), pickFrom(up, pick)),
-  },
-  {
-    name: 'deliver any',
-    weight: 24,
-    isPossible: hasMessages,
-    run: ({ world }, pick) => world.deliver(pick(world.network.messages.length)),
-  },
-  {
-    name: 'deliver in order',
-    weight: 16,
-    isPossible: hasMessages,
-    run: ({ world }, pick) => {
-      const length = 1 + pick(BURST_LENGTH_MAX);
-      for (let count = 0; count < length && world.network.messages.length > 0; count += 1) world.deliver(0);
-    },
-  },
-  {
-    name: 'deliver and keep a copy',
-    weight: 4,
-    isPossible: hasMessages,
-    run: ({ world }, pick) => world.deliver(pick(world.network.messages.length), { keep: true }),
-  },
-  {
-    name: 'lose',
-    weight: 3,
-    isPossible: hasMessages,
-    run: ({ world }, pick) => world.network.lose(pick(world.network.messages.length)),
-  },
-  {
-    name: 'time out',
-    weight: 5,
-    isPossible: ({ world }) => world.network.openCalls.length > 0,
-    run: ({ world }, pick) => {
-      const hopeless = world.network.openCalls.filter(({ id }) => !world.network.isOnItsWay(id));
-      const candidates = hopeless.length > 0 && pick(3) > 0 ? hopeless : world.network.openCalls;
-      world.timeOut(pickFrom(candidates, pick).id);
-    },
-  },
-  {
-    name: 'send clears',
-    weight: 5,
-    isPossible: ({ world }) => world.writer !== null,
-    run: ({ world }) => world.sendClears(),
-  },
-  {
-    name: 'forgo rows',
-    weight: 2,
-    isPossible: ({ world }) => world.mayForgoRows,
-    run: ({ world }) => world.forgoRows(),
-  },
-  {
-    name: 'recover',
-    weight: 8,
-    isPossible: ({ world }) => world.writer === null && !world.hasRecovery,
-    run: ({ world }, pick) => world.startRecovery({ defersStale: pick(3) === 0 }),
-  },
-  {
-    name: 'let mirrors in',
-    weight: 8,
-    isPossible: ({ world, returning }) => world.writer?.isOpen === true && returning.length > 0,
-    run: ({ world, returning }, pick) => world.admit(pick(4) === 0 ? [pickFrom(returning, pick)] : returning),
-  },
-  {
-    name: 'catch up',
-    weight: 6,
-    isPossible: ({ world }) => world.hasCatchUp && world.network.messages.length > 0,
-    run: ({ world }, pick) => {
-      const length = 1 + pick(BURST_LENGTH_MAX);
-      for (let count = 0; count < length; count += 1) {
-        const index = world.network.messages.findIndex(({ call }) => call.caller.startsWith('catch-up'));
-        if (index !== -1) world.deliver(index);
-      }
-    },
-  },
-  {
-    name: 'recover all the same',
-    weight: 2,
-    isPossible: () => true,
-    run: (run, pick) => {
-      const leaveWriter = pick(2) === 0;
-      if (leaveWriter) run.leaveZombie();
-      run.world.startRecovery({ leaveWriter, defersStale: pick(3) === 0 });
-    },
-  },
-  {
-    name: 'crash a mirror',
-    weight: 3,
-    isPossible: ({ up }) => up.length > 0,
-    run: ({ world, up }, pick) => {
-      const id = pickFrom(up, pick);
-      world.crash(id, pick(world.mirror(id).disk.unsyncedCount + 1));
-    },
-  },
-  {
-    name: 'restart a mirror',
-    weight: 6,
-    isPossible: ({ down }) => down.length > 0,
-    run: ({ world, down }, pick) => world.restart(pickFrom(down, pick)),
-  },
-  {
-    name: 'blank disk',
-    weight: 1,
-    isPossible: ({ expendable }) => expendable.length > 0,
-    run: ({ world, expendable }, pick) => world.blank(pickFrom(expendable, pick)),
-  },
-  {
-    name: 'roll back',
-    weight: 3,
-    isPossible: ({ expendable }) => expendable.length > 0,
-    run: ({ world, expendable }, pick) => {
-      const id = pickFrom(expendable, pick);
-      const { snapshotCount } = world.mirror(id).disk;
-      world.rollBack(id, Math.max(0, snapshotCount - 1 - pick(Math.min(snapshotCount, 12))));
-    },
-  },
-  {
-    name: 'cut off',
-    weight: 2,
-    isPossible: ({ world }) => world.cutOff.size < world.mirrors.size,
-    run: ({ world }, pick) => void world.cutOff.add(pickFrom(world.mirrorIds, pick)),
-  },
-  {
-    name: 'reconnect',
-    weight: 5,
-    isPossible: ({ world }) => world.cutOff.size > 0,
-    run: ({ world }, pick) => void world.cutOff.delete(pickFrom([...world.cutOff], pick)),
-  },
-  {
-    name: 'crash the gateway',
-    weight: 2,
-    isPossible: () => true,
-    run: (run, pick) => {
-      const leaveWriter = pick(3) === 0;
-      if (leaveWriter) run.leaveZombie();
-      run.world.crashHost({ leaveWriter });
-    },
-  },
-  {
-    name: 'stop cleanly',
-    weight: 1,
-    isPossible: ({ world }) => world.writer?.pendingCount === 0,
-    run: ({ world }) => world.stopCleanly(),
-  },
-];
-
-/** Runs the choices, brings everything to rest, and says what the checkers found. */
-export function runChoices(rules: Rules, weather: Weather, choices: readonly Choice[]): RunResult {
-  const run = new RandomRun(rules, weather);
+/** Returns how many of the choices it took. */
+function runWorld(run: RandomRun, choices: readonly Choice[], operationsMax: number): number {
   const { world } = run;
-  const end = (): RunResult => ({
-    violations: world.violations,
-    trace: world.trace,
-    isBeyondGuarantee: world.isBeyondGuarantee,
-    counts: run.counts,
-  });
   world.startRecovery();
   while (world.network.messages.length > 0) world.deliver(0);
+  let taken = 0;
   for (const choice of choices) {
+    if (run.operations >= operationsMax) break;
     run.take(choice);
-    if (world.violations.length > 0 || world.isBeyondGuarantee) return end();
+    taken += 1;
+    if (world.violations.length > 0 || world.isBeyondGuarantee) return taken;
   }
   quiesce(world);
-  return end();
+  return taken;
 }
 
 /** Leaves out choices while the run still fails with the same code. */
 export function shrinkChoices(rules: Rules, weather: Weather, choices: readonly Choice[]): Choice[] {
   const code = runChoices(rules, weather, choices).violations[0]?.code;
   const stillFails = (candidate: readonly Choice[]): boolean =>
-    runChoices(rules, weather, candidate).violations[0]?.code === code;
+    runChoices(rules, weather, candidate, { isTraced: false }).violations[0]?.code === code;
   let shrunk = [...choices];
   for (let size = Math.ceil(shrunk.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let at = 0; at < shrunk.length;) {

@@ -34,7 +34,7 @@ export interface RecoveryContext {
   readonly rules: Rules;
   readonly authority: SimulatedAuthority;
   readonly newStoreId: () => StoreId;
-  readonly log: (line: string) => void;
+  readonly log: (line: () => string) => void;
   /** Leaves out who is not in sync: an online catch-up is for them. */
   readonly defersStale?: boolean;
   /** Every set of rows that was matched, with what was made of it: for the checker of I7. */
@@ -49,7 +49,7 @@ type ProceedPlan = Extract<RecoveryPlan, { kind: 'proceed' }>;
 export function* attemptRecovery(context: RecoveryContext): Steps<AttemptOutcome> {
   context.authority.persist(context.rules.beginRecovery(context.authority.state));
   const { epoch } = context.authority.state;
-  context.log(`recovery ${epoch} begins`);
+  context.log(() => `recovery ${epoch} begins`);
   try {
     return yield* runAttempt(context, epoch);
   } catch (error) {
@@ -62,7 +62,7 @@ function* runAttempt(context: RecoveryContext, epoch: Epoch): Steps<AttemptOutco
   const reports = yield* fenceAll(context, epoch);
   stopIfOvertaken(context, epoch);
   const planned = context.rules.planRecovery(context.authority.state, reports);
-  context.log(`recovery ${epoch}: ${JSON.stringify(planned)}`);
+  context.log(() => `recovery ${epoch}: ${JSON.stringify(planned)}`);
   if (planned.kind === 'wait') return { kind: 'wait', reason: planned.reason, reports };
   const plan = context.defersStale === true ? withoutStale(context, planned) : planned;
   yield* repair(context, { epoch, plan, reports });
@@ -135,10 +135,8 @@ function* repair(context: RecoveryContext, { epoch, plan, reports }: Repair): St
   }
   const matched = [...plan.trusted, ...byRows, ...(context.rules.matchesFullCopyTargets ? needy : [])];
   yield* repairByRows(context, { epoch, trusted: plan.trusted, mirrors: matched });
-  const [source] = plan.trusted;
-  if (source === undefined) throw new AttemptFailed('nobody is trusted');
   const resumed = needy.filter(isResumed);
-  for (const target of needy) yield* copyInFull(context.rules, { epoch, source, target });
+  for (const target of needy) yield* copyInFull(context.rules, { epoch, sources: plan.trusted, target });
   // What the copy had passed before it was broken off may have been written since; rows tell.
   if (resumed.length > 0)
     yield* repairByRows(context, { epoch, trusted: plan.trusted, mirrors: [...matched, ...resumed] });
@@ -197,8 +195,12 @@ export function* surveyOf(mirror: MirrorId, epoch: Epoch): Steps<Survey> {
 }
 
 /** Null: the source's content fails its checksum. */
-export function* copyFrom(mirror: MirrorId, epoch: Epoch, objectId: ObjectId): Steps<ObjectCopy | null> {
-  const response = yield { mirror, request: { kind: 'copy-out', epoch, objectId } };
+export function* copyFrom(
+  mirror: MirrorId,
+  epoch: Epoch,
+  wanted: { readonly objectId: ObjectId; readonly content: ObjectRepair['content'] },
+): Steps<ObjectCopy | null> {
+  const response = yield { mirror, request: { kind: 'copy-out', epoch, ...wanted } };
   if (response?.kind === 'damaged') return null;
   if (response?.kind !== 'copy') throw new AttemptFailed(`${mirror} can't be read`);
   return response.copy;
@@ -260,30 +262,39 @@ function* pushRepair(
   const { epoch, sources } = attempt;
   const rotten: MirrorId[] = [];
   for (const source of sources) {
-    const copy = yield* copyFrom(source, epoch, plan.objectId);
+    const copy = yield* copyFrom(source, epoch, plan);
     if (copy === null) {
       rotten.push(source);
       continue;
     }
     const lastTag = copy.object?.state.lastTag ?? null;
     for (const target of plan.targets) {
-      const push = { epoch, source, expectedLastTag: target.lastTag, lastTag, copy, content: plan.content };
+      const push = {
+        ...{ epoch, source, expectedLastTag: target.lastTag, lastTag },
+        ...{ copy, content: plan.content, cause: 'rows' as const },
+      };
       yield* expectDone(target.mirror, { kind: 'push', push });
     }
-    for (const mirror of rotten) {
-      const push = {
-        epoch,
-        source,
-        expectedLastTag: lastTag,
-        lastTag,
-        copy,
-        content: { kind: 'whole' } as const,
-      };
-      yield* expectDone(mirror, { kind: 'push', push });
-    }
+    yield* repairRotten(plan.objectId, { epoch, source, rotten });
     return;
   }
   throw new AttemptFailed(`the object is rotten on ${rotten.join()}`);
+}
+
+/** All of it is read once more: it may be rotten elsewhere, and then another day's scrub looks for a good one. */
+function* repairRotten(
+  objectId: ObjectId,
+  attempt: { readonly epoch: Epoch; readonly source: MirrorId; readonly rotten: readonly MirrorId[] },
+): Steps<void> {
+  const { epoch, source, rotten } = attempt;
+  const content = { kind: 'whole' } as const;
+  for (const mirror of rotten) {
+    const copy = yield* copyFrom(source, epoch, { objectId, content });
+    if (copy === null) return;
+    const lastTag = copy.object?.state.lastTag ?? null;
+    const push = { epoch, source, expectedLastTag: lastTag, lastTag, copy, content, cause: 'rot' as const };
+    yield* expectDone(mirror, { kind: 'push', push });
+  }
 }
 
 interface Drop {

@@ -25,9 +25,10 @@ import {
   mayDropRows,
   reopenFence,
 } from '../../src/protocol/fence.js';
-import { forgoRows, isSettled } from '../../src/protocol/forgone-rows.js';
+import { areAllRowsForgone, forgoRows, isSettled } from '../../src/protocol/forgone-rows.js';
 import { TagGenerator } from '../../src/protocol/generator.js';
 import { decideRead, decideReadStart, readableInRecovery } from '../../src/protocol/read-gate.js';
+import { decideHeal } from '../../src/protocol/heal.js';
 import { planObject, rowsAfterPush, sameSummary } from '../../src/protocol/reconcile-plan.js';
 import { mayResumeFullCopy, planRecovery } from '../../src/protocol/recovery-plan.js';
 import type { Epoch, GeneratorId } from '../../src/protocol/tag.js';
@@ -55,9 +56,11 @@ export interface Rules {
   readonly mayDropRows: typeof mayDropRows;
   /** F27. */
   readonly forgoRows: typeof forgoRows;
+  readonly areAllRowsForgone: typeof areAllRowsForgone;
   readonly isSettled: typeof isSettled;
   readonly isComparableAt: typeof isComparableAt;
   readonly decidePush: typeof decidePush;
+  readonly decideHeal: typeof decideHeal;
   readonly decideOutcome: typeof decideOutcome;
   readonly readyTokens: typeof readyTokens;
   readonly decideReadStart: typeof decideReadStart;
@@ -131,9 +134,11 @@ const realRules: Rules = {
   isReadableAt,
   mayDropRows,
   forgoRows,
+  areAllRowsForgone,
   isSettled,
   isComparableAt,
   decidePush,
+  decideHeal,
   decideOutcome,
   readyTokens,
   decideReadStart,

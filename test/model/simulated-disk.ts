@@ -4,6 +4,11 @@
  *   image 0 ... image n        synced: survives every crash
  *                 image n+1    committed without a sync (a clear): a crash keeps it or loses it, and with it all after it
  *
+ * Commits fall into a log whose records carry checksums, so a crash keeps them in their order and each whole or not at all.
+ * Contents lie beside that log and are synced before the commit that names them; so their bytes are torn by a crash only
+ * where the disk lied. A sync that fails leaves its commit to chance, and the disk takes nothing more (the store is not
+ * written to until its process is started again).
+ *
  * Old images stay at hand, so that a disk can be restored from an old snapshot (F17).
  */
 import type { ObjectId } from '../../src/protocol/object-id.js';
@@ -15,7 +20,8 @@ import type { ObjectState, TagRow } from '../../src/protocol/write.js';
 export interface StoredObject {
   readonly state: ObjectState;
   readonly bytes: Uint8Array;
-  readonly contentChecksum: number;
+  /** Where a byte is not what its checksum says; null: nowhere. */
+  readonly rottenAt: number | null;
 }
 
 export interface DiskImage {
@@ -51,8 +57,30 @@ export function checksumOf(bytes: Uint8Array): number {
 }
 
 export function storeObject(state: ObjectState, bytes: Uint8Array): StoredObject {
-  return { state, bytes, contentChecksum: checksumOf(bytes) };
+  return { state, bytes, rottenAt: null };
 }
+
+export function isRotten({ rottenAt }: StoredObject): boolean {
+  return rottenAt !== null;
+}
+
+/** The same object with one byte of it flipped; itself, when it has none. */
+export function rotten(stored: StoredObject): StoredObject {
+  if (stored.bytes.length === 0 || stored.rottenAt !== null) return stored;
+  const bytes = stored.bytes.slice();
+  bytes[0] = (bytes[0] ?? 0) ^ 0x40;
+  return { ...stored, bytes, rottenAt: 0 };
+}
+
+function withTornContent(image: DiskImage, before: DiskImage): DiskImage {
+  const objects = new Map(image.objects);
+  for (const [objectId, stored] of objects)
+    if (before.objects.get(objectId)?.bytes !== stored.bytes) objects.set(objectId, rotten(stored));
+  return { ...image, objects };
+}
+
+/** A write or a sync failed. */
+export class DiskFailed extends Error {}
 
 export function blankImage(storeId: StoreId): DiskImage {
   return {
@@ -72,14 +100,22 @@ export function blankImage(storeId: StoreId): DiskImage {
 export class SimulatedDisk {
   #current: DiskImage;
   #synced: DiskImage;
+  /** What the disk says that it has synced. */
+  #promised: DiskImage;
   #unsynced: DiskImage[] = [];
   readonly #snapshots: DiskImage[];
   /** A disk that says "synced" and is lying (F9, F10). */
   lies = false;
+  /** The next commit that is to be synced fails. */
+  failsNextSync = false;
+  #hasFailed = false;
+  /** Some byte of it was rotten once. */
+  #hasDecayed = false;
 
   constructor(image: DiskImage) {
     this.#current = image;
     this.#synced = image;
+    this.#promised = image;
     this.#snapshots = [image];
   }
 
@@ -87,28 +123,71 @@ export class SimulatedDisk {
     return this.#current;
   }
 
-  /** What is left after a power failure now, whatever happens. */
+  /** What is left after a power failure now, whatever happens, as far as the disk is to be believed. */
   get durableImage(): DiskImage {
-    return this.#synced;
+    return this.#promised;
+  }
+
+  /** True while a crash may take what the disk said that it had synced. */
+  get isDoubtful(): boolean {
+    return this.lies || this.#promised !== this.#synced;
+  }
+
+  get hasDecayed(): boolean {
+    return this.#hasDecayed;
+  }
+
+  get hasFailed(): boolean {
+    return this.#hasFailed;
   }
 
   commit(change: Partial<DiskImage>, options: { readonly sync: boolean }): void {
-    this.#current = { ...this.#current, ...change };
+    if (this.#hasFailed) throw new DiskFailed();
+    const next = { ...this.#current, ...change };
+    if (options.sync && this.failsNextSync) {
+      this.#hasFailed = true;
+      this.#unsynced.push(next);
+      throw new DiskFailed();
+    }
+    this.#current = next;
+    if (options.sync) this.#promised = next;
     if (options.sync && !this.lies) {
-      this.#synced = this.#current;
+      this.#synced = next;
       this.#unsynced = [];
-      this.#snapshots.push(this.#current);
+      this.#snapshots.push(next);
     } else {
-      this.#unsynced.push(this.#current);
+      this.#unsynced.push(next);
     }
   }
 
-  /** Power fails: `survivors` of the commits without sync are kept, in their order. */
-  crash(survivors: number): void {
-    const kept = this.#unsynced.slice(0, survivors).at(-1);
-    if (kept !== undefined) this.#synced = kept;
+  /** Bytes at rest change by themselves: nobody committed that, and no crash undoes it. */
+  decay(change: Partial<DiskImage>): void {
+    this.#hasDecayed = true;
+    const next = { ...this.#current, ...change };
+    if (this.#synced === this.#current) this.#synced = next;
+    if (this.#promised === this.#current) this.#promised = next;
+    const at = this.#unsynced.indexOf(this.#current);
+    if (at >= 0) this.#unsynced[at] = next;
+    this.#current = next;
+  }
+
+  /**
+   * Power fails: `survivors` of the commits without sync are kept, in their order; `isTorn`: of the last of them the content
+   * that it brought is torn, if the disk lied. Returns true when something is gone that the disk had promised to keep.
+   */
+  crash(survivors: number, isTorn = false): boolean {
+    const kept = this.#unsynced.slice(0, survivors);
+    const promisedAt = this.#unsynced.indexOf(this.#promised);
+    const last = kept.at(-1);
+    const before = kept.at(-2) ?? this.#synced;
+    const tears = isTorn && this.isDoubtful && last !== undefined;
+    this.#hasDecayed ||= tears;
+    if (last !== undefined) this.#synced = tears ? withTornContent(last, before) : last;
     this.#current = this.#synced;
+    this.#promised = this.#synced;
     this.#unsynced = [];
+    this.lies = this.failsNextSync = this.#hasFailed = false;
+    return promisedAt >= survivors;
   }
 
   get unsyncedCount(): number {
@@ -123,6 +202,7 @@ export class SimulatedDisk {
   restore(image: DiskImage): void {
     this.#current = image;
     this.#synced = image;
+    this.#promised = image;
     this.#unsynced = [];
     this.#snapshots.length = 0;
     this.#snapshots.push(image);

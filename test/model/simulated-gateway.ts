@@ -33,6 +33,8 @@ export interface WriteIntent {
 interface PendingWrite {
   readonly issued: IssuedWrite;
   readonly bytes: Uint8Array;
+  /** The object as the writer knew it before. */
+  readonly base: ObjectState | null;
   readonly answers: Map<MirrorId, MirrorAnswer | null>;
   /** Requests without an answer, by mirror: while there is one, the write may still land there. */
   readonly unanswered: Map<MirrorId, number>;
@@ -46,7 +48,7 @@ export interface GatewayPorts {
   readonly network: Network;
   readonly authority: SimulatedAuthority;
   readonly history: History;
-  readonly log: (line: string) => void;
+  readonly log: (line: () => string) => void;
   readonly newStoreId: () => StoreId;
   /** Mirrors were let in as rebuilding: somebody may copy to them. */
   readonly onAdmitted: (catchUp: CatchUpOrder) => void;
@@ -150,10 +152,11 @@ export class SimulatedGateway {
     const transaction = this.#transactionFor(intent, base);
     const bytes = new TextEncoder().encode(intent.text ?? '');
     const issued = this.#ports.history.issue(transaction, bytes);
-    this.#ports.log(`${this.name} issues ${transaction.kind} ${transaction.tag} #${issued.ordinal}`);
+    this.#ports.log(() => `${this.name} issues ${transaction.kind} ${transaction.tag} #${issued.ordinal}`);
     const pending: PendingWrite = {
       issued,
       bytes,
+      base,
       answers: new Map([...this.#inSync, ...this.#rebuilding].map((mirror) => [mirror, null])),
       unanswered: new Map(),
       attempts: 1,
@@ -221,8 +224,9 @@ export class SimulatedGateway {
     if (response.kind === 'committed') {
       pending.answers.set(mirror, { kind: 'committed', token: response.token, witness: response.witness });
     } else if (before === null && response.kind === 'refused') {
-      // A refusal is certain only of a request that was never sent twice: an earlier copy may have landed.
-      const isCertain = pending.attempts === 1;
+      // A refusal is certain only of a request that was never sent twice: an earlier copy may have landed. What a
+      // failed disk has made of a write nobody knows.
+      const isCertain = pending.attempts === 1 && response.code !== 'io-error';
       const { code } = response;
       pending.answers.set(mirror, isCertain ? { kind: 'refused', code } : { kind: 'unknown', reason: code });
     }
@@ -260,18 +264,34 @@ export class SimulatedGateway {
         if (this.#status === 'open') this.#leaveOut(outcome.mirrors);
         break;
       case 'refuse':
+        this.#ports.history.refuse(pending.issued);
+        if (outcome.code === 'no-space') {
+          this.#giveUp(pending);
+          break;
+        }
+        this.depose();
+        return;
       case 'unknown':
-        this.#ports.log(`${this.name}: ${tag} ends as ${outcome.kind}`);
+        this.#ports.log(() => `${this.name}: ${tag} ends as ${outcome.kind}`);
         this.depose();
         return;
     }
     this.#excludeIfAnswered();
   }
 
+  /** Nobody has it, and the client was told so. */
+  #giveUp(pending: PendingWrite): void {
+    const { transaction, state } = pending.issued;
+    this.#ports.log(() => `${this.name} refuses ${transaction.tag}`);
+    if (this.#known.get(transaction.objectId) === state) this.#known.set(transaction.objectId, pending.base);
+    this.#pending.delete(transaction.tag);
+    this.#generator.settle(transaction.tag);
+  }
+
   #acknowledge(pending: PendingWrite): void {
     if (pending.isAcknowledged) return;
     pending.isAcknowledged = true;
-    this.#ports.log(`${this.name} acknowledges ${pending.issued.transaction.tag}`);
+    this.#ports.log(() => `${this.name} acknowledges ${pending.issued.transaction.tag}`);
     this.#ports.history.settle(pending.issued);
   }
 
@@ -398,7 +418,7 @@ export class SimulatedGateway {
 
   /** The set is smaller: that may decide some writes, and some want yet another exclusion. Then new ones are let in. */
   #goOn(state: AuthorityState): void {
-    this.#ports.log(`${this.name} goes on at ${state.epoch} with ${state.inSync.join()}`);
+    this.#ports.log(() => `${this.name} goes on at ${state.epoch} with ${state.inSync.join()}`);
     this.#inSync = state.inSync;
     this.#keptFor = rowsKeptFor(state);
     this.#status = 'open';
@@ -412,7 +432,7 @@ export class SimulatedGateway {
   depose(): void {
     if (this.#status === 'deposed') return;
     this.#status = 'deposed';
-    this.#ports.log(`${this.name} stops: only a recovery helps`);
+    this.#ports.log(() => `${this.name} stops: only a recovery helps`);
     this.#ports.onDeposed(this);
   }
 
@@ -436,6 +456,8 @@ export class SimulatedGateway {
         return;
       }
       this.#keptFor = rowsKeptFor(state);
+      // Somebody who is out may have been let in already: his rows stay.
+      if (!rules.areAllRowsForgone(state)) return;
     }
     const floor = this.#generator.floor();
     for (const mirror of this.#inSync) {

@@ -9,19 +9,20 @@ import type { ObjectId } from '../../src/protocol/object-id.js';
 import { FULL_COPY_DOUBT, type MirrorReport } from '../../src/protocol/recovery-plan.js';
 import { type Epoch, EPOCH_NONE, type GeneratorId, type Tag, tagGenerator } from '../../src/protocol/tag.js';
 import { makeToken, parseToken, type Witness } from '../../src/protocol/token.js';
-import { rowOfWrite, type WriteTransaction } from '../../src/protocol/write.js';
+import { rowOfWrite, type WriteEffect, type WriteTransaction } from '../../src/protocol/write.js';
 import type { ClearBatch, MirrorRequest, MirrorResponse, ObjectCopy, PushRequest } from './messages.js';
 import type { Rules } from './rules.js';
 import {
-  checksumOf,
   type DiskImage,
+  isRotten,
+  rotten,
   rowKey,
   rowsOf,
   SimulatedDisk,
   storeObject,
   type StoredObject,
 } from './simulated-disk.js';
-import { mergePush, spliceBytes } from './content.js';
+import { holds, mergePush, spliceBytes } from './content.js';
 
 export const SET_ID = 'set-0';
 
@@ -56,6 +57,18 @@ function laterOf(left: ReadonlyMap<ObjectId, Tag>, right: ReadonlyMap<ObjectId, 
   return latest;
 }
 
+/** Where content is rotten once a write has gone over it. */
+function rotAfter(stored: StoredObject | undefined, { edit }: WriteEffect): number | null {
+  const rottenAt = stored?.rottenAt ?? null;
+  if (rottenAt === null || edit.kind === 'replace-all' || edit.kind === 'drop') return null;
+  return edit.kind === 'splice' && holds(edit.extent, rottenAt) ? null : rottenAt;
+}
+
+function isRottenWithin({ rottenAt }: StoredObject, content: PushRequest['content']): boolean {
+  if (rottenAt === null) return false;
+  return content.kind === 'whole' || content.extents.some((extent) => holds(extent, rottenAt));
+}
+
 /** Power fails in the middle of a write: the disk keeps what was committed so far. */
 export class PowerFailure extends Error {}
 
@@ -69,6 +82,8 @@ export class SimulatedMirror {
   clockMs = 0;
   /** Power fails after this many more commits of a write; null: it does not. */
   commitsToPowerFailure: number | null = null;
+  /** The disk has no room for content; what makes none bigger goes on. */
+  isFull = false;
   #run = 1;
   #fence: FenceState;
   #floors = new Map<GeneratorId, Tag>();
@@ -97,10 +112,11 @@ export class SimulatedMirror {
     return this.disk.image;
   }
 
-  crash(survivors = 0): void {
+  /** True when something is gone that the disk had promised to keep. */
+  crash(survivors = 0, isTorn = false): boolean {
     this.isUp = false;
     this.commitsToPowerFailure = null;
-    this.disk.crash(survivors);
+    return this.disk.crash(survivors, isTorn);
   }
 
   restart(): void {
@@ -114,9 +130,7 @@ export class SimulatedMirror {
   rot(objectId: ObjectId): void {
     const stored = this.#image.objects.get(objectId);
     if (stored === undefined || stored.bytes.length === 0) throw new Error('nothing to rot');
-    const bytes = stored.bytes.slice();
-    bytes[0] = (bytes[0] ?? 0) ^ 0x40;
-    this.disk.commit(this.#withObject(objectId, { ...stored, bytes }), { sync: true });
+    this.disk.decay(this.#withObject(objectId, rotten(stored)));
   }
 
   handle(request: MirrorRequest): MirrorResponse {
@@ -148,7 +162,11 @@ export class SimulatedMirror {
         };
       case 'copy-out':
         if (!this.#mayBeCompared(request.epoch)) return { kind: 'refused', code: 'not-fenced' };
-        return this.#copyOut(request.objectId);
+        return this.#copyOut(request.objectId, request.content);
+      case 'read':
+        return this.#read(request.epoch, request.objectId);
+      case 'heal':
+        return this.#heal(request);
       case 'push':
         return this.#push(request.push);
       case 'begin-full-copy':
@@ -222,6 +240,8 @@ export class SimulatedMirror {
     const { selfDoubt } = this.#image;
     const isCopied = selfDoubt === FULL_COPY_DOUBT && !this.#rules.copiedTakeNoWrites;
     if (selfDoubt !== null && !isCopied) return { kind: 'refused', code: 'self-doubt' };
+    if (this.isFull && verdict.kind === 'apply' && bytes.length > 0)
+      return { kind: 'refused', code: 'no-space' };
     if (verdict.kind === 'apply') this.#apply(transaction, bytes, stored);
     return this.#committed(transaction);
   }
@@ -243,7 +263,7 @@ export class SimulatedMirror {
     const content = spliceBytes(stored?.bytes ?? new Uint8Array(), bytes, effect);
     const row = rowOfWrite(transaction, commitSequence, this.clockMs);
     const rows = new Map(this.#image.rows).set(rowKey(row), row);
-    const after = storeObject(effect.object, content);
+    const after = { ...storeObject(effect.object, content), rottenAt: rotAfter(stored, effect) };
     const half = content.slice();
     const torn = stored?.bytes.slice(Math.ceil(content.length / 2)) ?? new Uint8Array();
     half.set(torn.subarray(0, Math.floor(content.length / 2)), Math.ceil(content.length / 2));
@@ -328,10 +348,10 @@ export class SimulatedMirror {
 
   #moveFence(verdict: FenceVerdict): MirrorResponse {
     if (verdict.kind === 'move') {
-      this.#fence = verdict.state;
       const { fencedEpoch } = verdict.state;
       const commitSequence = this.#image.commitSequence + (this.#rules.countsFencesAsCommits ? 1 : 0);
       this.#commit({ fencedEpoch, commitSequence }, { sync: true });
+      this.#fence = verdict.state;
     }
     return { kind: 'fence', verdict };
   }
@@ -341,16 +361,33 @@ export class SimulatedMirror {
     return !this.#rules.fencesSources || this.#rules.isComparableAt(this.#fence, epoch);
   }
 
-  #copyOut(objectId: ObjectId): MirrorResponse {
+  #copyOut(objectId: ObjectId, content: PushRequest['content']): MirrorResponse {
     const object = this.#image.objects.get(objectId) ?? null;
-    if (object !== null && this.#rules.checksPushedContent) {
-      if (checksumOf(object.bytes) !== object.contentChecksum) return { kind: 'damaged' };
-    }
+    if (object !== null && this.#rules.checksPushedContent && isRottenWithin(object, content))
+      return { kind: 'damaged' };
     const rows = rowsOf(this.#image, objectId);
     return {
       kind: 'copy',
       copy: { objectId, object, rows, forgotten: this.#image.forgotten.get(objectId) ?? null },
     };
+  }
+
+  #read(epoch: Epoch, objectId: ObjectId): MirrorResponse {
+    if (!this.#rules.isReadableAt(this.#fence, epoch)) return { kind: 'refused', code: 'not-active' };
+    const object = this.#image.objects.get(objectId) ?? null;
+    if (object !== null && isRotten(object)) return { kind: 'damaged' };
+    return { kind: 'content', object, forgotten: this.#image.forgotten.get(objectId) ?? null };
+  }
+
+  #heal({ heal, object }: Extract<MirrorRequest, { kind: 'heal' }>): MirrorResponse {
+    const stored = this.#image.objects.get(object.objectId);
+    const targetLastTag = stored?.state.kind === 'present' ? stored.state.lastTag : null;
+    const verdict = this.#rules.decideHeal({ fence: this.#fence, targetLastTag }, heal);
+    if (verdict.kind === 'refuse') return { kind: 'refused', code: verdict.code };
+    if (stored === undefined || !isRotten(stored)) return { kind: 'done' };
+    const healed = storeObject(stored.state, object.bytes);
+    this.#commit(this.#withObject(object.objectId, healed), { sync: true });
+    return { kind: 'done' };
   }
 
   #push(push: PushRequest): MirrorResponse {
@@ -361,6 +398,7 @@ export class SimulatedMirror {
     if (verdict.kind === 'refuse') return { kind: 'refused', code: verdict.code };
     const merged = mergePush(present, push);
     if (merged === 'no-base') return { kind: 'refused', code: merged };
+    if (this.isFull && merged.byteCount > 0) return { kind: 'refused', code: 'no-space' };
     this.#land(push.copy, merged.object);
     this.#observer.onLanded({ target: this.id, push, targetLastTag, byteCount: merged.byteCount });
     return { kind: 'done' };

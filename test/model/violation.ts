@@ -5,6 +5,7 @@ export type ViolationCode =
   | 'diverged'
   | 'resurrected'
   | 'read-went-back'
+  | 'refused-happened'
   | 'rows-left'
   | 'unjustified-wait'
   | 'stuck'

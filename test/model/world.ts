@@ -16,8 +16,10 @@ import { History } from './history.js';
 import type { MirrorResponse } from './messages.js';
 import { Network } from './network.js';
 import { type AttemptOutcome, attemptRecovery, type Steps } from './recovery.js';
+import { beginRead, show } from './client-read.js';
+import { CopiedBytes } from './copied-bytes.js';
 import type { Rules } from './rules.js';
-import { blankImage } from './simulated-disk.js';
+import { blankImage, DiskFailed, isRotten } from './simulated-disk.js';
 import { SimulatedGateway, type WriteIntent } from './simulated-gateway.js';
 import {
   type AppliedWrite,
@@ -61,6 +63,8 @@ export interface WorldOptions {
   readonly mirrors: number;
   /** Goes on judging when every mirror in sync has lost state: then nobody may pick one of them (F33). */
   readonly judgesHopeless?: boolean;
+  /** False: nothing is written down of what happens; that takes a third of the time. */
+  readonly isTraced?: boolean;
 }
 
 export class World {
@@ -83,6 +87,9 @@ export class World {
   readonly grants = new Map<Epoch, Readonly<Record<MirrorId, string>>>();
   /** Who was in sync when the last thing was put on record in each epoch. */
   readonly inSyncOfEpoch = new Map<Epoch, readonly MirrorId[]>();
+  readonly copied = new CopiedBytes();
+  /** What came about, and how often: a campaign in which nothing does shows nothing. */
+  readonly milestones = new Map<string, number>();
   events: StepEvents = { applied: [], landed: [], transitions: [], planned: [] };
   writer: SimulatedGateway | null = null;
   lastOutcome: AttemptOutcome | null = null;
@@ -94,16 +101,22 @@ export class World {
   #storeCount = 0;
   #processCount = 0;
   #isBeyondGuarantee = false;
+  #seen: readonly unknown[] = [];
   readonly #judgesHopeless: boolean;
 
+  readonly #log: (line: () => string) => void;
+
   constructor(options: WorldOptions) {
+    this.#log = options.isTraced === false ? () => undefined : (line) => void this.trace.push(line());
     this.rules = options.rules;
     this.#judgesHopeless = options.judgesHopeless === true;
-    const log = (line: string): void => void this.trace.push(line);
     const ids = Array.from({ length: options.mirrors }, (_, index) => mirrorName(index));
     const observer = {
       onApplied: (applied: AppliedWrite) => void this.events.applied.push(applied),
-      onLanded: (landed: LandedPush) => void this.events.landed.push(landed),
+      onLanded: (landed: LandedPush) => {
+        this.#count(`pushes: ${landed.push.cause}`);
+        this.events.landed.push(landed);
+      },
     };
     for (const id of ids) {
       this.mirrors.set(
@@ -118,8 +131,11 @@ export class World {
       },
     });
     this.network = new Network({
-      log,
+      log: this.#log,
       isReachable: (mirror) => !this.cutOff.has(mirror),
+      onDuplicate: (request) => {
+        if (request.kind === 'write') this.history.noteDuplicate(request.transaction.tag);
+      },
       deliver: (mirror, request) => this.#handle(mirror, request),
     });
   }
@@ -148,7 +164,7 @@ export class World {
 
   /** Runs one step (null: one that leaves its own trace), then every checker. A broken assertion of the protocol itself is an answer too: it stops the process. */
   step(what: string | null, action: () => void): void {
-    if (what !== null) this.trace.push(what);
+    if (what !== null) this.#log(() => what);
     try {
       action();
     } catch (error) {
@@ -158,6 +174,15 @@ export class World {
     this.#noteHopeless();
     if (!this.isBeyondGuarantee || this.#judgesHopeless) checkEveryStep(this);
     this.events = { applied: [], landed: [], transitions: [], planned: [] };
+  }
+
+  /** True when something is other than it was when this was asked last: what is on a disk, on record, or known of the history. */
+  hasChanged(): boolean {
+    const now: unknown[] = [this.authority.durableState, this.history.revision, this.damaged.size];
+    for (const { disk } of this.mirrors.values()) now.push(disk.image, disk.durableImage);
+    const isSame = now.length === this.#seen.length && now.every((part, index) => part === this.#seen[index]);
+    this.#seen = now;
+    return !isSame;
   }
 
   // --- processes
@@ -180,7 +205,7 @@ export class World {
         rules: this.rules,
         authority: this.authority,
         newStoreId: () => this.newStoreId(),
-        log: (line) => void this.trace.push(line),
+        log: this.#log,
         defersStale: options.defersStale === true,
         onPlanned: (evidence, repair) => void this.events.planned.push({ evidence, repair }),
       });
@@ -227,8 +252,9 @@ export class World {
 
   #end(running: RunningProcess, outcome: AttemptOutcome | CatchUpOutcome): void {
     if (outcome.kind === 'caught-up' || running.kind === 'catch-up') {
-      this.trace.push(`${running.name} ends: ${JSON.stringify(outcome)}`);
+      this.#log(() => `${running.name} ends: ${JSON.stringify(outcome)}`);
       if (outcome.kind === 'caught-up') this.caughtUpCount += 1;
+      this.#count(outcome.kind === 'caught-up' ? 'catch-ups' : 'catch-ups that failed');
     } else this.#conclude(outcome);
   }
 
@@ -237,9 +263,14 @@ export class World {
     this.#running = this.#running.filter((running) => !processes.includes(running));
   }
 
+  #count(what: string, amount = 1): void {
+    this.milestones.set(what, (this.milestones.get(what) ?? 0) + amount);
+  }
+
   #conclude(outcome: AttemptOutcome): void {
+    this.#count(`recoveries: ${outcome.kind}`);
     this.lastOutcome = outcome;
-    this.trace.push(`the recovery ends: ${JSON.stringify(outcome)}`);
+    this.#log(() => `the recovery ends: ${JSON.stringify(outcome)}`);
     if (outcome.kind === 'wait') this.#checkWait(outcome);
     if (outcome.kind !== 'activated' || this.authority.state.epoch !== outcome.state.epoch) return;
     this.#startWriter(outcome.state);
@@ -266,7 +297,7 @@ export class World {
         onAdmitted: (order) => {
           this.#startCatchUp(order);
         },
-        log: (line) => void this.trace.push(line),
+        log: this.#log,
         onDeposed: (gateway) => {
           if (this.writer === gateway) this.writer = null;
         },
@@ -301,6 +332,7 @@ export class World {
   }
 
   #onPersist(transition: Transition): void {
+    if (transition.cause !== 'recovery') this.#count(`${transition.cause}s`);
     const { after, admitted } = transition;
     this.inSyncOfEpoch.set(after.epoch, after.inSync);
     if (after.phase === 'active') {
@@ -346,6 +378,15 @@ export class World {
     return isAnswered;
   }
 
+  /** The same, by messages: much may happen before it is answered. */
+  beginRead(objectId: ObjectId, from: MirrorId): boolean {
+    let hasBegun = false;
+    this.step(`a client asks for a read from ${from}`, () => {
+      hasBegun = beginRead(this, objectId, from);
+    });
+    return hasBegun;
+  }
+
   /** The same before a recovery has activated anything, from the one mirror that it trusts. */
   readInRecovery(objectId: ObjectId, from: MirrorId): boolean {
     let isAnswered = false;
@@ -361,15 +402,10 @@ export class World {
 
   #show(objectId: ObjectId, from: MirrorId): void {
     const { objects, forgotten } = this.mirror(from).disk.image;
-    const stored = objects.get(objectId);
-    const removal = forgotten.get(objectId);
-    const absent = removal === undefined ? null : (this.history.writesOf(removal).at(-1) ?? null);
-    const seen = stored === undefined ? absent : this.history.find(stored.state, stored.bytes);
+    const object = objects.get(objectId) ?? null;
+    if (object !== null && isRotten(object)) return;
     const settled = this.history.settled(objectId);
-    if ((seen?.ordinal ?? 0) < settled.ordinal && !(seen === null && settled.isAbsent)) {
-      this.violate('read-went-back', `${from} answers with #${seen?.ordinal ?? 0} after #${settled.ordinal}`);
-    }
-    if (seen !== null) this.history.settle(seen);
+    show(this, { objectId, object, forgotten: forgotten.get(objectId) ?? null, from, settled });
   }
 
   sendClears(): void {
@@ -422,15 +458,16 @@ export class World {
       return mirror.handle(request);
     } catch (error) {
       if (error instanceof PowerFailure) return null;
+      if (error instanceof DiskFailed) return { kind: 'refused', code: 'io-error' };
       throw error;
     }
   }
 
   // --- faults
 
-  crash(id: MirrorId, survivors = 0): void {
+  crash(id: MirrorId, survivors = 0, isTorn = false): void {
     this.step(`${id} crashes`, () => {
-      this.mirror(id).crash(survivors);
+      if (this.mirror(id).crash(survivors, isTorn)) this.#loseState(id);
       this.#forget(
         this.#running.filter((running) => running.kind === 'catch-up' && running.order.inSync[0] === id),
       );
@@ -454,10 +491,21 @@ export class World {
   /** The disk of a mirror that is down is restored from an old snapshot. */
   rollBack(id: MirrorId, snapshotIndex: number): void {
     this.step(`${id} is rolled back`, () => {
-      this.damaged.add(id);
-      this.rolledBack.add(id);
+      this.#loseState(id);
       this.mirror(id).disk.rollBack(snapshotIndex);
     });
+  }
+
+  #loseState(id: MirrorId): void {
+    this.damaged.add(id);
+    this.rolledBack.add(id);
+  }
+
+  /** True when nothing is wrong with a mirror's disk that could cost state. */
+  isSound(id: MirrorId): boolean {
+    const { disk } = this.mirror(id);
+    if (this.damaged.has(id) || disk.isDoubtful) return false;
+    return !disk.hasDecayed || ![...disk.image.objects.values()].some(isRotten);
   }
 
   /** True once nothing is left that the protocol could save the set with: every mirror in sync has lost state. */
@@ -471,6 +519,29 @@ export class World {
     if (this.events.transitions.some(({ after, cause }) => cause === 'recovery' && after.phase === 'active'))
       return;
     this.#isBeyondGuarantee ||= inSync.length > 0 && inSync.every((mirror) => this.damaged.has(mirror));
+    this.#isBeyondGuarantee ||= this.#isRottenEverywhere();
+  }
+
+  /**
+   * Some object has its last write nowhere in sync but in rotten bytes: it is there, and nobody can show it. A recovery waits for
+   * an operator then.
+   */
+  #isRottenEverywhere(): boolean {
+    const whole = this.authority.durableState.inSync.filter((mirror) => !this.damaged.has(mirror));
+    const images = whole.map((mirror) => this.mirror(mirror).disk).filter(({ hasDecayed }) => hasDecayed);
+    return images.some(({ image }) =>
+      [...image.objects].some(
+        ([objectId, stored]) =>
+          isRotten(stored) && !this.#isSoundOnAny(whole, objectId, stored.state.lastTag),
+      ),
+    );
+  }
+
+  #isSoundOnAny(mirrors: readonly MirrorId[], objectId: ObjectId, lastTag: Tag): boolean {
+    return mirrors.some((mirror) => {
+      const stored = this.mirror(mirror).disk.image.objects.get(objectId);
+      return stored !== undefined && !isRotten(stored) && stored.state.lastTag >= lastTag;
+    });
   }
 
   /** `wait` is right only while some mirror of the last in-sync set is missing or damaged. */

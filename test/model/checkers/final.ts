@@ -1,10 +1,18 @@
 /** What must hold when everything is repaired and quiet, besides I1 to I7. */
 import type { World } from '../world.js';
 import { checkIdentical } from './i7-reconciled.js';
+import { isRotten } from '../simulated-disk.js';
 import { durableWrite, isAbsence } from './i2-acknowledged.js';
 
 export function checkQuiet(world: World): void {
+  if (!world.copied.isWithinShare)
+    world.violate(
+      'I7',
+      `${world.copied.copiedBytes} bytes were copied, ${world.copied.unmatchedBytes} unmatched`,
+    );
   for (const [id, mirror] of world.mirrors) {
+    for (const [objectId, stored] of mirror.disk.image.objects)
+      if (isRotten(stored)) world.violate('diverged', `${id} still has rotten bytes of ${objectId}`);
     if (mirror.disk.image.rows.size > 0)
       world.violate('rows-left', `${id}: ${[...mirror.disk.image.rows.keys()].join()}`);
   }

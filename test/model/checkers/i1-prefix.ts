@@ -5,18 +5,22 @@
  * A write names the state it builds on, so the content of a mirror is such a prefix exactly when it is the content that
  * the object's last tag stands for. That holds on every mirror, stale ones included: otherwise the object is torn.
  */
-import { checksumOf } from '../simulated-disk.js';
+import { isRotten } from '../simulated-disk.js';
 import type { World } from '../world.js';
 
-export function checkPrefix(world: World): void {
+export function checkOrder(world: World): void {
   for (const { mirror, transaction, previousTag } of world.events.applied) {
     if (previousTag === null || previousTag < transaction.tag) continue;
     world.violate('I1', `${mirror} applies ${transaction.tag} after ${previousTag}`);
   }
+}
+
+export function checkContents(world: World): void {
   for (const [id, mirror] of world.mirrors) {
-    for (const { state, bytes, contentChecksum } of mirror.disk.image.objects.values()) {
-      if (checksumOf(bytes) !== contentChecksum) continue;
-      if (world.history.find(state, bytes) !== null) continue;
+    for (const stored of mirror.disk.image.objects.values()) {
+      const { state, bytes } = stored;
+      if (isRotten(stored)) continue;
+      if (world.history.find(stored) !== null) continue;
       world.violate(
         'torn',
         `${id} has a content that ${state.lastTag} never made: ${new TextDecoder().decode(bytes)}`,

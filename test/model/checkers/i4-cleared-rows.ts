@@ -4,7 +4,7 @@
  */
 import type { MirrorId } from '../../../src/protocol/authority-state.js';
 import type { ObjectId } from '../../../src/protocol/object-id.js';
-import type { Tag } from '../../../src/protocol/tag.js';
+import { type Tag, tagEpoch } from '../../../src/protocol/tag.js';
 import { type DiskImage, rowKey } from '../simulated-disk.js';
 import type { World } from '../world.js';
 
@@ -46,9 +46,11 @@ function checkEverywhere(
     if (isOnRecord || image.selfDoubt !== null || world.damaged.has(id)) continue;
     const lastTag = lastTagOf(image, objectId);
     if (lastTag !== null && lastTag >= tag) continue;
-    // Having nothing of the object is as good as its removal.
+    // Having nothing of the object, or an older tombstone, is as good as a removal that is older than the mirror's fence: all
+    // that could land over it is older still, and bounces (see the checker of I2).
     const isRemoval = world.history.writesOf(tag).at(-1)?.state.kind === 'tombstone';
-    if (isRemoval && image.objects.get(objectId)?.state.kind !== 'present') continue;
+    const isAbsent = image.objects.get(objectId)?.state.kind !== 'present';
+    if (isRemoval && isAbsent && tagEpoch(tag) < image.fencedEpoch) continue;
     world.violate('I4', `${holder} has no row for ${tag}, but ${id} is at ${String(lastTag)}`);
   }
 }

@@ -5,13 +5,15 @@
 import type { AuthorityState, MirrorId } from '../../../src/protocol/authority-state.js';
 import type { ObjectId } from '../../../src/protocol/object-id.js';
 import { type Epoch, tagEpoch } from '../../../src/protocol/tag.js';
-import type { TagRow } from '../../../src/protocol/write.js';
-import { checksumOf } from '../simulated-disk.js';
+import { bytesOf, unmatchedOf } from '../copied-bytes.js';
+import { isRotten } from '../simulated-disk.js';
+import type { LandedPush } from '../simulated-mirror.js';
 import type { PlannedObject, World } from '../world.js';
 import { durableWrite, isAbsence } from './i2-acknowledged.js';
 
 export function checkReconciled(world: World): void {
-  for (const planned of world.events.planned) checkCopiedBytes(world, planned);
+  for (const planned of world.events.planned) checkPlanned(world, planned);
+  for (const landed of world.events.landed) checkCopied(world, landed);
   for (const { after, cause } of world.events.transitions) {
     if (cause === 'recovery' && after.phase === 'active') checkActivation(world, after);
   }
@@ -43,7 +45,7 @@ export function checkIdentical(
   const seen = new Map<string, MirrorId>();
   for (const mirror of compare.mirrors) {
     const stored = world.mirror(mirror).disk.image.objects.get(compare.objectId);
-    if (stored !== undefined && checksumOf(stored.bytes) !== stored.contentChecksum) continue;
+    if (stored !== undefined && isRotten(stored)) continue;
     const content =
       stored?.state.kind === 'present'
         ? `${stored.state.lastTag} ${stored.state.attributes} ${Buffer.from(stored.bytes).toString('latin1')}`
@@ -62,7 +64,6 @@ interface Activated {
 
 function settleVisible(world: World, { mirrors, epoch, objectId }: Activated): void {
   const settled = world.history.settled(objectId);
-  const final = world.history.finalAtActivation.get(objectId) ?? 0;
   for (const mirror of mirrors) {
     const write = durableWrite(world, mirror, objectId);
     if (write === undefined) continue;
@@ -72,24 +73,28 @@ function settleVisible(world: World, { mirrors, epoch, objectId }: Activated): v
         `epoch ${epoch} begins with #${write?.ordinal ?? 0}, #${settled.ordinal} was settled`,
       );
     }
-    if (write !== null && write.ordinal > final && tagEpoch(write.transaction.tag) < world.activationEpoch) {
+    if (write === null || !world.history.isGone(write)) continue;
+    if (world.history.wasRefused(write))
+      world.violate('refused-happened', `epoch ${epoch} begins with #${write.ordinal}`);
+    if (tagEpoch(write.transaction.tag) < world.activationEpoch) {
       world.violate('resurrected', `epoch ${epoch} begins with #${write.ordinal}, which was settled as gone`);
     }
   }
   const [first] = mirrors;
   const visible = first === undefined ? null : durableWrite(world, first, objectId);
   if (visible !== null && visible !== undefined) world.history.settle(visible);
-  world.history.finalAtActivation.set(objectId, visible?.ordinal ?? settled.ordinal);
+  world.history.makeFinal(objectId, visible ?? null);
 }
 
-function isOnAll(row: TagRow, tables: readonly (readonly TagRow[])[]): boolean {
-  return tables.every((rows) => rows.some(({ tag }) => tag === row.tag));
-}
-
-function checkCopiedBytes(world: World, { evidence, repair }: PlannedObject): void {
+function checkPlanned(world: World, { evidence, repair }: PlannedObject): void {
   if (repair === null) return;
-  const tables = evidence.mirrors.map(({ rows }) => rows);
-  const unmatched = tables.flat().filter((row) => !isOnAll(row, tables));
+  const unmatched = unmatchedOf(evidence);
+  const source = evidence.mirrors.find(({ mirror }) => mirror === repair.source);
+  for (const { mirror: target, lastTag } of repair.targets) {
+    const run = world.mirror(target).incarnation;
+    const place = { target, run, objectId: evidence.objectId, from: lastTag, to: source?.lastTag ?? null };
+    world.copied.notePlan(place, bytesOf(unmatched, source?.sizeBytes ?? 0));
+  }
   if (unmatched.some(({ kind }) => kind === 'replace' || kind === 'remove')) return;
   const allowed = new Set<number>();
   for (const { offset, length } of unmatched) for (let at = 0; at < length; at += 1) allowed.add(offset + at);
@@ -99,4 +104,13 @@ function checkCopiedBytes(world: World, { evidence, repair }: PlannedObject): vo
       Array.from({ length }, (_, at) => offset + at).every((position) => allowed.has(position)),
     );
   if (!isWithin) world.violate('I7', `more is copied than is unmatched: ${JSON.stringify(repair)}`);
+}
+
+function checkCopied(world: World, { target, push, targetLastTag, byteCount }: LandedPush): void {
+  if (push.cause !== 'rows') return;
+  const { incarnation } = world.mirror(target);
+  const { objectId } = push.copy;
+  const place = { target, run: incarnation, objectId, from: targetLastTag, to: push.lastTag };
+  const fault = world.copied.noteCopy(place, byteCount);
+  if (fault !== null) world.violate('I7', fault);
 }

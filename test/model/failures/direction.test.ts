@@ -1,4 +1,5 @@
 /** FAILURES.md: which way bytes flow, and which rows decide what is copied (DESIGN.md section 5.4; I4, I5, I7). */
+import type { Tag } from '../../../src/protocol/tag.js';
 import { failureCase } from '../failure-case.js';
 import {
   firstTrustedIsSource,
@@ -8,6 +9,7 @@ import {
   presentIsComplete,
   rangesNotUnited,
   rowHolderIsSource,
+  rowsStayAsTheyWere,
 } from '../mutations.js';
 import { M0, M1, M2, type Scenario } from '../scenario.js';
 
@@ -130,4 +132,52 @@ failureCase('F25: clocks that run wild on every host change nothing', {
   rule: 'no clock in any ordering',
   off: { planObject: latestClockIsSource },
   ends: 'lost',
+});
+
+/**
+ * A write reaches M1 and M2, and never M0, which goes on alone. M1 comes back to it and gets what M0 has; then M0 is gone, and
+ * M2 comes back to M1. Both had a row of that write once, but M1 has its content no more.
+ */
+function undoneOnM1(set: Scenario, orphan: () => Tag | null): void {
+  const tag = orphan();
+  for (const mirror of [M1, M2]) set.arrive(mirror, tag);
+  set.loseAll();
+  for (const mirror of [M1, M2]) set.cutOff(mirror);
+  set.crashHost();
+  set.recover();
+  set.write('extend', 'a', 'end');
+  set.reconnect(M1);
+  set.recover();
+  set.crash(M0);
+  set.crashHost();
+  set.reconnect(M2);
+  set.recover();
+  set.rest();
+}
+
+failureCase(
+  'F5: what a push has undone on one mirror does not count as there because of the row that it leaves',
+  {
+    mirrors: 3,
+    trace: (set) => {
+      set.write('replace', 'a', 'base');
+      set.clearAll();
+      undoneOnM1(set, () => set.issue('replace', 'a', 'an orphan'));
+    },
+    rule: 'a row that only the target had matches no other row from then on',
+    off: { rowsAfterPush: rowsStayAsTheyWere },
+    ends: 'torn',
+  },
+);
+
+failureCase('F5: nor where the source had nothing of the object', {
+  mirrors: 3,
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    set.clearAll();
+    undoneOnM1(set, () => set.issue('replace', 'b', 'an orphan'));
+  },
+  rule: 'no row stays of an object that the source knows nothing of',
+  off: { rowsAfterPush: rowsStayAsTheyWere },
+  ends: 'I7',
 });
