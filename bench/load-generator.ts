@@ -143,7 +143,8 @@ async function runHeads(order: LoadOrder): Promise<LoadFigures> {
       const path = targets.next('HEAD');
       const headers = signHeaders(order.access, { method: 'HEAD', target: path, headers: {}, body: 'none' });
       const startMs = performance.now();
-      const { statusCode, body } = await client.request({ method: 'HEAD', path, headers });
+      // Left to itself undici closes the connection after a HEAD, and new ones would be what is measured.
+      const { statusCode, body } = await client.request({ method: 'HEAD', path, headers, reset: false });
       await body.dump();
       if (statusCode < 300) counters.latenciesMs.push(performance.now() - startMs);
       else counters.failures += 1;

@@ -107,16 +107,13 @@ export class MirroredContentSink implements ContentSink {
     this.#logger = logger;
   }
 
-  async write(piece: Buffer): Promise<void> {
+  write(piece: Buffer): Promise<void> | undefined {
     invariant(!this.#isOver, 'a content sink takes no pieces after its end');
     this.#sizeBytes += piece.length;
     this.#checksum = crc32c(piece, this.#checksum);
-    if (this.#stages !== null) {
-      await this.#writeToStages(piece);
-      return;
-    }
+    if (this.#stages !== null) return this.#writeToStages(piece);
     this.#pieces.push(piece);
-    if (this.#sizeBytes > INLINE_CONTENT_BYTES_MAX) await this.#goStreaming();
+    return this.#sizeBytes > INLINE_CONTENT_BYTES_MAX ? this.#goStreaming() : undefined;
   }
 
   async finish(): Promise<StagedContent> {

@@ -57,8 +57,8 @@ export interface StagedContent {
 
 /** Takes the content of one write, piece by piece, with backpressure from the slowest mirror. */
 export interface ContentSink {
-  /** Resolves when the next piece may come. The buffer must not change afterwards. */
-  write(piece: Buffer): Promise<void>;
+  /** Resolves when the next piece may come; undefined: it may come at once. The buffer must not change afterwards. */
+  write(piece: Buffer): Promise<void> | undefined;
   /** All pieces are in. */
   finish(): Promise<StagedContent>;
   /** The content is not wanted: nothing of it remains anywhere. */

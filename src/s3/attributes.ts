@@ -132,23 +132,12 @@ function decodeChecksum(value: unknown): ChecksumValue | null {
   return { algorithm, base64: textField(fields, 'base64') };
 }
 
-function encodeAnnotations(annotations: ObjectAnnotations): object {
-  const { version, isDeleteMarker, tags, retention, legalHold } = annotations;
-  const access = encodeObjectAccess(annotations.access);
+function encodeVersion({ id, isNull, olderNullId, supersededId }: ObjectVersion): object {
   return {
-    ...(version !== null && {
-      version: {
-        id: version.id,
-        ...(version.isNull && { isNull: true }),
-        ...(version.olderNullId !== null && { olderNullId: version.olderNullId }),
-        ...(version.supersededId !== null && { supersededId: version.supersededId }),
-      },
-    }),
-    ...(isDeleteMarker && { deleteMarker: true }),
-    ...(tags.length > 0 && { tags }),
-    ...(retention !== null && { retention }),
-    ...(legalHold !== null && { legalHold }),
-    ...(access !== undefined && { access }),
+    id,
+    ...(isNull && { isNull }),
+    ...(olderNullId !== null && { olderNullId }),
+    ...(supersededId !== null && { supersededId }),
   };
 }
 
@@ -169,17 +158,7 @@ function decodeRetention(value: unknown): Retention | null {
   return { mode: wordField(fields, 'mode', RETENTION_MODES), untilMs: countField(fields, 'untilMs') };
 }
 
-function decodeAnnotations(fields: Fields): ObjectAnnotations {
-  const { legalHold } = fields;
-  return {
-    version: decodeVersion(fields['version']),
-    isDeleteMarker: fields['deleteMarker'] === true,
-    tags: decodeTagSet(fields, 'tags'),
-    retention: decodeRetention(fields['retention']),
-    legalHold: legalHold === undefined ? null : wordField(fields, 'legalHold', ['ON', 'OFF'] as const),
-    access: decodeObjectAccess(fields['access']),
-  };
-}
+const LEGAL_HOLDS = ['ON', 'OFF'] as const;
 
 function decodeRename(value: unknown): ObjectAttributes['rename'] {
   if (value === undefined) return null;
@@ -187,22 +166,27 @@ function decodeRename(value: unknown): ObjectAttributes['rename'] {
   return { id: textField(fields, 'id'), source: textField(fields, 'source') };
 }
 
+/** What is undefined is left out. */
 export function encodeObjectAttributes(attributes: ObjectAttributes): string {
-  const { etag, modifiedMs, writes, headers, metadata, checksum, parts, uploadId, rename, sealing } =
-    attributes;
+  const { etag, modifiedMs, writes, headers, metadata, sealing, version, tags } = attributes;
   return JSON.stringify({
     v: FORMAT,
     etag,
     modifiedMs,
     writes,
     headers,
-    ...(Object.keys(metadata).length > 0 && { metadata }),
-    ...(checksum !== null && { checksum }),
-    ...(parts !== null && { parts }),
-    ...(uploadId !== null && { uploadId }),
-    ...(rename !== null && { rename }),
-    ...(sealing !== null && { sealing: encodeSealing(sealing) }),
-    ...encodeAnnotations(attributes),
+    metadata: Object.keys(metadata).length > 0 ? metadata : undefined,
+    checksum: attributes.checksum ?? undefined,
+    parts: attributes.parts ?? undefined,
+    uploadId: attributes.uploadId ?? undefined,
+    rename: attributes.rename ?? undefined,
+    sealing: sealing === null ? undefined : encodeSealing(sealing),
+    version: version === null ? undefined : encodeVersion(version),
+    deleteMarker: attributes.isDeleteMarker ? true : undefined,
+    tags: tags.length > 0 ? tags : undefined,
+    retention: attributes.retention ?? undefined,
+    legalHold: attributes.legalHold ?? undefined,
+    access: encodeObjectAccess(attributes.access),
   });
 }
 
@@ -219,7 +203,12 @@ export function decodeObjectAttributes(text: string): ObjectAttributes {
     uploadId: fields['uploadId'] === undefined ? null : textField(fields, 'uploadId'),
     rename: decodeRename(fields['rename']),
     sealing: decodeSealing(fields['sealing']),
-    ...decodeAnnotations(fields),
+    version: decodeVersion(fields['version']),
+    isDeleteMarker: fields['deleteMarker'] === true,
+    tags: decodeTagSet(fields, 'tags'),
+    retention: decodeRetention(fields['retention']),
+    legalHold: fields['legalHold'] === undefined ? null : wordField(fields, 'legalHold', LEGAL_HOLDS),
+    access: decodeObjectAccess(fields['access']),
   };
 }
 

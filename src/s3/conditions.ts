@@ -35,7 +35,9 @@ export function readConditions(request: S3Request): Conditions | null {
     ifModifiedSinceMs: readDate(request, 'if-modified-since'),
     ifUnmodifiedSinceMs: readDate(request, 'if-unmodified-since'),
   };
-  return Object.values(conditions).every((condition) => condition === null) ? null : conditions;
+  const { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs } = conditions;
+  const isAny = (ifMatch ?? ifNoneMatch ?? ifModifiedSinceMs ?? ifUnmodifiedSinceMs) !== null;
+  return isAny ? conditions : null;
 }
 
 function toSeconds(timeMs: number): number {

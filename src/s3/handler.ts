@@ -1,8 +1,8 @@
-/** Takes each request that fastify hands over through parsing, dispatch and answer, and each failure to its one answer. */
+/** Takes each request through parsing, dispatch and answer, and each failure to its one answer. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger } from 'fastify';
 import { InvariantViolation } from '../protocol/invariant.js';
 import { RequestBody } from './body.js';
 import { dispatch, RequestTrail, type Dispatch } from './dispatch.js';
@@ -20,6 +20,7 @@ interface S3HandlerSetup {
   /** For virtual-host style addresses, lower case. */
   readonly domains: readonly string[];
   readonly ids: RequestIds;
+  readonly logger: () => FastifyBaseLogger;
   readonly observer: RequestObserver | null;
   /** Answers end their connections. */
   readonly isStopping: () => boolean;
@@ -32,11 +33,13 @@ export class S3Handler {
   readonly #limits: S3Limits;
   readonly #domains: readonly string[];
   readonly #ids: RequestIds;
+  readonly #logger: () => FastifyBaseLogger;
   readonly #observer: RequestObserver | null;
   readonly #isStopping: () => boolean;
   readonly #onInvariantViolation: (violation: InvariantViolation) => void;
   readonly #waitingForContinue = new WeakSet<IncomingMessage>();
   readonly #responses = new WeakMap<Duplex, ServerResponse>();
+  readonly #closes = (): boolean => this.#isClosing || this.#isStopping();
   #isClosing = false;
 
   constructor(setup: S3HandlerSetup) {
@@ -44,6 +47,7 @@ export class S3Handler {
     this.#limits = setup.limits;
     this.#domains = setup.domains;
     this.#ids = setup.ids;
+    this.#logger = setup.logger;
     this.#observer = setup.observer;
     this.#isStopping = setup.isStopping;
     this.#onInvariantViolation = setup.onInvariantViolation;
@@ -59,95 +63,82 @@ export class S3Handler {
   }
 
   /** Never rejects. */
-  async serve(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    reply.hijack();
-    const message = request.raw;
-    const response = reply.raw;
-    this.#responses.set(message.socket, response);
+  async serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = message;
+    this.#responses.set(socket, response);
     const body = new RequestBody(message, response, this.#limits, this.#waitingForContinue.has(message));
-    const exchange = this.#makeExchange(request, response, body);
+    const exchange = this.#makeExchange(message, response, body);
     const trail = new RequestTrail();
+    const { method = '', url: rawUrl = '' } = message;
+    const remoteAddress = socket.remoteAddress ?? null;
     const startMs = performance.now();
     this.#observer?.requestBegan();
     let end: RequestEnd;
     try {
-      const { method, rawHeaders } = message;
+      const { rawHeaders } = message;
+      const isSecure = socket instanceof TLSSocket;
       const parsed = parseRequest(
-        {
-          method: method ?? '',
-          rawUrl: request.originalUrl,
-          rawHeaders,
-          remoteAddress: message.socket.remoteAddress ?? null,
-          isSecure: message.socket instanceof TLSSocket,
-          body,
-        },
+        { method, rawUrl, rawHeaders, remoteAddress, isSecure, body },
         this.#limits,
         this.#domains,
       );
       const answer = await dispatch(parsed, this.#dispatch, trail);
-      await sendResponse({ ...answer, headers: [...answer.headers, ...trail.headers] }, exchange);
-      request.log.debug(
-        { requestId: request.id, operation: trail.operation, status: answer.status },
-        'S3 request',
-      );
+      await sendResponse(answer, exchange, trail.headers);
+      const { requestId } = exchange;
+      this.#logger().debug({ requestId, operation: trail.operation, status: answer.status }, 'S3 request');
       end = endOf(answer, null, exchange);
     } catch (thrown) {
-      end = await this.sendError(thrown, request, exchange, trail);
+      end = await this.#sendError(thrown, pathOf(rawUrl), exchange, trail);
     }
     this.#observer?.requestEnded({
-      ...end,
-      requestId: request.id,
+      status: end.status,
+      errorCode: end.errorCode,
+      sentBytes: end.sentBytes,
+      requestId: exchange.requestId,
       operation: trail.operation,
-      method: message.method ?? '',
-      path: pathOf(request),
+      method,
+      path: pathOf(rawUrl),
       accessKeyId: trail.accessKeyId,
-      remoteAddress: message.socket.remoteAddress ?? null,
+      remoteAddress,
       durationMs: performance.now() - startMs,
       receivedBytes: body.receivedBytes,
     });
   }
 
   /** The one place where a failed request is answered and logged. Never rejects. */
-  async sendError(
+  async #sendError(
     thrown: unknown,
-    request: FastifyRequest,
+    resource: string,
     exchange: Exchange,
     trail: RequestTrail,
   ): Promise<RequestEnd> {
-    const { response } = exchange;
+    const logger = this.#logger();
+    const { response, requestId } = exchange;
     const { operation } = trail;
-    const requestId = request.id;
     let end: RequestEnd = BROKEN_OFF;
     try {
       if (thrown instanceof ClientGoneError || response.headersSent || response.destroyed) {
-        request.log.info({ requestId, operation, err: thrown }, 'S3 request broken off');
+        logger.info({ requestId, operation, err: thrown }, 'S3 request broken off');
         response.destroy();
       } else {
-        const resource = pathOf(request);
         const { error, answer } = errorResponse(thrown, { ...exchange, resource });
         const level = error.status >= 500 && error.status !== 501 ? 'error' : 'debug';
-        request.log[level](
+        logger[level](
           { requestId, operation, code: error.code, status: error.status, err: error.cause ?? error },
           'S3 request refused',
         );
-        await sendResponse({ ...answer, headers: [...answer.headers, ...trail.headers] }, exchange);
+        await sendResponse(answer, exchange, trail.headers);
         end = endOf(answer, error.code, exchange);
       }
     } catch (failure) {
-      request.log.info({ requestId, operation, err: failure }, 'S3 error response broken off');
+      logger.info({ requestId, operation, err: failure }, 'S3 error response broken off');
       response.destroy();
     }
     if (thrown instanceof InvariantViolation) {
-      request.log.fatal({ requestId, operation, err: thrown }, 'broken invariant');
+      logger.fatal({ requestId, operation, err: thrown }, 'broken invariant');
       this.#onInvariantViolation(thrown);
     }
     return end;
-  }
-
-  /** For errors that fastify finds. */
-  async serveError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    reply.hijack();
-    await this.sendError(thrown, request, this.#makeExchange(request, reply.raw, null), new RequestTrail());
   }
 
   /** For bytes that are no HTTP request, and requests whose headers do not come. */
@@ -167,13 +158,13 @@ export class S3Handler {
     });
   }
 
-  #makeExchange(request: FastifyRequest, response: ServerResponse, body: RequestBody | null): Exchange {
+  #makeExchange(message: IncomingMessage, response: ServerResponse, body: RequestBody): Exchange {
     return {
       response,
       body,
-      isHead: request.raw.method === 'HEAD',
-      isClosing: () => this.#isClosing || this.#isStopping(),
-      requestId: request.id,
+      isHead: message.method === 'HEAD',
+      isClosing: this.#closes,
+      requestId: this.#ids.next(),
       hostId: this.#ids.hostId,
       limits: this.#limits,
     };
@@ -189,10 +180,9 @@ function endOf(answer: S3Response, errorCode: string | null, { isHead }: Exchang
   return { status: answer.status, errorCode, sentBytes };
 }
 
-function pathOf(request: FastifyRequest): string {
-  const { originalUrl } = request;
-  const end = originalUrl.indexOf('?');
-  return end === -1 ? originalUrl : originalUrl.slice(0, end);
+function pathOf(rawUrl: string): string {
+  const end = rawUrl.indexOf('?');
+  return end === -1 ? rawUrl : rawUrl.slice(0, end);
 }
 
 function connectionError(error: NodeJS.ErrnoException): S3Error {

@@ -2,7 +2,7 @@
  * The node server under fastify, with every limit set. fastify makes one for each address that it listens on, so all that belongs to
  * a server belongs here.
  */
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { makeNodeServer, type ServerTls } from '../tls/node-server.js';
 import type { S3Handler } from './handler.js';
 import type { S3Limits } from './limits.js';
@@ -20,14 +20,11 @@ function listenForExpectations(server: Server, handler: S3Handler): void {
   });
 }
 
-export function makeHttpServer(
-  listener: RequestListener,
-  handler: S3Handler,
-  limits: S3Limits,
-  tls: ServerTls | null,
-): Server {
+export function makeHttpServer(handler: S3Handler, limits: S3Limits, tls: ServerTls | null): Server {
   const server = makeNodeServer(
-    listener,
+    (message, response) => {
+      void handler.serve(message, response);
+    },
     {
       maxHeaderSize: limits.headerBytesMax,
       headersTimeout: limits.headersTimeoutMs,

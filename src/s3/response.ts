@@ -30,8 +30,7 @@ export const NO_BODY: ResponseBody = { kind: 'none' };
 
 export interface Exchange {
   readonly response: ServerResponse;
-  /** Null when the request never got as far as having one. */
-  readonly body: RequestBody | null;
+  readonly body: RequestBody;
   readonly isHead: boolean;
   readonly isClosing: () => boolean;
   readonly requestId: string;
@@ -42,8 +41,7 @@ export interface Exchange {
 const SMALL_REST_BYTES = 64 * 1024;
 
 /** The rest of the request will be read off this connection, so that it can serve another one. */
-async function clearRest(body: RequestBody | null): Promise<boolean> {
-  if (body === null || body.isEnded) return true;
+async function clearRest(body: RequestBody): Promise<boolean> {
   if (body.waitsForContinue || body.lengthBytes === null || body.lengthBytes > SMALL_REST_BYTES) return false;
   return body.drain();
 }
@@ -61,16 +59,15 @@ export function bodyLength(body: ResponseBody): number | null {
   }
 }
 
-function responseHeaders(answer: S3Response, exchange: Exchange, closes: boolean): HeaderList {
-  const headers = [
-    'x-amz-request-id',
-    exchange.requestId,
-    'x-amz-id-2',
-    exchange.hostId,
-    'Server',
-    'Tally',
-    ...answer.headers,
-  ];
+function responseHeaders(
+  answer: S3Response,
+  { requestId, hostId }: Exchange,
+  further: HeaderList,
+  closes: boolean,
+): HeaderList {
+  const headers = ['x-amz-request-id', requestId, 'x-amz-id-2', hostId, 'Server', 'Tally'];
+  for (const text of answer.headers) headers.push(text);
+  for (const text of further) headers.push(text);
   const length = bodyLength(answer.body);
   if (length !== null) headers.push('Content-Length', String(length));
   else if (answer.status !== 204 && answer.status !== 304) headers.push('Content-Length', '0');
@@ -128,36 +125,42 @@ async function writePieces(
 
 /** Ends the response once the client has had a fair chance to read it. */
 async function linger(exchange: Exchange): Promise<void> {
-  if (exchange.body !== null && !exchange.body.waitsForContinue) await exchange.body.drain();
+  if (!exchange.body.waitsForContinue) await exchange.body.drain();
   exchange.response.end();
 }
 
 /**
  * Sends the answer. Rejects when a streamed body failed: before its first byte nothing was sent and an error can still
- * be answered (`headersSent` is false), after that the caller destroys the connection.
+ * be answered (`headersSent` is false), after that the caller destroys the connection. `further` are headers beside the answer's own.
  */
-export async function sendResponse(answer: S3Response, exchange: Exchange): Promise<void> {
-  const { response } = exchange;
+export async function sendResponse(
+  answer: S3Response,
+  exchange: Exchange,
+  further: HeaderList,
+): Promise<void> {
+  const { response, body: rest } = exchange;
   if (response.destroyed) {
     await letGo(answer.body);
     return;
   }
-  const isClear = await clearRest(exchange.body);
+  const isClear = rest.isEnded || (await clearRest(rest));
   const closes = !isClear || exchange.isClosing();
-  const headers = responseHeaders(answer, exchange, closes);
+  const headers = responseHeaders(answer, exchange, further, closes);
   const { body } = answer;
   if (body.kind === 'stream' && !exchange.isHead) {
     await writePieces(exchange, body, () => response.writeHead(answer.status, headers));
     return;
   }
-  // A streamed body watches its own progress; for the rest the socket does.
-  response.setTimeout(exchange.limits.responseIdleTimeoutMs);
   response.writeHead(answer.status, headers);
   if (isClear) {
     if (body.kind === 'bytes' && !exchange.isHead) response.end(body.bytes);
     else response.end();
+    // What the operating system took at once needs no patience. Without a socket it waits behind answers to earlier requests.
+    const isSent = response.socket?.writableLength === 0;
+    if (!isSent) response.setTimeout(exchange.limits.responseIdleTimeoutMs);
     return;
   }
+  response.setTimeout(exchange.limits.responseIdleTimeoutMs);
   if (body.kind === 'bytes' && !exchange.isHead) response.write(body.bytes);
   else response.flushHeaders();
   await linger(exchange);

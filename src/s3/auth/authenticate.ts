@@ -15,7 +15,7 @@ import { S3Error } from '../errors.js';
 import { parseBasicIsoDate, parseHttpDate, toBasicIsoDate, toIsoDate } from '../http-date.js';
 import type { S3Limits } from '../limits.js';
 import type { S3Request } from '../request.js';
-import { isSigV2, parseAuthorization, type ParsedAuthorization } from './authorization-header.js';
+import { type AuthorizationParser, isSigV2, type ParsedAuthorization } from './authorization-header.js';
 import { ChunkSigner } from './chunk-signer.js';
 import {
   ANONYMOUS,
@@ -62,6 +62,7 @@ export interface Authentication {
 export interface AuthenticationOptions {
   readonly credentials: CredentialStore;
   readonly signingKeys: SigningKeys;
+  readonly authorizations: AuthorizationParser;
   readonly region: string;
   readonly limits: S3Limits;
   readonly clock: () => number;
@@ -270,7 +271,7 @@ export async function authenticate(
   if (header === undefined) return authenticateNobody(request);
   // Whoever signs in the old way learns first that the clock is wrong, if it is.
   if (isSigV2(header)) requestTime(request, options.clock());
-  const parsed = parseAuthorization(header, options.region);
+  const parsed = options.authorizations.parse(header);
   const credential = findCredential(options.credentials, parsed.accessKeyId);
   const { timestamp } = requestTime(request, options.clock());
   if (timestamp.slice(0, 8) !== parsed.scope.date) {
@@ -280,8 +281,9 @@ export async function authenticate(
   }
   checkSignedHeaders(request, parsed.signedHeaders);
   if (request.headers.has('x-amz-security-token')) throw new S3Error('InvalidToken');
-  const signingKey = options.signingKeys.get(credential.secretAccessKey, parsed.scope);
-  const claim: Claim = { ...parsed, timestamp, signingKey };
+  const { accessKeyId, scope, signedHeaders, signature } = parsed;
+  const signingKey = options.signingKeys.get(credential.secretAccessKey, scope);
+  const claim: Claim = { accessKeyId, scope, signedHeaders, signature, timestamp, signingKey };
   const identity = identityOf(credential);
   const stated = request.headers.get(CONTENT_SHA256);
   if (stated === undefined) {

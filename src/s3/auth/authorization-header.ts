@@ -94,8 +94,42 @@ export function parseCredential(
   return { accessKeyId, scope: { date, region: scopeRegion, service } };
 }
 
+const KNOWN_MAX = 1_000;
+const KNOWN_LENGTH_MAX = 512;
+/** As the last field, where every client that we know has it. */
+const SIGNATURE_FIELD = /,\s*Signature=([0-9a-f]{64})$/;
+
+/**
+ * Parses headers for one region. All that stands before the signature is the same in many requests of one client on one day, so it is
+ * remembered what that says; strangers can fill this memory, and then it is emptied.
+ */
+export class AuthorizationParser {
+  readonly #region: string;
+  readonly #known = new Map<string, Omit<ParsedAuthorization, 'signature'>>();
+
+  constructor(region: string) {
+    this.#region = region;
+  }
+
+  /** Throws as `parseAuthorization` does. */
+  parse(header: string): ParsedAuthorization {
+    const signature = SIGNATURE_FIELD.exec(header)?.[1];
+    if (signature === undefined) return parseAuthorization(header, this.#region);
+    const start = header.slice(0, -signature.length);
+    const known = this.#known.get(start);
+    if (known !== undefined) {
+      const { accessKeyId, scope, signedHeaders } = known;
+      return { accessKeyId, scope, signedHeaders, signature };
+    }
+    const parsed = parseAuthorization(header, this.#region);
+    if (this.#known.size >= KNOWN_MAX) this.#known.clear();
+    if (start.length <= KNOWN_LENGTH_MAX) this.#known.set(start, parsed);
+    return parsed;
+  }
+}
+
 /** Throws S3Error AuthorizationHeaderMalformed, InvalidRequest (SigV2) or InvalidArgument (another scheme). */
-export function parseAuthorization(header: string, region: string): ParsedAuthorization {
+function parseAuthorization(header: string, region: string): ParsedAuthorization {
   const space = header.indexOf(' ');
   const scheme = space < 0 ? header : header.slice(0, space);
   checkScheme(header, scheme);

@@ -22,8 +22,18 @@ function deriveSigningKey(secretAccessKey: string, scope: SigningScope): Buffer 
 /** Holds at most CACHED_MAX keys; only scopes that were checked get here, so strangers can't fill it. */
 export class SigningKeys {
   readonly #keys = new Map<string, Buffer>();
+  /** The key that each scope was last asked for with. */
+  readonly #latest = new WeakMap<SigningScope, { readonly secretAccessKey: string; readonly key: Buffer }>();
 
   get(secretAccessKey: string, scope: SigningScope): Buffer {
+    const latest = this.#latest.get(scope);
+    if (latest?.secretAccessKey === secretAccessKey) return latest.key;
+    const key = this.#lookUp(secretAccessKey, scope);
+    this.#latest.set(scope, { secretAccessKey, key });
+    return key;
+  }
+
+  #lookUp(secretAccessKey: string, scope: SigningScope): Buffer {
     const name = `${scope.date}/${scope.region}/${scope.service}/${secretAccessKey}`;
     const known = this.#keys.get(name);
     if (known !== undefined) return known;

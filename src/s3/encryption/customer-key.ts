@@ -40,9 +40,9 @@ function invalid(header: string, message: string): S3Error {
   return new S3Error('InvalidArgument', { message, details: { ArgumentName: header } });
 }
 
-function readKey(request: S3Request, prefix: string): CustomerKey | null {
-  const [algorithm, key, md5] = NAMES.map((name) => request.headers.get(prefix + name)?.trim());
-  if (algorithm === undefined && key === undefined && md5 === undefined) return null;
+function readKey(request: S3Request, prefix: string, headers: readonly string[]): CustomerKey | null {
+  if (!headers.some((name) => request.headers.has(name))) return null;
+  const [algorithm, key, md5] = headers.map((name) => request.headers.get(name)?.trim());
   const of = 'Requests specifying Server Side Encryption with Customer provided keys must provide';
   if (algorithm === undefined) throw invalid(`${prefix}algorithm`, `${of} a valid encryption algorithm.`);
   if (algorithm !== ALGORITHM) throw new S3Error('InvalidEncryptionAlgorithmError');
@@ -65,14 +65,14 @@ function readKey(request: S3Request, prefix: string): CustomerKey | null {
 
 /** Null: the request brings none. Throws S3Error InvalidArgument, InvalidEncryptionAlgorithmError, InvalidRequest. */
 export function readCustomerKey(request: S3Request, rule: PlainHttpRule): CustomerKey | null {
-  const key = readKey(request, HEADER_PREFIX);
+  const key = readKey(request, HEADER_PREFIX, CUSTOMER_KEY_HEADERS);
   if (key !== null) checkConnection(request, rule);
   return key;
 }
 
 /** The key of the source of a copy. */
 export function readSourceCustomerKey(request: S3Request, rule: PlainHttpRule): CustomerKey | null {
-  const key = readKey(request, SOURCE_PREFIX);
+  const key = readKey(request, SOURCE_PREFIX, SOURCE_CUSTOMER_KEY_HEADERS);
   if (key !== null) checkConnection(request, rule);
   return key;
 }

@@ -44,7 +44,9 @@ function checkCommit(
 
 async function commitPlain(context: ObjectContext, commit: ObjectCommit): Promise<CommittedObject> {
   const { content, conditions, judge } = commit;
-  const attributes: ObjectAttributes = { ...commit.attributes, version: null, isDeleteMarker: false };
+  const { attributes: wanted } = commit;
+  const isPlain = wanted.version === null && !wanted.isDeleteMarker;
+  const attributes: ObjectAttributes = isPlain ? wanted : { ...wanted, version: null, isDeleteMarker: false };
   const text = encodeObjectAttributes(attributes);
   await context.services.storage.replace({
     id: objectId(context),

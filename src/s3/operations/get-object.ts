@@ -85,12 +85,9 @@ async function describe(
   range: ReadRange,
 ): Promise<HeaderList> {
   const { attributes } = object;
-  const headers = [
-    ...objectHeaders(attributes, context.request.query),
-    ...versionNameHeaders(context.bucket, attributes),
-    ...annotationHeaders(attributes),
-    ...(wantedVersion(context) === null ? await expirationHeaders(context, object) : []),
-  ];
+  const headers = objectHeaders(attributes, context.request.query);
+  headers.push(...versionNameHeaders(context.bucket, attributes), ...annotationHeaders(attributes));
+  if (wantedVersion(context) === null) headers.push(...(await expirationHeaders(context, object)));
   const wantsChecksum = context.request.headers.get('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED';
   const partNumber = readWantedPart(context.request);
   if (partNumber !== null) headers.push(...partsCountHeaders(attributes));
@@ -130,10 +127,10 @@ async function bodyOf(
 /** The headers of an answer that carries `read`. Throws what S3 says instead of such an answer. */
 async function headersOfRead(
   context: ObjectContext,
-  read: ObjectRead & { readonly attributes: ObjectAttributes },
+  { head, extent }: ObjectRead,
+  attributes: ObjectAttributes,
   range: ReadRange,
 ): Promise<HeaderList> {
-  const { head, extent, attributes } = read;
   if (attributes.isDeleteMarker) throw deleteMarkerError(context, attributes, wantedVersion(context));
   const sizeBytes = contentBytes(head.sizeBytes, attributes);
   if (extent === null) throw unsatisfiable(context.request.headers.get('range'), sizeBytes);
@@ -156,7 +153,7 @@ async function answerRead(
   try {
     if (isSealed && range.kind !== 'whole') return null;
     if (isSealed) seal = openSeal(attributes, null, context.services.encryption);
-    headers = await headersOfRead(context, { ...read, attributes }, range);
+    headers = await headersOfRead(context, read, attributes, range);
   } finally {
     if (headers === null && read.bytes === null) await body[Symbol.asyncIterator]().return?.();
   }

@@ -92,9 +92,10 @@ export function objectHeaders(
   attributes: ObjectAttributes,
   overrides: ReadonlyMap<string, string>,
 ): HeaderList {
-  const headers = [...validatorHeaders(attributes), 'Accept-Ranges', 'bytes'];
+  const headers = validatorHeaders(attributes);
+  headers.push('Accept-Ranges', 'bytes');
   for (const name of STORED_HEADER_NAMES) {
-    const override = overrides.get(`response-${name}`);
+    const override = overrides.size === 0 ? undefined : overrides.get(`response-${name}`);
     const stored = attributes.headers[name] ?? (name === 'content-type' ? CONTENT_TYPE_DEFAULT : undefined);
     const value = override === undefined ? stored : toHeaderValue(`response-${name}`, override);
     if (value !== undefined) headers.push(STORED_HEADERS[name], value);

@@ -1,6 +1,6 @@
 /** PutObject: replaces the whole object (S3 API reference "PutObject"). */
 import { newObjectAccess } from '../access/object-access.js';
-import { NO_ANNOTATIONS, type ObjectAttributes } from '../attributes.js';
+import type { ObjectAttributes } from '../attributes.js';
 import { readConditions } from '../conditions.js';
 import { encryptionHeaders, type Seal } from '../encryption/seals.js';
 import { S3Error } from '../errors.js';
@@ -49,10 +49,12 @@ export function newObjectAttributes(
     uploadId: null,
     rename: null,
     sealing: seal === null ? null : seal.sealing,
-    ...NO_ANNOTATIONS,
-    access,
+    version: null,
+    isDeleteMarker: false,
     tags,
-    ...lock,
+    retention: lock.retention,
+    legalHold: lock.legalHold,
+    access,
   });
 }
 

@@ -25,8 +25,8 @@ export interface ReceivedPayload {
   readonly checksum: ChecksumValue | null;
 }
 
-/** Takes a piece of the payload; resolves when the next may come. */
-type PayloadConsumer = (piece: Buffer) => Promise<void>;
+/** Takes a piece of the payload; resolves when the next may come, undefined: at once. */
+type PayloadConsumer = (piece: Buffer) => Promise<void> | undefined;
 
 function openDecoder(mode: PayloadMode, sizeBytes: number | null): AwsChunkedDecoder | null {
   const decodedBytes = sizeBytes ?? 0;

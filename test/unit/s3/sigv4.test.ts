@@ -5,6 +5,7 @@ import {
   type AuthenticationOptions,
   type Authentication,
 } from '../../../src/s3/auth/authenticate.js';
+import { AuthorizationParser } from '../../../src/s3/auth/authorization-header.js';
 import { fixedCredentials } from '../../../src/s3/auth/credentials.js';
 import { SigningKeys } from '../../../src/s3/auth/signing-key.js';
 import type { RequestBody } from '../../../src/s3/body.js';
@@ -30,6 +31,7 @@ const OPTIONS: AuthenticationOptions = {
     },
   ]),
   signingKeys: new SigningKeys(),
+  authorizations: new AuthorizationParser('us-east-1'),
   region: 'us-east-1',
   limits: DEFAULT_S3_LIMITS,
   clock: () => NOW_MS,
@@ -296,7 +298,11 @@ describe('a request that differs from what was signed is refused', () => {
 
   it('another region is AuthorizationHeaderMalformed and names the right one', async () => {
     await expect(
-      authenticate(toRequest(GET_OBJECT), { ...OPTIONS, region: 'eu-central-1' }),
+      authenticate(toRequest(GET_OBJECT), {
+        ...OPTIONS,
+        region: 'eu-central-1',
+        authorizations: new AuthorizationParser('eu-central-1'),
+      }),
     ).rejects.toMatchObject({
       code: 'AuthorizationHeaderMalformed',
       details: { Region: 'eu-central-1' },
@@ -399,5 +405,39 @@ describe('canonical forms (S3 encodes once and normalizes nothing)', () => {
     ['p=a=b', 'p=a%3Db'],
   ])('of the query %s is %s', (raw, canonical) => {
     expect(canonicalQuery(raw)).toBe(canonical);
+  });
+});
+
+describe('the Authorization header', () => {
+  const hex = (digit: string): string => digit.repeat(64);
+  const start = `AWS4-HMAC-SHA256 Credential=${SCOPE}, SignedHeaders=host;x-amz-date, `;
+
+  it('says the same the second time, but for the signature', () => {
+    const parser = new AuthorizationParser('us-east-1');
+    const first = parser.parse(`${start}Signature=${hex('a')}`);
+    expect(parser.parse(`${start}Signature=${hex('b')}`)).toEqual({ ...first, signature: hex('b') });
+    expect(parser.parse(`${start}Signature=${hex('a')}`)).toEqual(first);
+  });
+
+  it('takes no other field for the signature, however well it knows what comes before', () => {
+    const parser = new AuthorizationParser('us-east-1');
+    const signed = `${start}Signature=${hex('a')}, `;
+    expect(parser.parse(`${signed}NoSignature=${hex('b')}`).signature).toBe(hex('a'));
+    expect(parser.parse(`${signed}NoSignature=${hex('c')}`).signature).toBe(hex('a'));
+    expect(parser.parse(`${signed}Signature=${hex('d')}`).signature).toBe(hex('d'));
+  });
+
+  it('is refused each time for what stands before the signature', () => {
+    const parser = new AuthorizationParser('eu-central-1');
+    const header = `${start}Signature=${hex('a')}`;
+    for (const _time of [1, 2]) expect(() => parser.parse(header)).toThrow("the region 'us-east-1' is wrong");
+  });
+
+  it('is remembered of so many senders, and of more is parsed again', () => {
+    const parser = new AuthorizationParser('us-east-1');
+    for (let sender = 0; sender < 2500; sender += 1) {
+      const header = `AWS4-HMAC-SHA256 Credential=K${sender}/20130524/us-east-1/s3/aws4_request,SignedHeaders=host,Signature=${hex('a')}`;
+      expect(parser.parse(header).accessKeyId).toBe(`K${sender}`);
+    }
   });
 });
