@@ -18,6 +18,7 @@ export const ADMIN_ERRORS = {
   'no-such-object': { status: 404, message: 'There is no such bucket or object.' },
   'already-running': { status: 409, message: 'A reconciliation is running.' },
   'verification-running': { status: 409, message: 'A verification is running.' },
+  'no-verification': { status: 409, message: 'No verification is running.' },
   's3-refused': { status: 409, message: 'The S3 endpoint refused.' },
   'payload-too-large': { status: 413, message: 'The body is too large.' },
   'internal-error': { status: 500, message: 'A bug of Tally; the log of the gateway has the details.' },

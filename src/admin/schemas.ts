@@ -189,6 +189,14 @@ export const setsSchema = object({
   ),
 });
 
+const forcedDecisionSchema = object({
+  mirror: mirrorName,
+  epoch: count,
+  atMs: timeMs,
+  risks: list(Type.String()),
+  words: Type.String(),
+});
+
 export const statusSchema = object({
   softwareVersion: Type.String(),
   nowMs: timeMs,
@@ -204,6 +212,7 @@ export const statusSchema = object({
   writesInFlight: count,
   operation: orNull(operationSchema),
   pace: orNull(paceSchema),
+  forced: list(forcedDecisionSchema),
 });
 
 export const operationsSchema = object({ operations: list(operationSchema) });

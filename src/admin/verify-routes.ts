@@ -12,7 +12,7 @@ import {
   VERIFY_BYTES_PER_SECOND_DEFAULT,
 } from '../gateway/verification/verification.js';
 import { parseObjectId } from '../protocol/object-id.js';
-import { ADMIN_ERRORS } from './admin-errors.js';
+import { ADMIN_ERRORS, AdminError } from './admin-errors.js';
 import { count, list, object, orNull, timeMs, words } from './schemas.js';
 
 const differenceSchema = object({
@@ -34,7 +34,13 @@ const differenceSchema = object({
 
 const verificationSchema = object({
   id: Type.String(),
-  state: words<Verification['state']>({ running: true, waiting: true, done: true, failed: true }),
+  state: words<Verification['state']>({
+    running: true,
+    waiting: true,
+    done: true,
+    failed: true,
+    stopped: true,
+  }),
   repairs: Type.Boolean(),
   isQuick: Type.Boolean(),
   bytesPerSecond: count,
@@ -84,6 +90,11 @@ export function addVerifyRoutes(app: FastifyInstance, control: MirrorSetControl)
   typed.get('/verify', { schema: { response: { 200: verifySchema } } }, async () => {
     const latest = control.verification();
     return { verification: latest === null ? null : toAdmin(latest) };
+  });
+  typed.delete('/verify', { schema: { response: { 200: verifyStartedSchema } } }, async () => {
+    const stopped = await control.stopVerification();
+    if (stopped === null) throw new AdminError('no-verification');
+    return { verification: toAdmin(stopped) };
   });
   typed.post(
     '/verify',

@@ -173,6 +173,12 @@ export class AdminClient {
     return { verification: started.verification, isNew: true };
   }
 
+  /** Ends the one that runs; rejects when there is none. */
+  async stopVerification(): Promise<AdminVerification> {
+    const answer = await this.#json(await this.#send('DELETE', '/verify'));
+    return conform(verifyStartedSchema, answer, this.#url).verification;
+  }
+
   /** The one that runs, or the latest one. */
   async verification(): Promise<AdminVerification | null> {
     const answer = await this.#json(await this.#send('GET', '/verify'));
@@ -207,7 +213,7 @@ export class AdminClient {
   }
 
   async #send(
-    method: 'GET' | 'POST' | 'PATCH',
+    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
     path: string,
     withinMs: number | null = ANSWER_WITHIN_MS,
     body: string | null = null,

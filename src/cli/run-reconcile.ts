@@ -1,11 +1,11 @@
 /** `tally reconcile`: starts a reconciliation, and with `--wait` shows it to its end; or changes the pace of copying. */
-import { Presets, SingleBar } from 'cli-progress';
 import type { AdminOperation, AdminPaceChange } from '../admin/schemas.js';
 import type { AdminClient } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
 import { describeEnd, describePace, describeProgress } from './reconcile-text.js';
 import { isAllInSync, summarize } from './status-table.js';
+import { WorkDisplay } from './work-display.js';
 
 export interface ReconcileOptions {
   readonly isJson: boolean;
@@ -38,9 +38,7 @@ export async function reconcile(client: AdminClient, options: ReconcileOptions):
     );
     return EXIT.ok;
   }
-  const ended = options.isJson
-    ? await followSilently(client, operation)
-    : await followWithBar(client, operation);
+  const ended = await follow(client, operation, options);
   const status = await client.status();
   print(options, ended, `${describeEnd(ended)}\n${summarize(status)}`);
   return ended.state === 'done' && isAllInSync(status) ? EXIT.ok : EXIT.notInSync;
@@ -59,32 +57,28 @@ function requireEnded(operation: AdminOperation): AdminOperation {
   );
 }
 
-async function followSilently(client: AdminClient, started: AdminOperation): Promise<AdminOperation> {
-  let last = started;
-  for await (const operation of client.follow(started.id)) last = operation;
-  return requireEnded(last);
-}
-
-async function followWithBar(client: AdminClient, started: AdminOperation): Promise<AdminOperation> {
-  const bar = new SingleBar(
-    { format: '{bar} {percentage}%  {detail}', hideCursor: true, noTTYOutput: false, clearOnComplete: true },
-    Presets.shades_classic,
-  );
+async function follow(
+  client: AdminClient,
+  started: AdminOperation,
+  { isJson }: ReconcileOptions,
+): Promise<AdminOperation> {
+  const display = new WorkDisplay({
+    isSilent: isJson,
+    whenLeft:
+      'The reconciliation goes on. "tally status --watch" shows it, "tally reconcile --pause" makes copying wait.',
+  });
   const startMs = performance.now();
   let last = started;
-  bar.start(1, 0, { detail: started.reason });
   try {
     for await (const operation of client.follow(started.id)) {
       last = operation;
       const { progress } = operation;
       if (progress === null) continue;
-      bar.setTotal(Math.max(1, progress.objectsToDo));
-      bar.update(Math.min(progress.objectsDone, progress.objectsToDo), {
-        detail: describeProgress(progress, performance.now() - startMs),
-      });
+      const words = describeProgress(progress, performance.now() - startMs);
+      display.show(progress.objectsDone, progress.objectsToDo, words);
     }
   } finally {
-    bar.stop();
+    display.end();
   }
   return requireEnded(last);
 }

@@ -4,6 +4,7 @@ import type { AdminMirror } from '../admin/schemas.js';
 import type { AdminClient } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { formatBytes, plural } from './figures.js';
+import { WorkDisplay } from './work-display.js';
 
 export interface ScrubOptions {
   /** Null: every mirror in sync. */
@@ -39,17 +40,46 @@ export async function scrub(client: AdminClient, options: ScrubOptions): Promise
     process.stdout.write(`${options.isJson ? JSON.stringify({ mirrors }, null, 2) : text}\n`);
     return EXIT.ok;
   }
-  for (;;) {
-    const scrubs = await look(client, mirrors);
-    if (scrubs.every(({ scrub: { state } }) => state === 'done' || state === 'failed')) {
-      return report(scrubs, options);
+  const scrubs = await follow(client, mirrors, options);
+  return report(scrubs, options);
+}
+
+async function follow(
+  client: AdminClient,
+  mirrors: readonly string[],
+  { isJson }: ScrubOptions,
+): Promise<readonly MirrorScrub[]> {
+  const display = new WorkDisplay({
+    isSilent: isJson,
+    whenLeft: 'The scrub goes on. "tally status" shows it, "tally scrub --wait" waits for it again.',
+  });
+  const startMs = performance.now();
+  let firstBytes: number | null = null;
+  try {
+    for (;;) {
+      const scrubs = await look(client, mirrors);
+      if (scrubs.every(({ scrub: { state } }) => state === 'done' || state === 'failed')) return scrubs;
+      const sum = (read: (of: MirrorScrub) => number) => scrubs.reduce((total, of) => total + read(of), 0);
+      const bytes = sum(({ scrub: { bytesExamined } }) => bytesExamined);
+      firstBytes ??= bytes;
+      const rate = ((bytes - firstBytes) / Math.max(1, performance.now() - startMs)) * 1000;
+      const done = sum(({ scrub: { objectsExamined } }) => objectsExamined);
+      const words = `${plural(done, 'object')} read on ${plural(scrubs.length, 'mirror')}, ${formatBytes(bytes)}, ${formatBytes(rate)}/s`;
+      display.show(
+        done,
+        sum(({ objectCount }) => objectCount),
+        words,
+      );
+      await sleep(POLL_MS);
     }
-    await sleep(POLL_MS);
+  } finally {
+    display.end();
   }
 }
 
 interface MirrorScrub {
   readonly mirror: string;
+  readonly objectCount: number;
   readonly scrub: Scrub;
 }
 
@@ -57,13 +87,15 @@ async function look(client: AdminClient, mirrors: readonly string[]): Promise<Mi
   const { mirrors: all } = await client.status();
   return all.flatMap(({ mirror, identity }) => {
     const found = identity?.care.scrub ?? null;
-    return mirrors.includes(mirror) && found !== null ? [{ mirror, scrub: found }] : [];
+    if (identity === null || found === null || !mirrors.includes(mirror)) return [];
+    return [{ mirror, objectCount: identity.objectCount, scrub: found }];
   });
 }
 
 function report(scrubs: readonly MirrorScrub[], { isJson }: ScrubOptions): ExitCode {
-  const lines = scrubs.map(({ mirror, scrub: found }) => `${mirror}: ${describeScrub(found)}.`);
-  process.stdout.write(`${isJson ? JSON.stringify(scrubs, null, 2) : lines.join('\n')}\n`);
+  const found = scrubs.map(({ mirror, scrub: of }) => ({ mirror, scrub: of }));
+  const lines = found.map(({ mirror, scrub: of }) => `${mirror}: ${describeScrub(of)}.`);
+  process.stdout.write(`${isJson ? JSON.stringify(found, null, 2) : lines.join('\n')}\n`);
   const isWell = scrubs.every(
     ({ scrub: { state, objectsDamaged, objectsHealed } }) =>
       state === 'done' && objectsHealed === objectsDamaged,

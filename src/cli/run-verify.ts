@@ -5,6 +5,7 @@ import type { AdminClient, VerifyRequest } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
 import { OperationalError } from './operational-error.js';
+import { WorkDisplay } from './work-display.js';
 
 export interface VerifyOptions extends VerifyRequest {
   readonly isJson: boolean;
@@ -12,8 +13,6 @@ export interface VerifyOptions extends VerifyRequest {
 }
 
 const POLL_MS = 500;
-/** Between two lines of progress. */
-const TOLD_EVERY_MS = 5000;
 
 /** Exit code 0: every object was compared, and the mirrors are identical now. */
 export async function verify(client: AdminClient, options: VerifyOptions): Promise<ExitCode> {
@@ -43,20 +42,37 @@ async function follow(
   begun: AdminVerification,
   { isJson }: VerifyOptions,
 ): Promise<AdminVerification> {
-  let told = { atMs: performance.now(), bytes: begun.bytesCompared };
-  for (;;) {
-    const found = await client.verification();
-    if (found?.id !== begun.id)
-      throw new OperationalError('gateway-gone', EXIT.unavailable, 'The gateway has lost that verification.');
-    if (found.state === 'done' || found.state === 'failed') return found;
-    const nowMs = performance.now();
-    if (!isJson && nowMs - told.atMs >= TOLD_EVERY_MS) {
-      const bytesPerSecond = ((found.bytesCompared - told.bytes) / (nowMs - told.atMs)) * 1000;
-      process.stderr.write(`${describeProgress(found, bytesPerSecond)}\n`);
-      told = { atMs: nowMs, bytes: found.bytesCompared };
+  const display = new WorkDisplay({
+    isSilent: isJson,
+    whenLeft:
+      'The verification goes on. "tally verify --wait" waits for it again, "tally verify --stop" ends it.',
+  });
+  const startMs = performance.now();
+  try {
+    for (;;) {
+      const found = await client.verification();
+      if (found?.id !== begun.id)
+        throw new OperationalError(
+          'gateway-gone',
+          EXIT.unavailable,
+          'The gateway has lost that verification.',
+        );
+      if (found.state !== 'running' && found.state !== 'waiting') return found;
+      const elapsedMs = Math.max(1, performance.now() - startMs);
+      const bytesPerSecond = ((found.bytesCompared - begun.bytesCompared) / elapsedMs) * 1000;
+      display.show(found.objectsCompared, found.objectsExpected, describeProgress(found, bytesPerSecond));
+      await sleep(POLL_MS);
     }
-    await sleep(POLL_MS);
+  } finally {
+    display.end();
   }
+}
+
+/** Exit code 0: it is over. */
+export async function stopVerification(client: AdminClient, isJson: boolean): Promise<ExitCode> {
+  const stopped = await client.stopVerification();
+  process.stdout.write(`${isJson ? JSON.stringify(stopped, null, 2) : describeEnd(stopped)}\n`);
+  return EXIT.ok;
 }
 
 function describeProgress(found: AdminVerification, bytesPerSecond: number): string {
@@ -73,6 +89,7 @@ function describeEnd(found: AdminVerification): string {
   const read = isQuick ? 'content not read' : `${formatBytes(bytesCompared)} read on each mirror`;
   const took = formatDuration((endedMs ?? startedMs) - startedMs);
   const lines = [`${plural(objectsCompared, 'object')} compared, ${read}, in ${took}.`];
+  if (state === 'stopped') lines.unshift('The verification was stopped by an operator.');
   if (state === 'failed') lines.unshift(`The verification failed: ${failure ?? 'nobody knows why'}.`);
   if (objectsChanging > 0)
     lines.push(`${plural(objectsChanging, 'object')} kept changing and could not be compared.`);

@@ -30,7 +30,7 @@ function mirrorRow({ mirror, url, condition, identity, lastSeenMs }: AdminMirror
     cell(isHere ? formatCount(identity.objectCount) : '-'),
     cell(isHere ? formatCount(identity.rowCount) : '-'),
     cell(isHere ? formatBytes(identity.rowBytes) : '-'),
-    cell(isHere && oldestMs !== null ? formatDuration(nowMs - oldestMs) : '-'),
+    cell(isHere && identity.rowCount > 0 && oldestMs !== null ? formatDuration(nowMs - oldestMs) : '-'),
     cell(url),
     cell(process, pico.dim),
   ];
@@ -85,6 +85,10 @@ export function renderStatus(status: AdminStatus): string {
   ];
   for (const { mirror, fullCopyReason } of mirrors) {
     if (fullCopyReason !== null) lines.push(`${mirror} needs a full copy: ${fullCopyReason}.`);
+  }
+  for (const { mirror: forced, epoch: atEpoch, atMs } of status.forced.slice(-1)) {
+    const when = new Date(atMs).toISOString();
+    lines.push(`At epoch ${atEpoch}, ${when}, an operator went on with ${forced} alone, against the rules.`);
   }
   for (const { mirror, identity } of mirrors) {
     const scrub = identity?.care.scrub ?? null;

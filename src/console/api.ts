@@ -10,6 +10,7 @@ import type { components, paths } from './generated/admin-api.ts';
 type Schemas = components['schemas'];
 export type Access = Schemas['Access'];
 export type Status = Schemas['Status'];
+export type Verification = NonNullable<Schemas['Verify']['verification']>;
 export type Mirror = Schemas['Mirror'];
 export type Pace = Schemas['Pace'];
 export type Operation = Schemas['Operation'];
@@ -18,6 +19,12 @@ export type Sample = Schemas['History']['samples'][number];
 export type Bucket = Schemas['Buckets']['buckets'][number];
 export type Key = Schemas['Keys']['keys'][number];
 export type ObjectPage = Schemas['Objects'];
+
+/** Every mirror set, the first one first. */
+export interface System {
+  readonly sets: readonly { readonly path: string; readonly status: Status }[];
+  readonly move: Schemas['Sets']['move'];
+}
 
 const TOKEN_NAME = 'tally-admin-token';
 const ANSWER_WITHIN_MS = 10_000;
@@ -36,13 +43,18 @@ export class Api {
   readonly #token: string;
   readonly #client: ReturnType<typeof createClient<paths>>;
 
-  constructor(token: string) {
+  /** `setPath`: of the mirror set that is asked about; the first one has none. */
+  constructor(token: string, setPath = '/') {
     this.#token = token;
     this.#client = createClient<paths>({
-      baseUrl: location.origin,
+      baseUrl: location.origin + setPath.replace(/\/$/, ''),
       headers: { authorization: `Bearer ${token}` },
       fetch: (request) => fetch(request, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) }),
     });
+  }
+
+  ofSet(path: string): Api {
+    return new Api(this.#token, path);
   }
 
   static remembered(): Api | null {
@@ -60,6 +72,28 @@ export class Api {
 
   async access(): Promise<Access> {
     return valueOf(await reach(this.#client.GET('/access')));
+  }
+
+  async system(): Promise<System> {
+    const { sets, move } = valueOf(await reach(this.#client.GET('/sets')));
+    const looks = sets.map(async ({ path }) => ({ path, status: await this.ofSet(path).status() }));
+    return { sets: await Promise.all(looks), move };
+  }
+
+  async verification(): Promise<Verification | null> {
+    return valueOf(await reach(this.#client.GET('/verify'))).verification;
+  }
+
+  /** One that runs already is as good. */
+  async verify(repair: boolean): Promise<void> {
+    const answer = await reach(this.#client.POST('/verify', { params: { query: { repair } } }));
+    if (answer.response.status !== 409) valueOf(answer);
+  }
+
+  /** One that is over already is as good. */
+  async stopVerification(): Promise<void> {
+    const answer = await reach(this.#client.DELETE('/verify'));
+    if (answer.response.status !== 409) valueOf(answer);
   }
 
   async status(): Promise<Status> {

@@ -39,7 +39,8 @@ function Console({ api, onLogOut }: { readonly api: Api; readonly onLogOut: () =
     addEventListener('hashchange', turn);
     return () => removeEventListener('hashchange', turn);
   }, []);
-  const { value: status, error } = usePoll(() => api.status(), STATUS_EVERY_MS);
+  const { value: system, error } = usePoll(() => api.system(), STATUS_EVERY_MS);
+  const status = system?.sets[0]?.status ?? null;
   const { value: access } = usePoll(() => api.access(), null);
   const isRefused = error instanceof ApiError && error.status === 401;
   useEffect(() => {
@@ -54,7 +55,7 @@ function Console({ api, onLogOut }: { readonly api: Api; readonly onLogOut: () =
         <div class="brand">
           <img src={icon} alt="" width="28" height="28" />
           <strong>Tally</strong>
-          {status !== null && <span class="set">{status.setId}</span>}
+          {system?.sets.length === 1 && <span class="set">{status?.setId}</span>}
         </div>
         <nav aria-label="Pages">
           {PAGES.map(([name, title]) => (
@@ -74,14 +75,15 @@ function Console({ api, onLogOut }: { readonly api: Api; readonly onLogOut: () =
       )}
       <main id="content" tabIndex={-1}>
         <LookOnly />
-        {page === 'mirrors' && status !== null && <Overview api={api} status={status} />}
+        {page === 'mirrors' && system !== null && <Overview api={api} system={system} />}
         {page === 'objects' && <Objects api={api} />}
         {page === 'keys' && <Keys api={api} />}
       </main>
       <footer>
         {status !== null && (
           <>
-            Tally {status.softwareVersion} · epoch {status.epoch} · <a href="/openapi.yaml">API</a>
+            Tally {status.softwareVersion}
+            {system?.sets.length === 1 && ` · epoch ${status.epoch}`} · <a href="/openapi.yaml">API</a>
           </>
         )}
       </footer>

@@ -37,6 +37,21 @@ function Facts({ mirror, nowMs }: { readonly mirror: Mirror; readonly nowMs: num
             <dt>blobs</dt>
             <dd>{formatBytes(identity.blobBytes)}</dd>
           </div>
+          {identity.care.scrub?.state === 'running' && (
+            <div>
+              <dt>scrub</dt>
+              <dd>{formatCount(identity.care.scrub.objectsExamined, 'object')} read</dd>
+            </div>
+          )}
+          {identity.care.objectsDamaged > 0 && (
+            <div>
+              <dt>found damaged</dt>
+              <dd>
+                {identity.care.objectsDamaged.toLocaleString('en')}, healed{' '}
+                {identity.care.objectsHealed.toLocaleString('en')}
+              </dd>
+            </div>
+          )}
         </>
       )}
       {fullCopyReason !== null && (
@@ -52,7 +67,7 @@ function Facts({ mirror, nowMs }: { readonly mirror: Mirror; readonly nowMs: num
 export function MirrorPicture({ status }: { readonly status: Status }) {
   const { mirrors, phase, writesInFlight, nowMs } = status;
   return (
-    <section class="picture" aria-label="The mirror set">
+    <section class="picture" aria-label={`The mirror set ${status.setId}`}>
       <div class={`gateway ${phase}`}>
         <strong>gateway</strong>
         <span>

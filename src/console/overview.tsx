@@ -1,61 +1,61 @@
-import { useRef } from 'preact/hooks';
-import type { Api, Sample, Status } from './api.ts';
-import { EventList } from './event-list.tsx';
-import { HistoryPlot } from './history-plot.tsx';
-import { MirrorPicture } from './mirror-picture.tsx';
-import { RecoveryPanel } from './recovery-panel.tsx';
-import { formatBytes, formatDuration, headlineOf } from './text.ts';
-import { usePoll } from './use-poll.ts';
+/** The answer first, then each mirror set. With one set there is no more to see of sets. */
+import type { Api, System } from './api.ts';
+import { SetPanel } from './set-panel.tsx';
+import { formatBytes, formatCount, headlineOf } from './text.ts';
 
-const EVENTS_EVERY_MS = 2000;
-const HISTORY_EVERY_MS = 2000;
-/** As many as the server keeps. */
-const SAMPLES_MAX = 1800;
-
-export function Overview({ api, status }: { readonly api: Api; readonly status: Status }) {
-  const headline = headlineOf(status);
-  const { value: events } = usePoll(() => api.events(), EVENTS_EVERY_MS);
-  const known = useRef<readonly Sample[]>([]);
-  const { value: samples } = usePoll(async () => {
-    const more = await api.history(known.current.at(-1)?.atMs ?? 0);
-    known.current = [...known.current, ...more].slice(-SAMPLES_MAX);
-    return known.current;
-  }, HISTORY_EVERY_MS);
+export function Overview({ api, system }: { readonly api: Api; readonly system: System }) {
+  const { sets } = system;
+  const [first] = sets;
+  if (first === undefined) return null;
+  if (sets.length === 1) {
+    return (
+      <>
+        <Headline status={first.status} level={1} />
+        <SetPanel api={api.ofSet(first.path)} status={first.status} />
+      </>
+    );
+  }
   return (
     <>
-      <section class={`headline ${headline.mood}`} role="status" aria-live="polite">
-        <h1>{headline.title}</h1>
-        <p>{headline.detail}</p>
-      </section>
-      <MirrorPicture status={status} />
-      <RecoveryPanel api={api} status={status} />
-      <section class="plots" aria-label="The last hour">
-        <HistoryPlot
-          title="Tag table"
-          hint="Rows of each mirror: writes not yet known to be on all"
-          samples={samples ?? []}
-          series={status.mirrors.map(({ mirror }) => ({
-            label: mirror,
-            read: ({ mirrors }) => mirrors.find((entry) => entry.mirror === mirror)?.rowCount ?? null,
-          }))}
-          format={(value) => value.toLocaleString('en')}
-        />
-        <HistoryPlot
-          title="Unmatched"
-          hint="Bytes that some mirror is known to lack"
-          samples={samples ?? []}
-          series={[{ label: 'unmatched', read: ({ unmatchedBytes }) => unmatchedBytes }]}
-          format={formatBytes}
-        />
-        <HistoryPlot
-          title="Oldest row"
-          hint="How long the oldest of these writes has been waiting"
-          samples={samples ?? []}
-          series={[{ label: 'oldest', read: ({ oldestAgeMs }) => oldestAgeMs }]}
-          format={formatDuration}
-        />
-      </section>
-      <EventList events={events ?? []} />
+      {system.move !== null && <Move move={system.move} />}
+      {sets.map(({ path, status }) => (
+        <section key={path} class="one-set" aria-label={`Mirror set ${status.setId}`} data-set={status.setId}>
+          <p class="set-name">{status.setId}</p>
+          <Headline status={status} level={2} />
+          <SetPanel api={api.ofSet(path)} status={status} />
+        </section>
+      ))}
     </>
+  );
+}
+
+interface HeadlineProps {
+  readonly status: System['sets'][number]['status'];
+  readonly level: 1 | 2;
+}
+
+function Headline({ status, level }: HeadlineProps) {
+  const { mood, title, detail } = headlineOf(status);
+  return (
+    <section class={`headline ${mood}`} role="status" aria-live="polite">
+      {level === 1 ? <h1>{title}</h1> : <h2>{title}</h2>}
+      <p>{detail}</p>
+    </section>
+  );
+}
+
+const MOVE_WORDS: Readonly<Record<NonNullable<System['move']>['phase'], string>> = {
+  moving: 'Objects move to their homes on the mirror sets',
+  settled: 'Every object is on its home set',
+  stopped: 'The move of objects to their homes is stopped',
+};
+
+function Move({ move }: { readonly move: NonNullable<System['move']> }) {
+  const { phase, objectsMoved, bytesMoved, failures } = move;
+  return (
+    <p class="hint" role="status">
+      {MOVE_WORDS[phase]}: {formatCount(objectsMoved, 'object')}, {formatBytes(bytesMoved)} moved
+      {failures > 0 && `, ${formatCount(failures, 'attempt')} failed`}.
+    </p>
   );
 }

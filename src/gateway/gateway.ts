@@ -89,6 +89,8 @@ export interface MirrorSetControl {
   setPace(change: Partial<CopyPace>): CopyPace | null;
   /** Compares the mirrors in sync object by object, or says which verification runs. */
   verify(order: VerificationOrder): { readonly verification: Verification; readonly isNew: boolean };
+  /** Ends the one that runs, for good. Null: none runs. */
+  stopVerification(): Promise<Verification | null>;
   /** The one that runs, or the latest one; null: there never was one. */
   verification(): Verification | null;
   /** One page of a mirror's tag table, straight from its OSD. Null: no such mirror. */
@@ -345,6 +347,10 @@ export class Gateway implements MirrorSetControl {
     return started;
   }
 
+  stopVerification(): Promise<Verification | null> {
+    return this.#verifier.cancel();
+  }
+
   verification(): Verification | null {
     return this.#verifier.latest;
   }
@@ -373,6 +379,7 @@ export class Gateway implements MirrorSetControl {
       writesInFlight: set.inFlightCount,
       operation: this.#runner.current,
       pace: this.pace(),
+      forced: set.state.forced ?? [],
     };
   }
 
@@ -412,9 +419,11 @@ function storageOfFleet(set: MirrorSet, fleet: WorkerFleet, logger: Logger): Mir
   return new MirroredObjectStorage(writer, { writers, openWrites, logger });
 }
 
-function describeEnd({ failure, objectsCompared, differenceCount, repairedCount }: Verification): string {
+function describeEnd(verification: Verification): string {
+  const { state, failure, objectsCompared, differenceCount, repairedCount } = verification;
   if (failure !== null) return `a verification failed: ${failure}`;
-  return `a verification compared ${objectsCompared} objects, found ${differenceCount} different, and repaired ${repairedCount}`;
+  const end = state === 'stopped' ? ' was stopped by an operator: it' : '';
+  return `a verification${end} compared ${objectsCompared} objects, found ${differenceCount} different, and repaired ${repairedCount}`;
 }
 
 /** The condition of a mirror that answers and is not in sync. */

@@ -1,5 +1,5 @@
 /** What operators are told of a mirror set. Times are Unix ms, sizes bytes. */
-import type { MirrorId } from '../protocol/authority-state.js';
+import type { ForcedDecision, MirrorId } from '../protocol/authority-state.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { OsdIdentity, ReconcileProgress } from '../wire/osd-connection.js';
 
@@ -47,6 +47,8 @@ export interface MirrorSetStatus {
   readonly operation: ReconcileOperation | null;
   /** Of copying to a mirror that is being rebuilt; null: writes wait while anything is copied, so it goes as fast as it can. */
   readonly pace: CopyPace | null;
+  /** Every decision that an operator took against the rules, oldest first. */
+  readonly forced: readonly ForcedDecision[];
 }
 
 export type ReconcileTrigger =

@@ -158,7 +158,8 @@ export class LocalOsd implements OsdConnection {
       witnesses: report.witnesses,
       rowCount: report.tagTable.rowCount,
       rowBytes: report.tagTable.rowBytes,
-      oldestRowMs,
+      // The rows may have gone while the oldest was looked for.
+      oldestRowMs: report.tagTable.rowCount === 0 ? null : oldestRowMs,
       objectCount: report.objectCount,
       tombstoneCount: report.tombstoneCount,
       blobBytes: report.blobBytes,

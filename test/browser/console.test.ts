@@ -82,7 +82,7 @@ describe('the web console', () => {
     await other.keyboard.press('Enter');
     await other.getByText('The token "read" may look, and change nothing.').waitFor();
     await other.getByRole('heading', { level: 1, name: 'Both mirrors are in sync' }).waitFor();
-    for (const name of ['Reconcile now', 'Pause copying']) {
+    for (const name of ['Reconcile now', 'Pause copying', 'Compare now']) {
       const button = other.getByRole('button', { name });
       expect(await button.isDisabled(), name).toBe(true);
       expect(await button.getAttribute('title')).toContain('may look, and change nothing');
@@ -164,6 +164,15 @@ describe('the web console', () => {
       .toBe(operations + 1);
     await page.getByText('an operator asked for it').first().waitFor();
     await headline('Both mirrors are in sync');
+  });
+
+  it('compares the mirrors, and stops doing so', async () => {
+    await page.getByRole('button', { name: 'Compare now' }).click();
+    await page.getByText('none differs').waitFor();
+    await system.admin.call('POST', '/verify?bytesPerSecond=1024');
+    await page.getByRole('progressbar', { name: 'Progress of the comparison' }).waitFor();
+    await page.getByRole('button', { name: 'Stop comparing' }).click();
+    await page.getByText('The last one was stopped').waitFor();
   });
 
   it('pauses copying, and changes its share, by keyboard alone', async () => {

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import pico from 'picocolors';
-import { type Configuration, DEFAULT_DATA_FOLDER } from '../configuration.js';
+import { allMembers, type Configuration, DEFAULT_DATA_FOLDER } from '../configuration.js';
 import { localUrl } from '../address.js';
 import { type Invocation, showPath } from '../invocation.js';
 import type { S3Keys } from '../secrets.js';
@@ -99,7 +99,7 @@ function showProcess(processId: number | undefined): string {
 
 export function renderWelcome(facts: WelcomeFacts): string {
   const { configuration, invocation, keys, softwareVersion, processIds, isFirstStart } = facts;
-  const { s3, credentials, mirrorSet, dataFolder, log } = configuration;
+  const { s3, credentials, dataFolder, log } = configuration;
   const { s3Url, adminUrl } = urlsOf(configuration);
   const path = (absolute: string) => showPath(absolute, invocation.workingFolder);
   const keptIn = credentials.kind === 'file' ? ` (kept in ${path(credentials.path)})` : ' (as given)';
@@ -111,7 +111,7 @@ export function renderWelcome(facts: WelcomeFacts): string {
     `  Secret key   ${pico.bold(keys.secretKey)}${keptIn}`,
     `  Admin API    ${adminUrl}`,
     `  gateway      ${showProcess(processIds.get('gateway'))}`,
-    ...mirrorSet.members.map(
+    ...allMembers(configuration).map(
       ({ mirror, url }) => `  ${mirror.padEnd(11)}  ${url}  ${showProcess(processIds.get(mirror))}`,
     ),
     `  Data         ${path(dataFolder)}${log.folder === null ? '' : `  logs in ${path(log.folder)}`}`,

@@ -178,7 +178,11 @@ export interface paths {
      *     goes on where it was after a restart of the gateway. `GET /verify` says how far it is, and what it found.
      */
     post: operations['startVerification'];
-    delete?: never;
+    /**
+     * End the verification that runs, for good
+     * @description What it found so far stays. Nothing is compared any more when this is answered; the next one begins from the start.
+     */
+    delete: operations['stopVerification'];
     options?: never;
     head?: never;
     patch?: never;
@@ -428,6 +432,7 @@ export interface components {
         | 'no-such-object'
         | 'already-running'
         | 'verification-running'
+        | 'no-verification'
         | 's3-refused'
         | 'payload-too-large'
         | 'internal-error'
@@ -515,6 +520,16 @@ export interface components {
       sharePercent?: number;
       isPaused?: boolean;
     };
+    ForcedDecision: {
+      mirror: string;
+      /** @description At which it was taken. */
+      epoch: number;
+      atMs: number;
+      /** @description What the operator was told. */
+      risks: string[];
+      /** @description What the operator said. */
+      words: string;
+    };
     Status: {
       softwareVersion: string;
       /** @description The gateway's clock. */
@@ -541,6 +556,8 @@ export interface components {
       operation: components['schemas']['Operation'] | null;
       /** @description Of copying while clients write. Null when writes wait while anything is copied (gateway.suspendsWrites). */
       pace: components['schemas']['Pace'] | null;
+      /** @description Every decision to go on with one mirror against the rules, oldest first. */
+      forced: components['schemas']['ForcedDecision'][];
     };
     Mirror: {
       mirror: string;
@@ -645,10 +662,10 @@ export interface components {
     Verification: {
       id: string;
       /**
-       * @description It waits until two mirrors are in sync.
+       * @description It waits until two mirrors are in sync. An operator can stop it.
        * @enum {string}
        */
-      state: 'running' | 'waiting' | 'done' | 'failed';
+      state: 'running' | 'waiting' | 'done' | 'failed' | 'stopped';
       repairs: boolean;
       isQuick: boolean;
       bytesPerSecond: number;
@@ -1037,7 +1054,8 @@ export interface operations {
            *         "bytesPerSecond": null,
            *         "sharePercent": 50,
            *         "isPaused": false
-           *       }
+           *       },
+           *       "forced": []
            *     }
            */
           'application/json': components['schemas']['Status'];
@@ -1672,6 +1690,65 @@ export interface operations {
            *     }
            */
           'application/json': components['schemas']['VerifyRunning'];
+        };
+      };
+      500: components['responses']['InternalError'];
+    };
+  };
+  stopVerification: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description It is over. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "verification": {
+           *         "id": "5f6c0d9e-7d0a-4b58-9c53-3a2f0f6f7b11",
+           *         "state": "stopped",
+           *         "repairs": false,
+           *         "isQuick": false,
+           *         "bytesPerSecond": 33554432,
+           *         "startedMs": 1795451374000,
+           *         "endedMs": 1795451384000,
+           *         "objectsCompared": 1200,
+           *         "objectsChanging": 0,
+           *         "objectsExpected": 5000,
+           *         "bytesCompared": 322122547,
+           *         "differenceCount": 0,
+           *         "repairedCount": 0,
+           *         "differences": [],
+           *         "failure": null
+           *       }
+           *     }
+           */
+          'application/json': components['schemas']['VerifyStarted'];
+        };
+      };
+      401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
+      /** @description None runs. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "code": "no-verification",
+           *       "message": "No verification is running."
+           *     }
+           */
+          'application/json': components['schemas']['Error'];
         };
       };
       500: components['responses']['InternalError'];

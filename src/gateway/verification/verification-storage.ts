@@ -11,7 +11,7 @@ import type { Verification } from './verification.js';
 
 export interface VerificationRecord extends Omit<Verification, 'state'> {
   readonly formatVersion: 1;
-  readonly state: 'begun' | 'done' | 'failed';
+  readonly state: 'begun' | 'done' | 'failed' | 'stopped';
   /** Everything up to this object was compared. */
   readonly after: ObjectId | null;
 }

@@ -51,8 +51,11 @@ export interface Difference {
 
 export interface Verification extends VerificationOrder {
   readonly id: string;
-  /** `waiting`: until there are two mirrors in sync that can be compared. It goes on by itself, after a restart of the gateway too. */
-  readonly state: 'running' | 'waiting' | 'done' | 'failed';
+  /**
+   * `waiting`: until there are two mirrors in sync that can be compared. It goes on by itself, after a restart of the gateway too.
+   * `stopped`: by an operator, for good.
+   */
+  readonly state: 'running' | 'waiting' | 'done' | 'failed' | 'stopped';
   readonly startedMs: number;
   readonly endedMs: number | null;
   readonly objectsCompared: number;

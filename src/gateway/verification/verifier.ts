@@ -90,7 +90,9 @@ export class Verifier {
   #freeAtMs = 0;
   /** Objects of the present page that were looked at by themselves and counted. */
   readonly #settled = new Set<ObjectId>();
-  readonly #stopping = new AbortController();
+  #stopping = new AbortController();
+  /** An operator wants no more of it. */
+  #isCancelled = false;
 
   constructor(options: VerifierOptions) {
     this.#options = options;
@@ -143,6 +145,15 @@ export class Verifier {
     return { verification: this.latest ?? notStarted(), isNew };
   }
 
+  /** Ends the one that runs, for good. Null: none runs. */
+  async cancel(): Promise<Verification | null> {
+    if (this.#running === null) return null;
+    this.#isCancelled = true;
+    this.#stopping.abort();
+    await this.#running;
+    return this.latest;
+  }
+
   /** Resolves when nothing of it runs any more. */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -150,6 +161,8 @@ export class Verifier {
   }
 
   #launch(): void {
+    this.#stopping = new AbortController();
+    this.#isCancelled = false;
     this.#running = this.#run().finally(() => {
       this.#running = null;
     });
@@ -179,16 +192,25 @@ export class Verifier {
       }
       await this.#save({ state: 'done', endedMs: clock(), after: null });
     } catch (error) {
-      if (this.#signal.aborted) return;
+      if (this.#signal.aborted && !this.#isCancelled) return;
       if (error instanceof InvariantViolation) onFatal(error);
+      await this.#end(error);
+    }
+    onEnded(this.latest ?? notStarted());
+  }
+
+  /** It was stopped by an operator, or has failed. */
+  async #end(error: unknown): Promise<void> {
+    const { logger, clock } = this.#options;
+    if (this.#isCancelled) this.#change({ state: 'stopped', endedMs: clock() });
+    else {
       logger.error({ err: error }, 'a verification failed');
       const failure = error instanceof Error ? error.message : String(error);
       this.#change({ state: 'failed', endedMs: clock(), failure });
-      await this.#save({}).catch((cause: unknown) => {
-        logger.error({ err: cause }, 'the end of a verification could not be noted');
-      });
     }
-    onEnded(this.latest ?? notStarted());
+    await this.#save({}).catch((cause: unknown) => {
+      logger.error({ err: cause }, 'the end of a verification could not be noted');
+    });
   }
 
   get #signal(): AbortSignal {

@@ -12,7 +12,9 @@ import type { AuditEntry } from '../../../src/admin/audit-log.js';
 import { createAdminServer } from '../../../src/admin/admin-server.js';
 import { S3Figures } from '../../../src/admin/s3-figures.js';
 import type { MoveProgress } from '../../../src/gateway/placement/object-mover.js';
+import { toMirrorId } from '../../../src/protocol/authority-state.js';
 import { InvariantViolation } from '../../../src/protocol/invariant.js';
+import { toEpoch } from '../../../src/protocol/tag.js';
 import {
   contractErrorCodes,
   contractOperations,
@@ -220,6 +222,13 @@ describe('the admin API', () => {
   it('tells the status with the time and the version', async () => {
     const response = await ask('GET /status');
     expect(response.json()).toEqual({ softwareVersion: '0.1.0', nowMs: NOW_MS, ...control.current });
+  });
+
+  it('tells what operators decided against the rules', async () => {
+    const words = 'go on with osd-1 alone at epoch 3';
+    const decision = { mirror: toMirrorId('osd-1'), epoch: toEpoch(3), atMs: NOW_MS, risks: ['some'], words };
+    control.current = { ...control.current, forced: [decision] };
+    expect((await ask('GET /status')).json()).toMatchObject({ forced: [{ mirror: 'osd-1', words }] });
   });
 
   it('tells the events', async () => {
@@ -621,6 +630,9 @@ describe('/verify', () => {
       verification: { differences: [{ bucket: 'photos', key: 'key', version: 'v1', kind: 'last-tag' }] },
     });
     expect((await ask('POST /verify', { query: { bytesPerSecond: '1' } })).statusCode).toBe(400);
+    expect((await ask('DELETE /verify')).json()).toMatchObject({ verification: { state: 'stopped' } });
+    expect((await ask('DELETE /verify')).json()).toMatchObject({ code: 'no-verification' });
+    expect((await ask('POST /verify')).statusCode).toBe(202);
   });
 });
 

@@ -166,6 +166,7 @@ export class FakeControl implements MirrorSetControl {
     writesInFlight: 1,
     operation: null,
     pace: { bytesPerSecond: 20 * 1024 * 1024, sharePercent: 50, isPaused: false },
+    forced: [],
   };
   happened: MirrorSetEvent[] = [{ atMs: NOW_MS, kind: 'excluded', message: 'osd-1 left out' }];
   known = new Map<string, ReconcileOperation>();
@@ -209,6 +210,11 @@ export class FakeControl implements MirrorSetControl {
     const isNew = this.verified?.state !== 'running';
     this.verified = isNew || this.verified === null ? makeVerification(order) : this.verified;
     return { verification: this.verified, isNew };
+  }
+
+  async stopVerification(): Promise<Verification | null> {
+    if (this.verified?.state !== 'running') return null;
+    return (this.verified = { ...this.verified, state: 'stopped', endedMs: NOW_MS });
   }
 
   verification(): Verification | null {

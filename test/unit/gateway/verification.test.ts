@@ -117,6 +117,30 @@ describe('a verification', () => {
     expect(await ended()).toMatchObject({ state: 'done', objectsCompared: 1, differenceCount: 0 });
   });
 
+  it('is stopped by an operator for good: it does not go on after a restart, and the next one begins from the start', async () => {
+    expect(await rig.gateway.stopVerification()).toBeNull();
+    for (let index = 0; index < 700; index += 1) await rig.put(`key-${index}`, 'content');
+    rig.gateway.verify({ ...FULL, bytesPerSecond: 300_000 });
+    await expect.poll(() => rig.verificationRecord.saved.at(-1)?.after ?? null, WITHIN).not.toBe(null);
+    const stopped = await rig.gateway.stopVerification();
+    expect(stopped).toMatchObject({ state: 'stopped', objectsCompared: 256, failure: null });
+    expect(stopped?.endedMs).not.toBeNull();
+    expect(await rig.gateway.stopVerification()).toBeNull();
+    expect(rig.gateway.events()[0]?.message).toContain('was stopped by an operator');
+    await rig.gateway.stop();
+    await rig.startAndWait();
+    expect(rig.gateway.verification()).toEqual(stopped);
+    expect(await verify(FULL)).toMatchObject({ state: 'done', objectsCompared: 700 });
+  });
+
+  it('that waits for mirrors is stopped, too', async () => {
+    rig.osd(1).mode = 'down';
+    await expect.poll(() => rig.gateway.status().inSync, WITHIN).toHaveLength(1);
+    rig.gateway.verify(FULL);
+    await expect.poll(() => rig.gateway.verification()?.state, WITHIN).toBe('waiting');
+    expect(await rig.gateway.stopVerification()).toMatchObject({ state: 'stopped' });
+  });
+
   it('runs one at a time', async () => {
     for (let index = 0; index < 300; index += 1) await rig.put(`key-${index}`, 'content');
     const first = rig.gateway.verify({ ...FULL, bytesPerSecond: 300_000 });
