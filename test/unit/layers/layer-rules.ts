@@ -34,7 +34,7 @@ export const allowedLayers: Readonly<Record<Layer, readonly Layer[]>> = {
   admin: ['tls', 'metrics', 'protocol', 'wire', 'gateway'],
   /** Runs in a browser: all that it has of the server is what openapi/admin.yaml says. */
   console: [],
-  cli: ['tls', 'protocol', 'wire', 'store', 'osd', 'gateway', 's3', 'admin'],
+  cli: ['tls', 'metrics', 'protocol', 'wire', 'store', 'osd', 'gateway', 's3', 'admin'],
 };
 
 const NO_BUILTINS: readonly Layer[] = ['protocol', 'console'];
