@@ -203,6 +203,10 @@ export const pushesGoBack: DecidePush = (context, push) => {
   return verdict.kind === 'refuse' && verdict.code === 'would-go-back' ? { kind: 'land' } : verdict;
 };
 
+/** A push of an attempt that is over lands as well. */
+export const pushesOfAnyEpoch: DecidePush = (context, push) =>
+  decidePush({ ...context, fence: { fencedEpoch: push.epoch, activeEpoch: EPOCH_NONE } }, push);
+
 /** A push lands whatever its target has become since it was looked at. */
 export const pushesLandAnyhow: DecidePush = (context, push) =>
   pushesGoBack({ ...context, targetLastTag: push.expectedLastTag }, push);

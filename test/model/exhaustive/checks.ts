@@ -5,17 +5,18 @@ import { PRESENT, type State } from './state.js';
 import { positionOf, TORN } from './repair.js';
 
 function isAbsent(state: State, position: number): boolean {
-  return position > 0 && KINDS[at(state.writes, position).kind] === 'remove';
+  return position >= 0 && KINDS[at(state.writes, position).kind] === 'remove';
 }
 
 export function checkState({ violate }: Context, state: State): void {
   state.mirrors.forEach(({ image, damaged }, mirror) => {
     const position = positionOf(state, mirror);
-    if (position === TORN)
+    // Who is being copied in full is on record, and may be half of this and half of that.
+    if (position === TORN && image.doubt !== 1)
       violate(
         `torn: ${idOf(mirror)} has a content that its last tag never made: ${image.left} ${image.right}`,
       );
-    else if (damaged === 0) checkCleared(violate, state, { mirror, position });
+    else if (damaged === 0 && position !== TORN) checkCleared(violate, state, { mirror, position });
   });
   for (const mirror of membersOf(state.authority.inSync)) checkInSync(violate, state, mirror);
   if (state.authority.inSync === 0) violate('I3: the in-sync set is empty');

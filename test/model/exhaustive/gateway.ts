@@ -38,7 +38,7 @@ const REFUSED = 3;
 const UNKNOWN = 4;
 
 function isRemoval(state: State, write: number): boolean {
-  return write > 0 && KINDS[at(state.writes, write).kind] === 'remove';
+  return KINDS[at(state.writes, write).kind] === 'remove';
 }
 
 /** Issues the next write; false: it makes no sense now. */
@@ -278,5 +278,6 @@ export function admit(context: Context, state: State, mirror: number): boolean {
   state.catchUp.surveyed = 0;
   state.catchUp.tags.fill(0);
   state.catchUp.rows.fill(0);
+  state.catchUp.uncertain.fill(0);
   return true;
 }

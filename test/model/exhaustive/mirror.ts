@@ -21,6 +21,7 @@ import {
   tagOf,
   tagOrNull,
   transactionOf,
+  uncertainOf,
 } from './names.js';
 import { type Image, NONE, PRESENT, type State, TOMBSTONE } from './state.js';
 
@@ -135,6 +136,7 @@ export function receiveClear(
   );
   if (verdict.kind === 'clear') {
     image.rows[index] = 0;
+    image.uncertain &= ~(1 << index);
     learn(image, witnesses);
   } else if (verdict.code === 'state-lost') {
     image.doubt = 2;
@@ -215,12 +217,13 @@ export function receivePush({ rules, violate }: Context, state: State, number: n
 export function landCopy(rules: Rules, state: State, number: number): void {
   const { push } = state;
   const { image } = at(state.mirrors, number);
-  const source = { rows: rowsOf(state, push.rows), lastTag: tagOrNull(push.lastTag) };
-  const rows = rules.rowsAfterPush(rowsOf(state, image.rows), source);
+  const source = { rows: rowsOf(state, push.rows, push.uncertain), lastTag: tagOrNull(push.lastTag) };
+  const rows = rules.rowsAfterPush(rowsOf(state, image.rows, image.uncertain), source);
   image.sequence += 1;
   image.blank = 0;
   const kept = new Set(rows.map(({ checksum }) => checksum));
   image.rows = image.rows.map((own, write) => (!kept.has(write) ? 0 : own > 0 ? own : image.sequence));
+  image.uncertain = uncertainOf(state, rows);
   image.left = push.left;
   if (push.whole === 1) image.right = push.right;
   if (push.forgotten > 0) image.forgotten = push.forgotten;
@@ -242,6 +245,9 @@ export function dropRows(
   const mirror = at(state.mirrors, where.mirror);
   if (!rules.mayDropRows(fenceOf(mirror), toEpoch(where.epoch))) return false;
   mirror.image.rows = mirror.image.rows.map((sequence, write) => (where.rows[write] === true ? 0 : sequence));
+  where.rows.forEach((isDropped, write) => {
+    if (isDropped) mirror.image.uncertain &= ~(1 << write);
+  });
   learn(mirror.image, where.witnesses);
   dropTombstone(rules, state, where.mirror);
   return true;

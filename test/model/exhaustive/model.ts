@@ -15,6 +15,7 @@ import { at, idOf, KINDS, membersOf } from './names.js';
 import {
   activate,
   begin,
+  copyHalf,
   copyInFull,
   dropMatched,
   fence,
@@ -36,6 +37,12 @@ export interface Bounds {
   readonly repeatsMax: number;
   /** What the writer issues; all kinds, when it is not said. */
   readonly kinds?: readonly (typeof KINDS)[number][];
+  /** The base is a removal that nobody remembers. */
+  readonly isAbsentAtFirst?: boolean;
+  /** Steps that are taken before the search begins. */
+  readonly after?: readonly string[];
+  /** The only steps that the search takes: those whose names hold one of these. */
+  readonly only?: readonly string[];
 }
 
 export interface Step {
@@ -54,6 +61,7 @@ function always(run: (state: State) => void): Step['take'] {
 export class Model {
   readonly bounds: Bounds;
   readonly steps: readonly Step[];
+  readonly #all: readonly Step[];
   readonly #context: Context;
   #violation: string | null = null;
 
@@ -66,16 +74,29 @@ export class Model {
       },
     };
     const mirrors = Array.from({ length: bounds.mirrors }, (_, mirror) => mirror);
-    this.steps = [
+    const steps = [
       ...this.#writerSteps(mirrors),
       ...this.#recoverySteps(mirrors),
       ...this.#troubleSteps(mirrors),
       ...(bounds.isOnline ? this.#onlineSteps(mirrors) : []),
     ];
+    this.#all = steps;
+    const { only } = bounds;
+    this.steps = steps.filter(({ name }) => only?.some((part) => name.includes(part)) ?? true);
   }
 
+  /** The state that the search begins in. */
   first(): State {
-    return firstState(this.bounds.mirrors);
+    const { mirrors, isAbsentAtFirst, after = [] } = this.bounds;
+    const state = firstState(mirrors, isAbsentAtFirst);
+    for (const name of after) {
+      const step = this.#all.find((candidate) => candidate.name === name);
+      if (step === undefined) throw new RangeError(`no step is called "${name}"`);
+      const { isTaken, violation } = this.take(step, state);
+      if (!isTaken || violation !== null)
+        throw new RangeError(`"${name}" can't be taken: ${violation ?? ''}`);
+    }
+    return state;
   }
 
   /** Takes a step on a state that may be changed. False: it can't be taken. The second: what is wrong after it. */
@@ -192,6 +213,10 @@ export class Model {
         {
           name: `${idOf(mirror)} is copied in full`,
           take: inStage(2, (state) => copyInFull(context, state, mirror)),
+        },
+        {
+          name: `half of ${idOf(mirror)} is copied`,
+          take: inStage(2, (state) => copyHalf(context, state, mirror)),
         },
       ]),
       { name: 'the recovery drops rows', take: inStage(2, (state) => dropMatched(context, state)) },

@@ -2,6 +2,7 @@
 import { type AuthorityState, type MirrorId, toMirrorId } from '../../../src/protocol/authority-state.js';
 import type { FenceState } from '../../../src/protocol/fence.js';
 import { makeObjectId } from '../../../src/protocol/object-id.js';
+import { rowsAfterPush } from '../../../src/protocol/reconcile-plan.js';
 import type { MirrorReport } from '../../../src/protocol/recovery-plan.js';
 import {
   makeTag,
@@ -148,10 +149,21 @@ export function rowOf(write: Write, number: number, commitSequence: number): Tag
   return { tag, objectId, kind, mode, offset, length, checksum, commitSequence, writtenMs: 0 };
 }
 
-export function rowsOf(state: State, rows: readonly number[]): TagRow[] {
-  return rows.flatMap((sequence, number) =>
-    sequence === 0 ? [] : [rowOf(at(state.writes, number), number, sequence)],
-  );
+/** `uncertain`: the set of those that a push has left so, which the protocol says what is to become of. */
+export function rowsOf(state: State, rows: readonly number[], uncertain: number): TagRow[] {
+  return rows.flatMap((sequence, number) => {
+    if (sequence === 0) return [];
+    const row = rowOf(at(state.writes, number), number, sequence);
+    return (uncertain & (1 << number)) === 0 ? [row] : rowsAfterPush([row], { rows: [], lastTag: row.tag });
+  });
+}
+
+/** The set of those rows that are not what their writes made. */
+export function uncertainOf(state: State, rows: readonly TagRow[]): number {
+  return rows.reduce((set, row) => {
+    const own = rowOf(at(state.writes, row.checksum), row.checksum, row.commitSequence);
+    return own.offset === row.offset && own.kind === row.kind ? set : set | (1 << row.checksum);
+  }, 0);
 }
 
 const DOUBTS = [null, 'full copy in progress', 'state-lost'];

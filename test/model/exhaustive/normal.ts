@@ -7,7 +7,7 @@ export function normalise(state: State, damagesMax: number): void {
   for (const write of state.writes) normaliseWrite(write, gateway.open === 1 ? gateway.epoch : 0);
   if (push.targets === 0) {
     Object.assign(push, { epoch: 0, source: 0, fromTrusted: 0, whole: 0 });
-    Object.assign(push, { object: 0, lastTag: 0, left: 0, right: 0, forgotten: 0 });
+    Object.assign(push, { object: 0, lastTag: 0, left: 0, right: 0, forgotten: 0, uncertain: 0 });
     push.rows.fill(0);
   }
   push.expected.forEach((_, mirror) => {
@@ -15,7 +15,8 @@ export function normalise(state: State, damagesMax: number): void {
   });
   if (gateway.rebuilding === 0) catchUp.surveyed = 0;
   catchUp.tags.forEach((_, mirror) => {
-    if ((catchUp.surveyed & (1 << mirror)) === 0) catchUp.tags[mirror] = catchUp.rows[mirror] = 0;
+    if ((catchUp.surveyed & (1 << mirror)) === 0)
+      catchUp.tags[mirror] = catchUp.rows[mirror] = catchUp.uncertain[mirror] = 0;
   });
   if (state.spent.damages >= damagesMax) {
     state.snapshot = { of: state.mirrors.length, image: newImage(state.mirrors.length) };

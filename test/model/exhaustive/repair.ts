@@ -36,7 +36,7 @@ export function begin({ rules }: Context, state: State): void {
 }
 
 function giveUpRecovery({ recovery }: State): void {
-  Object.assign(recovery, { stage: 0, trusted: 0, byRows: 0, inFull: 0, complete: 0 });
+  Object.assign(recovery, { stage: 0, trusted: 0, byRows: 0, inFull: 0, complete: 0, toLand: 0 });
   recovery.runs.fill(0);
 }
 
@@ -78,14 +78,26 @@ export function plan(context: Context, state: State): boolean {
   const needy = planned.stale.filter(({ need }) => need.kind === 'full-copy').map(({ mirror }) => mirror);
   const byRows = planned.stale.filter(({ need }) => need.kind === 'rows').map(({ mirror }) => mirror);
   if (!needy.every((mirror) => hasStoreLeft(context, state, mirror))) return false;
+  checkNeeds(context, state, needy);
   for (const mirror of needy) beginCopy(context, state, mirror);
   Object.assign(state.recovery, {
     ...{ stage: 2, trusted: maskOf(planned.trusted), byRows: maskOf(byRows), inFull: maskOf(needy) },
-    complete: planned.complete ? 1 : 0,
+    ...{ complete: planned.complete ? 1 : 0, toLand: 0 },
   });
   const matched = [...planned.trusted, ...byRows].map((id) => seenNow(state, numberOfMirror(id)));
-  preparePush(context, state, { evidence: matched, trusted: planned.trusted });
+  const isPushed = preparePush(context, state, { evidence: matched, trusted: planned.trusted });
+  if (isPushed) state.recovery.toLand = state.push.targets;
   return true;
+}
+
+/** A mirror in sync that lost nothing is not to be copied anew. Of more than two one may have seen what the others have not. */
+function checkNeeds({ violate }: Context, state: State, needy: readonly MirrorId[]): void {
+  if (state.mirrors.length > 2) return;
+  for (const id of needy) {
+    const mirror = numberOfMirror(id);
+    const isWhole = at(state.mirrors, mirror).damaged === 0 && (state.authority.inSync & (1 << mirror)) !== 0;
+    if (isWhole) violate(`full copy without need: ${id} is in sync and lost nothing`);
+  }
 }
 
 function nextStore({ rules }: Context, state: State, mirror: number): number {
@@ -112,7 +124,7 @@ function seenNow(state: State, mirror: number): MirrorEvidence {
   const { image } = at(state.mirrors, mirror);
   return {
     mirror: idOf(mirror),
-    rows: rowsOf(state, image.rows),
+    rows: rowsOf(state, image.rows, image.uncertain),
     lastTag: tagOrNull(image.lastTag),
     sizeBytes: image.object === PRESENT ? 2 : 0,
   };
@@ -123,11 +135,11 @@ interface Matched {
   readonly trusted: readonly MirrorId[];
 }
 
-/** Reads the source's content for the repair that the protocol plans; null: nothing is to be copied. */
+/** Reads the source's content for the repair that the protocol plans; false: nothing is to be copied, and an earlier push stays on its way. */
 function preparePush({ rules }: Context, state: State, { evidence, trusted }: Matched): boolean {
   const repair = rules.planObject({ objectId: OBJECT_ID, mirrors: evidence }, trusted);
-  state.push.targets = 0;
   if (repair === null) return false;
+  state.push.targets = 0;
   readSource(state, numberOfMirror(repair.source));
   state.push.whole = repair.content.kind === 'whole' ? 1 : 0;
   for (const target of repair.targets) {
@@ -150,7 +162,7 @@ function readSource(state: State, source: number): void {
   Object.assign(push, {
     ...{ epoch: authority.epoch, source, fromTrusted: (authority.inSync >> source) & 1 },
     ...{ object: image.object, lastTag: image.lastTag, left: image.left, right: image.right },
-    ...{ forgotten: image.forgotten, rows: [...image.rows] },
+    ...{ forgotten: image.forgotten, rows: [...image.rows], uncertain: image.uncertain },
   });
 }
 
@@ -158,9 +170,10 @@ function readSource(state: State, source: number): void {
 export function land(context: Context, state: State, mirror: number): boolean {
   const { push, recovery } = state;
   if ((push.targets & (1 << mirror)) === 0) return false;
-  const isOfAttempt = recovery.stage === 2 && push.epoch === state.authority.epoch;
+  const isOfAttempt = recovery.stage === 2 && (recovery.toLand & (1 << mirror)) !== 0;
   const hasLanded = receivePush(context, state, mirror);
   push.targets &= ~(1 << mirror);
+  recovery.toLand &= ~(1 << mirror);
   if (!hasLanded && isOfAttempt) giveUpRecovery(state);
   return true;
 }
@@ -168,17 +181,33 @@ export function land(context: Context, state: State, mirror: number): boolean {
 /** All of it, from a trusted mirror, with the rows; also what is deleted (section 5.5). */
 export function copyInFull(context: Context, state: State, mirror: number): boolean {
   const { recovery } = state;
-  if ((recovery.inFull & (1 << mirror)) === 0 || state.push.targets !== 0) return false;
+  if ((recovery.inFull & (1 << mirror)) === 0 || recovery.toLand !== 0) return false;
   const target = at(state.mirrors, mirror);
   if (!isUnbroken(state)) return true;
   if (!context.rules.isRecoveringAt(fenceOf(target), toEpoch(state.authority.epoch))) return false;
+  const onItsWay = { ...state.push, expected: [...state.push.expected] };
   readSource(state, at(membersOf(recovery.trusted), 0));
   state.push.whole = 1;
   if (!context.rules.copiesRowsInFull) state.push.rows.fill(0);
   landCopy(context.rules, state, mirror);
+  state.push = onItsWay;
   target.image.doubt = 0;
   recovery.inFull &= ~(1 << mirror);
   recovery.byRows |= 1 << mirror;
+  return true;
+}
+
+/** As much of a full copy as one that is broken off leaves behind: the halves stand for two objects. */
+export function copyHalf(context: Context, state: State, mirror: number): boolean {
+  const { recovery } = state;
+  if ((recovery.inFull & (1 << mirror)) === 0 || recovery.toLand !== 0 || !isUnbroken(state)) return false;
+  const { image } = at(state.mirrors, mirror);
+  const source = at(state.mirrors, at(membersOf(recovery.trusted), 0)).image;
+  if (image.object !== PRESENT || source.object !== PRESENT || image.left === source.left) return false;
+  if (!context.rules.isRecoveringAt(fenceOf(at(state.mirrors, mirror)), toEpoch(state.authority.epoch)))
+    return false;
+  image.left = source.left;
+  image.sequence += 1;
   return true;
 }
 
@@ -196,8 +225,8 @@ function witnessesFor(
 
 /** With all configured mirrors in, no row has anything left to say. */
 export function dropMatched(context: Context, state: State): boolean {
-  const { recovery, push } = state;
-  if (recovery.inFull !== 0 || push.targets !== 0) return false;
+  const { recovery } = state;
+  if (recovery.inFull !== 0 || recovery.toLand !== 0) return false;
   if (!isUnbroken(state)) return true;
   const mirrors = membersOf(recovery.trusted | recovery.byRows);
   const witnesses = witnessesFor(context, state, mirrors);
@@ -292,6 +321,7 @@ export function survey({ rules }: Context, state: State, mirror: number): boolea
   if (!rules.isComparableAt(fenceOf(target), toEpoch(gateway.epoch))) return false;
   catchUp.surveyed |= 1 << mirror;
   catchUp.tags[mirror] = target.image.lastTag;
+  catchUp.uncertain[mirror] = target.image.uncertain;
   catchUp.rows[mirror] = target.image.rows.reduce(
     (set, row, write) => (row > 0 ? set | (1 << write) : set),
     0,
@@ -300,11 +330,11 @@ export function survey({ rules }: Context, state: State, mirror: number): boolea
 }
 
 function evidenceSeen(state: State, mirror: number): MirrorEvidence {
-  const { tags, rows } = state.catchUp;
+  const { tags, rows, uncertain } = state.catchUp;
   const seen = state.writes.map((_, write) => ((at(rows, mirror) >> write) & 1) * 1);
   return {
     mirror: idOf(mirror),
-    rows: rowsOf(state, seen),
+    rows: rowsOf(state, seen, at(uncertain, mirror)),
     lastTag: tagOrNull(at(tags, mirror)),
     sizeBytes: 2,
   };

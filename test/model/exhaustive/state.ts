@@ -10,6 +10,9 @@ const WRITES_MAX = 3;
 /** Ids that one mirror's store goes through at most: its first, a blank disk's, and that of each full copy. */
 export const STORES_PER_MIRROR = 4;
 
+/** The position of `remove` among the kinds (names.ts). */
+const REMOVE = 2;
+
 export const NONE = 0;
 export const PRESENT = 1;
 export const TOMBSTONE = 2;
@@ -25,6 +28,8 @@ export interface Image {
   forgotten: number;
   /** By write: the commit sequence of its row; 0: no row. */
   rows: number[];
+  /** The set of those rows that a push has left uncertain. */
+  uncertain: number;
   sequence: number;
   store: number;
   /** 0: none, 1: full copy in progress, 2: state lost. */
@@ -104,9 +109,11 @@ export interface State {
     byRows: number;
     inFull: number;
     complete: number;
+    /** Those that its push is still to land at. */
+    toLand: number;
   };
   /** What an online catch-up saw of each mirror; `surveyed` is a set of mirrors. */
-  catchUp: { surveyed: number; tags: number[]; rows: number[] };
+  catchUp: { surveyed: number; tags: number[]; rows: number[]; uncertain: number[] };
   /** Repaired content on its way. `whole` 0: the left half alone. */
   push: {
     epoch: number;
@@ -121,6 +128,7 @@ export interface State {
     right: number;
     forgotten: number;
     rows: number[];
+    uncertain: number;
   };
   snapshot: { of: number; image: Image };
   /** What the clients and the activations know. */
@@ -143,6 +151,7 @@ export function newImage(mirrors: number): Image {
     right: 0,
     forgotten: 0,
     rows: zeros(WRITES_MAX),
+    uncertain: 0,
     sequence: 0,
     store: 0,
     doubt: 0,
@@ -173,17 +182,19 @@ function newWrite(mirrors: number): Write {
   };
 }
 
-/** Every mirror in sync at epoch 1, with the base, which is cleared. */
-export function firstState(mirrors: number): State {
+/** Every mirror in sync at epoch 1, with the base, which is cleared. `isAbsent`: the base is a removal that nobody remembers. */
+export function firstState(mirrors: number, isAbsent = false): State {
   const all = 2 ** mirrors - 1;
   const baseTag = TAGS_PER_EPOCH + 1;
   const witnesses = zeros(mirrors * STORES_PER_MIRROR).map((_, store) => (store < mirrors ? 1 : 0));
-  const base = { ...newWrite(mirrors), status: ACKNOWLEDGED, tag: baseTag, epoch: 1 };
+  const kind = isAbsent ? REMOVE : 0;
+  const base = { ...newWrite(mirrors), status: ACKNOWLEDGED, kind, tag: baseTag, epoch: 1 };
+  const object = isAbsent ? { forgotten: baseTag } : { object: PRESENT, lastTag: baseTag };
   return {
     mirrors: Array.from({ length: mirrors }, (_, store) => ({
       image: {
         ...newImage(mirrors),
-        ...{ object: PRESENT, lastTag: baseTag, sequence: 1, store, blank: 0, fenced: 1, witnesses },
+        ...{ ...object, sequence: 1, store, blank: 0, fenced: 1, witnesses },
       },
       ...{ run: 1, active: 1, opened: 0, rebuilding: 0, floor: 0, damaged: 0 },
     })),
@@ -197,11 +208,11 @@ export function firstState(mirrors: number): State {
       fullCopy: zeros(mirrors),
       copyStores: zeros(mirrors),
     },
-    recovery: { stage: 0, runs: zeros(mirrors), trusted: 0, byRows: 0, inFull: 0, complete: 0 },
-    catchUp: { surveyed: 0, tags: zeros(mirrors), rows: zeros(mirrors) },
+    recovery: { stage: 0, runs: zeros(mirrors), trusted: 0, byRows: 0, inFull: 0, complete: 0, toLand: 0 },
+    catchUp: { surveyed: 0, tags: zeros(mirrors), rows: zeros(mirrors), uncertain: zeros(mirrors) },
     push: {
       ...{ epoch: 0, source: 0, fromTrusted: 0, targets: 0, expected: zeros(mirrors), whole: 0 },
-      ...{ object: 0, lastTag: 0, left: 0, right: 0, forgotten: 0, rows: zeros(WRITES_MAX) },
+      ...{ object: 0, lastTag: 0, left: 0, right: 0, forgotten: 0, rows: zeros(WRITES_MAX), uncertain: 0 },
     },
     snapshot: { of: mirrors, image: newImage(mirrors) },
     truth: { settled: 0, final: 0, activation: 1 },
@@ -261,7 +272,12 @@ export function copyOfState({ authority, catchUp, ...state }: State): State {
       copyStores: [...authority.copyStores],
     },
     recovery: { ...state.recovery, runs: [...state.recovery.runs] },
-    catchUp: { ...catchUp, tags: [...catchUp.tags], rows: [...catchUp.rows] },
+    catchUp: {
+      ...catchUp,
+      tags: [...catchUp.tags],
+      rows: [...catchUp.rows],
+      uncertain: [...catchUp.uncertain],
+    },
     push: { ...state.push, expected: [...state.push.expected], rows: [...state.push.rows] },
     snapshot: { of: state.snapshot.of, image: copyOfImage(state.snapshot.image) },
     truth: { ...state.truth },
