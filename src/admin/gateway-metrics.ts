@@ -150,6 +150,16 @@ function addMirrorSets(exposition: Exposition, sources: GatewayMetricsSources): 
     ({ unmatchedWrites }) => unmatchedWrites,
   );
   single('tally_unmatched_bytes', 'Bytes of these writes.', ({ unmatchedBytes }) => unmatchedBytes);
+  exposition.gauge(
+    {
+      name: 'tally_writer_info',
+      help: 'Always 1: who issues the tags of writes. `mirror` is empty where the gateway does, and while nobody does.',
+      labels: ['set', 'writes', 'mirror'],
+    },
+    ofEachSet(sources, (_control, { writes, writer }) => [
+      { labels: { writes, mirror: writer ?? '' }, value: 1 },
+    ]),
+  );
   single('tally_writes_in_flight', 'Writes without an outcome yet.', ({ writesInFlight }) => writesInFlight);
   exposition.counter(
     {

@@ -13,6 +13,7 @@ import {
   COPY_SHARE_PERCENT_MAX,
   COPY_SHARE_PERCENT_MIN,
 } from '../protocol/pace.js';
+import type { WritesMode } from '../protocol/forwarding.js';
 import type { StoreFault } from '../protocol/store-fault.js';
 import type { WriteKind, WriteMode } from '../protocol/write.js';
 import { ADMIN_ROLES, type AdminRole } from './access.js';
@@ -205,6 +206,8 @@ export const statusSchema = object({
   phase,
   waitingFor: orNull(Type.String()),
   inSync: list(mirrorName),
+  writes: words<WritesMode>({ direct: true, forwarded: true }),
+  writer: orNull(mirrorName),
   mirrors: list(mirrorSchema),
   unmatchedWrites: count,
   unmatchedBytes: count,

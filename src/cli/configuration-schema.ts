@@ -3,6 +3,7 @@
  * (see `configuration.ts`). Paths are relative to the file.
  */
 import { COPY_SHARE_PERCENT_MAX, COPY_SHARE_PERCENT_MIN } from '../protocol/pace.js';
+import { WRITES_MODES } from '../protocol/forwarding.js';
 import { SETS_MAX } from '../protocol/placement.js';
 import { PLAIN_HTTP_RULES } from '../s3/encryption/customer-key.js';
 import Type, { type Static, type TProperties } from 'typebox';
@@ -178,6 +179,10 @@ export const configurationSchema = section(
         suspendsWrites: Type.Boolean({
           description:
             'Writes wait while a mirror is reconciled, from beginning to end, instead of at its end alone. Default: false',
+        }),
+        writes: Type.Enum([...WRITES_MODES], {
+          description:
+            'direct: the gateway sends each write to every mirror. forwarded: it sends each write to one OSD, which sends it on to the others. Default: direct',
         }),
         tagTableRowsMax: Type.Integer({
           minimum: 1,

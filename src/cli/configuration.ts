@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { toMirrorId, type MirrorId } from '../protocol/authority-state.js';
+import type { WritesMode } from '../protocol/forwarding.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { ScrubSettings } from '../gateway/scrub-schedule.js';
 import { TAG_TABLE_ROWS_MAX_DEFAULT } from '../gateway/tag-table-limit.js';
@@ -81,6 +82,7 @@ export interface Configuration {
     readonly authorityFile: string;
     readonly reconcilesByItself: boolean;
     readonly suspendsWrites: boolean;
+    readonly writes: WritesMode;
     readonly tagTableRowsMax: number;
     readonly scrub: ScrubSettings;
     readonly catchUpPace: Omit<CopyPace, 'isPaused'>;
@@ -356,6 +358,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
       catchUpPace: catchUpPace(gateway),
       scrub: scrubSettings(gateway),
       suspendsWrites: gateway?.suspendsWrites ?? false,
+      writes: gateway?.writes ?? 'direct',
       tagTableRowsMax: gateway?.tagTableRowsMax ?? TAG_TABLE_ROWS_MAX_DEFAULT,
     },
     s3: {

@@ -1,5 +1,6 @@
 /** The environment's part of the configuration. */
 import { resolve } from 'node:path';
+import { WRITES_MODES } from '../protocol/forwarding.js';
 import { type ConfigurationLayer, LOG_LEVELS } from './configuration-schema.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
@@ -35,6 +36,8 @@ export const ENVIRONMENT_VARIABLES = {
   TALLY_ADMIN_READ_TOKEN_FILE: 'file with that token',
   TALLY_AUTHORITY_FILE: "file with the synchronization authority's state",
   TALLY_SUSPENDS_WRITES: 'true: writes wait while a mirror is reconciled, from beginning to end',
+  TALLY_WRITES:
+    'direct: the gateway sends each write to every mirror; forwarded: to one OSD, which sends it on',
   TALLY_OSD_NAME: 'which member of the set this OSD is',
   TALLY_OSD_LISTEN: 'host:port of this OSD',
   TALLY_OSD_CERT_FILE: 'PEM: certificate of this OSD, which then speaks TLS',
@@ -111,6 +114,10 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
   const level = LOG_LEVELS.find((candidate) => candidate === levelText);
   if (levelText !== undefined && level === undefined)
     fail(`TALLY_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`);
+  const writesText = read('TALLY_WRITES');
+  const writes = WRITES_MODES.find((candidate) => candidate === writesText);
+  if (writesText !== undefined && writes === undefined)
+    fail(`TALLY_WRITES must be one of ${WRITES_MODES.join(', ')}.`);
   return defined<ConfigurationLayer>({
     data: path('TALLY_DATA'),
     mirrorSet: defined<NonNullable<ConfigurationLayer['mirrorSet']>>({
@@ -126,6 +133,7 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
       authority: path('TALLY_AUTHORITY_FILE'),
       reconcilesByItself: undefined,
       suspendsWrites: readFlag('TALLY_SUSPENDS_WRITES'),
+      writes,
     }),
     s3: defined<NonNullable<ConfigurationLayer['s3']>>({
       listen: read('TALLY_S3_LISTEN'),

@@ -49,6 +49,7 @@ export async function openMirrorSets(
       timings: defaultTimings,
       reconcilesByItself: gateway.reconcilesByItself,
       suspendsWrites: gateway.suspendsWrites,
+      writes: gateway.writes,
       tagTableRowsMax: gateway.tagTableRowsMax,
       scrub: gateway.scrub,
       catchUpPace: gateway.catchUpPace,

@@ -68,6 +68,12 @@ function describeRunning({ id, reason, progress, startedMs }: AdminOperation, no
   return progress === null ? [running] : [running, `${describeProgress(progress, nowMs - startedMs)}.`];
 }
 
+/** Nothing where the gateway sends the writes itself. */
+function describeWriter({ writes, writer }: AdminStatus): string {
+  if (writes === 'direct') return '';
+  return writer === null ? ', forwarded to nobody just now' : `, forwarded to ${writer}`;
+}
+
 export function renderStatus(status: AdminStatus): string {
   const { setId, epoch, phase, mirrors, nowMs, operation, pace, writesInFlight } = status;
   const titles = ['MIRROR', 'STATE', 'OBJECTS', 'ROWS', 'BYTES', 'OLDEST', 'URL', ''];
@@ -77,7 +83,7 @@ export function renderStatus(status: AdminStatus): string {
   );
   const paint = isAllInSync(status) ? pico.green : phase === 'active' ? pico.yellow : pico.red;
   const lines = [
-    `Mirror set ${setId}: ${phase}, epoch ${epoch}, ${plural(writesInFlight, 'write')} in flight`,
+    `Mirror set ${setId}: ${phase}, epoch ${epoch}, ${plural(writesInFlight, 'write')} in flight${describeWriter(status)}`,
     '',
     table,
     '',

@@ -110,7 +110,7 @@ function decodeState(value: unknown): AuthorityState {
   if (state['formatVersion'] !== 1) throw new RangeError('unknown format version');
   const phase = state['phase'];
   if (phase !== 'recovering' && phase !== 'active') throw new RangeError('unknown phase');
-  const { cleanStop, sequences, rebuilding, forgiven, forced } = state;
+  const { cleanStop, sequences, rebuilding, writer, forgiven, forced } = state;
   const asMirrors = (names: unknown, what: string) =>
     asArray(names, what).map((mirror) => toMirrorId(asString(mirror, what)));
   return {
@@ -124,6 +124,7 @@ function decodeState(value: unknown): AuthorityState {
     cleanStop: cleanStop === null ? null : decodeByMirror(cleanStop, 'cleanStop', asNumber),
     ...(sequences === undefined ? {} : { sequences: decodeByMirror(sequences, 'sequences', asNumber) }),
     ...(rebuilding === undefined ? {} : { rebuilding: asMirrors(rebuilding, 'rebuilding') }),
+    ...(writer === undefined ? {} : { writer: toMirrorId(asString(writer, 'writer')) }),
     ...(forgiven === undefined ? {} : { forgiven: decodeByMirror(forgiven, 'forgiven', asNumber) }),
     ...(forced === undefined ? {} : { forced: asArray(forced, 'forced').map(decodeDecision) }),
   };

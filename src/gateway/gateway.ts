@@ -2,6 +2,7 @@
  * A gateway over one mirror set: the storage that `s3/` uses, the control that `admin/` uses, and the life of both.
  */
 import type { MirrorId } from '../protocol/authority-state.js';
+import type { WritesMode } from '../protocol/forwarding.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { GeneratorId } from '../protocol/tag.js';
 import { unreachable } from '../protocol/invariant.js';
@@ -52,6 +53,8 @@ export interface GatewayOptions {
   readonly reconcilesByItself: boolean;
   /** Writes wait while a mirror is reconciled, from the first byte to the last; otherwise only for the end of it. */
   readonly suspendsWrites: boolean;
+  /** Who issues the tags. */
+  readonly writes: WritesMode;
   /** Rows of a tag table at which a mirror that is away is put down for a full copy (F27). */
   readonly tagTableRowsMax: number;
   readonly scrub: ScrubSettings;
@@ -183,11 +186,11 @@ export class Gateway implements MirrorSetControl {
 
   /** Loads the authority's state and starts the first recovery. Requests wait until it is over. */
   static async start(options: GatewayOptions): Promise<Gateway> {
-    const { setId, members, generator, authority, logger, timings, fleet } = options;
+    const { setId, members, generator, authority, logger, timings, writes, fleet } = options;
     const { gateWaitMs } = timings;
     const otherWriters = () => fleet?.writers ?? [];
     const set = await MirrorSet.load({
-      ...{ setId, members, generator, authority, logger, gateWaitMs, otherWriters },
+      ...{ setId, members, generator, authority, logger, gateWaitMs, otherWriters, writes },
     });
     const gateway = new Gateway(options, set);
     if (fleet !== undefined) {
@@ -372,6 +375,8 @@ export class Gateway implements MirrorSetControl {
       phase: this.#phase(),
       waitingFor: this.#runner.waitingFor,
       inSync: set.inSync,
+      writes: this.#options.writes,
+      writer: set.state.writer ?? null,
       mirrors,
       unmatchedWrites: longest?.rowCount ?? 0,
       unmatchedBytes: longest?.rowBytes ?? 0,

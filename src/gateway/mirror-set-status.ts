@@ -1,5 +1,6 @@
 /** What operators are told of a mirror set. Times are Unix ms, sizes bytes. */
 import type { ForcedDecision, MirrorId } from '../protocol/authority-state.js';
+import type { WritesMode } from '../protocol/forwarding.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { OsdIdentity, ReconcileProgress } from '../wire/osd-connection.js';
 
@@ -38,6 +39,9 @@ export interface MirrorSetStatus {
   readonly phase: MirrorSetPhase;
   readonly waitingFor: string | null;
   readonly inSync: readonly MirrorId[];
+  readonly writes: WritesMode;
+  /** The mirror whose OSD issues the tags, where writes are forwarded; null: the gateway does, or nobody just now. */
+  readonly writer: MirrorId | null;
   readonly mirrors: readonly MirrorStatus[];
   /** Writes that some configured mirror is known to lack: the longest tag table among the mirrors in sync while one is out; 0 when all are in sync. */
   readonly unmatchedWrites: number;

@@ -13,10 +13,12 @@ import {
   beginRecovery,
   excludeMirrors,
   type MirrorId,
+  nameWriter,
   newAuthorityState,
   recordCleanStop,
 } from '../protocol/authority-state.js';
 import { type CopyNeed, fullCopyReason, type MirrorReport } from '../protocol/recovery-plan.js';
+import type { WritesMode } from '../protocol/forwarding.js';
 import { invariant } from '../protocol/invariant.js';
 import type { Epoch, Tag } from '../protocol/tag.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
@@ -29,6 +31,7 @@ import type { WrittenMirror } from '../writer/mirror-writer.js';
 import { type RecoveryCause, SetWriter, type SetWriterOptions } from './set-writer.js';
 
 export interface MirrorSetOptions extends SetWriterOptions {
+  readonly writes: WritesMode;
   readonly authority: AuthorityStorage;
   /** The writers beside the one in this process; none: it is the only one. */
   readonly otherWriters?: () => readonly DirectedWriter[];
@@ -53,8 +56,12 @@ export class MirrorSet {
   readonly #options: MirrorSetOptions;
   #state: AuthorityState;
   #rebuilding: readonly MirrorId[] = [];
+  /** Whom the last activation named. */
+  #lastWriter: MirrorId | null = null;
   #transitions: Promise<unknown> = Promise.resolve();
   #transitionsQueued = 0;
+  /** Whose OSD issued the tags when the last recovery became necessary: the next one is another, if there is another. */
+  #lostWriter: MirrorId | null = null;
   /** Set until the recovery that was asked for is over: nobody else opens the gates meanwhile. */
   #isRecoveryNeeded = false;
   /** Called when only a recovery can go on. Set once, before the first write. */
@@ -149,6 +156,7 @@ export class MirrorSet {
   /** Nobody gets in until a recovery is over. */
   requireRecovery(cause: RecoveryCause, reason: string): void {
     this.#isRecoveryNeeded = true;
+    this.#lostWriter = this.#state.writer ?? this.#lostWriter;
     for (const writer of this.#everyone) writer.close(reason);
     this.onRecoveryNeeded(cause, reason);
   }
@@ -163,6 +171,18 @@ export class MirrorSet {
     } finally {
       this.#transitionsQueued -= 1;
     }
+  }
+
+  /** An activation with the writer that it names, where writes are forwarded: the one that was, unless it was lost. */
+  withWriter(active: AuthorityState): AuthorityState {
+    if (this.#options.writes !== 'forwarded') return active;
+    const { inSync } = active;
+    const others = inSync.filter((mirror) => mirror !== this.#lostWriter);
+    const [next = inSync[0]] = others;
+    const writer = others.find((mirror) => mirror === this.#lastWriter) ?? next;
+    invariant(writer !== undefined, 'I3: the in-sync set is never empty');
+    this.#lastWriter = writer;
+    return nameWriter(active, writer);
   }
 
   /** Puts a new state of the authority on disk; then every writer acts by it. */
@@ -201,7 +221,7 @@ export class MirrorSet {
     const staying = this.inSync.filter((mirror) => !leaving.includes(mirror));
     // Whoever was restarted meanwhile refuses: then the old set stands, and a recovery decides whom to trust (F18).
     await Promise.all(staying.map((mirror) => this.connectionOf(mirror).advance(from, this.epoch)));
-    await this.saveState(excludeMirrors(this.#state, leaving));
+    await this.saveState(this.withWriter(excludeMirrors(this.#state, leaving)));
     this.#options.logger.warn(
       { mirrors: leaving, epoch: this.epoch, reason },
       'mirrors left out of the in-sync set',
@@ -258,16 +278,15 @@ export class MirrorSet {
     ]);
     const returned = fenced.filter((report) => report !== null);
     const reports = await this.#prepare(returned, trusted, need);
-    await this.saveState(
-      admitMirrors(
-        this.#state,
-        reports.map(({ mirror }) => mirror),
-      ),
+    const admitted = admitMirrors(
+      this.#state,
+      reports.map(({ mirror }) => mirror),
     );
+    await this.saveState(this.withWriter(admitted));
     const { epoch } = this;
     await this.#goOn();
-    const admitted = await Promise.all(reports.map((report) => this.#letIn(report, epoch, need)));
-    return { epoch, need, reports: admitted.filter((report) => report !== null) };
+    const letIn = await Promise.all(reports.map((report) => this.#letIn(report, epoch, need)));
+    return { epoch, need, reports: letIn.filter((report) => report !== null) };
   }
 
   /** Those of whom it is true that they need this, ready to be copied to. */
@@ -362,7 +381,11 @@ export class MirrorSet {
       phase: this.#state.phase,
     });
     this.#isRecoveryNeeded = false;
-    await this.#goOn(true);
+    try {
+      await this.#goOn(true);
+    } catch (error) {
+      this.requireRecovery('mirror-lost', error instanceof Error ? error.message : String(error));
+    }
   }
 
   /** Lets no request in any more, for good. */

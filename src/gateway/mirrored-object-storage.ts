@@ -4,6 +4,7 @@
  * A mutation holds its object's lock from the look at the present state to the outcome, so that on each object there is
  * one write at a time and `previousTag` is what the mirrors have (F4, F23).
  */
+import { mayBeShown } from '../protocol/forwarding.js';
 import { invariant } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { Epoch, Tag } from '../protocol/tag.js';
@@ -31,6 +32,7 @@ import {
   type ReplaceRequest,
   type StagedContent,
 } from './object-storage.js';
+import type { SettledWrite } from '../writer/in-flight-writes.js';
 import type { WriteDraft } from '../writer/write-draft.js';
 
 /** How often a mutation starts over because the mirror set changed between its look at the object and its write. */
@@ -106,6 +108,15 @@ interface Prepared {
 }
 
 type Prepare = (current: ObjectHead | null) => Prepared | null;
+
+/** Of what was removed the tag may stay with the OSD that issued it. */
+type Mutated = Omit<ObjectHead, 'lastTag'> & { readonly lastTag: Tag | null };
+
+type Written =
+  | { readonly kind: 'written'; readonly lastTag: Tag | null }
+  /** Nobody has it, and it may be made anew. */
+  | { readonly kind: 'again' }
+  | { readonly kind: 'hold-lost' };
 
 export class MirroredObjectStorage implements ObjectStorage {
   readonly #set: SetWriter;
@@ -249,9 +260,9 @@ export class MirroredObjectStorage implements ObjectStorage {
     prepare: Prepare,
     /** Objects that must stay as they are meanwhile. */
     sourceIds: readonly ObjectId[] = [],
-  ): Promise<ObjectHead | null> {
+  ): Promise<Mutated | null> {
     let attemptsLeft = WRITE_ATTEMPTS_MAX;
-    const attempt = async (hold: Hold): Promise<ObjectHead | 'nothing-to-do' | 'hold-lost'> => {
+    const attempt = async (hold: Hold): Promise<Mutated | 'nothing-to-do' | 'hold-lost'> => {
       for (; attemptsLeft > 0; attemptsLeft -= 1) {
         await this.#set.pass();
         if (hold.isLost) return 'hold-lost';
@@ -262,10 +273,10 @@ export class MirroredObjectStorage implements ObjectStorage {
         const prepared = prepare(current);
         if (prepared === null) return 'nothing-to-do';
         const { draft, sizeBytes } = prepared;
-        const lastTag = await this.#write(hold, draft, epoch);
-        if (lastTag === 'stale') continue;
-        if (lastTag === 'lost') return 'hold-lost';
-        return { id, sizeBytes, lastTag, attributes: draft.attributes ?? '' };
+        const written = await this.#write(hold, draft, epoch);
+        if (written.kind === 'again') continue;
+        if (written.kind === 'hold-lost') return 'hold-lost';
+        return { id, sizeBytes, lastTag: written.lastTag, attributes: draft.attributes ?? '' };
       }
       throw new ObjectStorageError('unavailable', 'the mirrors keep coming and going');
     };
@@ -287,9 +298,10 @@ export class MirroredObjectStorage implements ObjectStorage {
     const far = needsCurrent || sourceIds.length > 0 ? null : this.#writers.far(id);
     if (far !== null) return this.#commitFar(far, id, prepare);
     const look = needsCurrent ? () => this.#reads.head(id) : async () => null;
-    const head = await this.#mutate(id, look, prepare, sourceIds);
-    invariant(head !== null, 'a replacement or a range write always writes', { id });
-    return head;
+    const mutated = await this.#mutate(id, look, prepare, sourceIds);
+    const lastTag = mutated?.lastTag ?? null;
+    invariant(mutated !== null && lastTag !== null, 'a replacement or a range write always writes', { id });
+    return { ...mutated, lastTag };
   }
 
   /** A write that depends on nothing is one message to the writer of its object. */
@@ -304,36 +316,47 @@ export class MirroredObjectStorage implements ObjectStorage {
   async commit(draft: WriteDraft): Promise<Tag> {
     const look = async (): Promise<null> => null;
     const head = await this.#mutate(draft.objectId, look, () => ({ draft, sizeBytes: draft.length }));
-    invariant(head !== null, 'a write that depends on nothing writes', { id: draft.objectId });
-    return head.lastTag;
+    const lastTag = head?.lastTag ?? null;
+    invariant(lastTag !== null, 'a write that depends on nothing writes', { id: draft.objectId });
+    return lastTag;
   }
 
-  async #write(hold: Hold, draft: WriteDraft, epoch: Epoch): Promise<Tag | 'stale' | 'lost'> {
+  async #write(hold: Hold, draft: WriteDraft, epoch: Epoch): Promise<Written> {
     const writing = hold.write(draft, epoch);
     const written = 'kind' in writing ? writing : await writing;
-    if (written.kind !== 'written') return written.kind;
-    const { tag, outcome } = written;
-    const settled = await outcome;
-    if (settled.kind === 'refused') throw refusalError(settled.code);
-    if (settled.kind === 'undecided') await this.#awaitDecision(hold, draft, tag);
-    return tag;
+    if (written.kind === 'stale') return { kind: 'again' };
+    if (written.kind === 'lost') return { kind: 'hold-lost' };
+    const settled = await written.settled;
+    const { outcome, tag } = settled;
+    if (outcome.kind === 'refused') throw refusalError(outcome.code);
+    if (outcome.kind === 'undecided') return this.#awaitDecision(hold, draft, settled);
+    invariant(tag !== null, 'a write that is acknowledged has its tag');
+    return { kind: 'written', lastTag: tag };
   }
 
   /** After the recovery the mirrors either all have the write or none has: nobody else wrote to the object meanwhile. */
-  async #awaitDecision(hold: Hold, draft: WriteDraft, tag: Tag): Promise<void> {
+  async #awaitDecision(hold: Hold, draft: WriteDraft, settled: SettledWrite): Promise<Written> {
     let head: ObjectHead | null;
     try {
       // Not before the activation: until then a mirror that has it may still come back as a source.
       await this.#set.pass();
       head = await this.#reads.head(draft.objectId);
     } catch (error) {
+      if (settled.hasNotBegun) throw error;
       throw new ObjectStorageError('outcome-unknown', 'the write may or may not have happened', {
         cause: error,
       });
     }
-    const hasHappened = draft.kind === 'remove' ? head === null : head?.lastTag === tag;
-    if (hasHappened) return;
+    const shown = head?.lastTag ?? null;
+    const isKnown = settled.tag !== null;
+    if (hold.isLost && !isKnown)
+      throw new ObjectStorageError('outcome-unknown', 'somebody else may have written since');
+    const hasHappened =
+      draft.kind === 'remove' ? shown === null : shown !== null && mayBeShown(settled, shown);
+    if (hasHappened) return { kind: 'written', lastTag: shown ?? settled.tag };
     if (hold.isLost) throw new ObjectStorageError('outcome-unknown', 'somebody else may have written since');
+    // It was forwarded, and lost with the OSD that was to write it.
+    if (settled.issuedAfter !== null) return { kind: 'again' };
     throw new ObjectStorageError('unavailable', 'the write was lost with the mirror that had it');
   }
 }

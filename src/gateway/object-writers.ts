@@ -4,7 +4,7 @@
  */
 import type { ObjectId } from '../protocol/object-id.js';
 import type { Epoch, Tag } from '../protocol/tag.js';
-import type { SettledOutcome } from '../writer/in-flight-writes.js';
+import type { SettledWrite } from '../writer/in-flight-writes.js';
 import type { WriteDraft } from '../writer/write-draft.js';
 import { KeyLocks } from './key-locks.js';
 import type { SetWriter } from './set-writer.js';
@@ -14,7 +14,7 @@ export type HeldWrite =
   | { readonly kind: 'stale' }
   /** Nothing was written: the objects are held no more. */
   | { readonly kind: 'lost' }
-  | { readonly kind: 'written'; readonly tag: Tag; readonly outcome: Promise<SettledOutcome> };
+  | { readonly kind: 'written'; readonly settled: Promise<SettledWrite> };
 
 /** Objects that nobody else changes meanwhile. */
 export interface Hold {
@@ -47,7 +47,7 @@ export class OnlyWriter implements ObjectWriters {
   constructor(set: SetWriter) {
     this.#hold = {
       isLost: false,
-      write: (draft) => ({ kind: 'written', ...set.write(draft) }),
+      write: (draft) => ({ kind: 'written', settled: set.write(draft) }),
     };
   }
 

@@ -34,14 +34,15 @@ export class OwnOpenWrites implements OpenWrites {
 
   ofObject(id: ObjectId, lastTag: Tag | null): readonly OpenWrite[] {
     if (lastTag === null) return this.#inFlight.openRemovals((removed) => removed === id);
-    const shown = this.#inFlight.openWrite(lastTag);
+    const shown = this.#inFlight.openWrite(id, lastTag);
     return shown === undefined ? [] : [shown];
   }
 
   inListing(request: ListRequest, page: RemoteListPage): readonly OpenWrite[] {
     const shown: OpenWrite[] = [];
     for (const entry of page.entries) {
-      const write = entry.kind === 'object' ? this.#inFlight.openWrite(entry.state.lastTag) : undefined;
+      const write =
+        entry.kind === 'object' ? this.#inFlight.openWrite(entry.id, entry.state.lastTag) : undefined;
       if (write !== undefined) shown.push(write);
     }
     return [...shown, ...this.#inFlight.openRemovals((id) => isListed(request, id))];

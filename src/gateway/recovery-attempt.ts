@@ -168,7 +168,7 @@ async function activateAll(
   reports: readonly MirrorReport[],
 ): Promise<void> {
   const equal = await takeSequences(context, reports);
-  await context.set.saveState(activate(context.set.state, epoch, equal));
+  await context.set.saveState(context.set.withWriter(activate(context.set.state, epoch, equal)));
   await Promise.all(
     reports.map(async ({ mirror, incarnation }) => {
       const identity = await context.set.connectionOf(mirror).activate(epoch);

@@ -23,10 +23,12 @@ import { decideOutcome } from '../protocol/write-outcome.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
 import type { DirectedWriter } from './directed-writer.js';
 import { Gate } from './gate.js';
-import { type InFlightWrite, InFlightWrites, type SettledOutcome } from '../writer/in-flight-writes.js';
+import { ForwardedWriter } from './forwarding/forwarded-writer.js';
+import { type InFlightWrite, InFlightWrites, type SettledWrite } from '../writer/in-flight-writes.js';
 import type { Logger } from './logger.js';
 import { MirrorWriter, type WrittenMirror } from '../writer/mirror-writer.js';
 import type { WriteDraft } from '../writer/write-draft.js';
+import type { WritePath } from './write-path.js';
 
 /** Why a writer asks for a recovery; the recovery runner listens. */
 export type RecoveryCause = 'undecided-write' | 'mirror-lost' | 'writer-lost';
@@ -49,7 +51,10 @@ export class SetWriter implements DirectedWriter {
   /** What every read passes: open with the other one, and in a recovery that has one source only. */
   readonly #readGate = new Gate();
   readonly #options: SetWriterOptions;
-  readonly #writer: MirrorWriter;
+  readonly #direct: MirrorWriter;
+  readonly #forwarded: ForwardedWriter;
+  /** Of the epoch that is written in, or was written in last. */
+  #path: WritePath;
   /** Who serves reads while the read gate is open. */
   #readable: readonly MirrorId[] = [];
   #state: AuthorityState;
@@ -65,12 +70,18 @@ export class SetWriter implements DirectedWriter {
     this.setId = options.setId;
     this.members = options.members;
     const { setId, generator, logger } = options;
-    this.#writer = new MirrorWriter({
-      ...{ setId, generator, logger },
-      onAnswer: (write) => {
-        this.#review(write);
-      },
+    const onAnswer = (write: InFlightWrite): void => {
+      this.#review(write);
+    };
+    this.#direct = new MirrorWriter({
+      ...{ setId, generator, logger, onAnswer },
+      rowsKeptFor: () => rowsKeptFor(this.#state),
     });
+    this.#forwarded = new ForwardedWriter({
+      ...{ setId, generator, logger, onAnswer },
+      connectionOf: (mirror) => this.connectionOf(mirror),
+    });
+    this.#path = this.#direct;
   }
 
   get generator(): GeneratorId {
@@ -101,7 +112,7 @@ export class SetWriter implements DirectedWriter {
 
   /** Every write of this writer below it has an outcome. Null: nothing is known of its writes. */
   get decidedFloor(): Tag | null {
-    const { floor } = this.#writer;
+    const { floor } = this.#path;
     // A write of an earlier epoch may wait for yet another exclusion.
     const lowest = this.inFlight.lowestOpen();
     return floor !== null && lowest !== null && lowest < floor ? lowest : floor;
@@ -109,12 +120,12 @@ export class SetWriter implements DirectedWriter {
 
   /** The mirrors that take the writes of this epoch without being in sync. */
   get rebuilding(): readonly MirrorId[] {
-    return this.#writer.rebuilding;
+    return this.#path.rebuilding;
   }
 
   /** True between the begin of an epoch and the end of it. */
   get isActive(): boolean {
-    return this.#writer.epoch !== null;
+    return this.#path.epoch !== null;
   }
 
   /** The mirrors that may serve a read now. */
@@ -140,22 +151,20 @@ export class SetWriter implements DirectedWriter {
 
   /**
    * Sends one write to every mirror in sync and resolves with its outcome. The gate must be open at the call: nothing is awaited
-   * before the tag is issued.
+   * before the tag is issued, or the write is on its way to the OSD that issues it.
    */
-  write(draft: WriteDraft): { readonly tag: Tag; readonly outcome: Promise<SettledOutcome> } {
+  async write(draft: WriteDraft): Promise<SettledWrite> {
     invariant(this.gate.isOpen, 'I6: a write passes an open gate');
-    const write = this.#writer.write(draft);
+    const write = this.#path.write(draft);
     this.inFlight.add(write);
-    const outcome = write.outcome.then((settled) => {
-      this.inFlight.finish(write, settled);
-      return settled;
-    });
-    return { tag: write.tag, outcome };
+    const outcome = await write.outcome;
+    this.inFlight.finish(write, outcome);
+    const { tag, issuedAfter, hasNotBegun } = write;
+    return { outcome, tag, issuedAfter, hasNotBegun };
   }
 
   /** Looks at a write again after an answer, or after the in-sync set changed. */
   #review(write: InFlightWrite): void {
-    this.#writer.giveTokensBack(write, rowsKeptFor(this.#state));
     if (write.isSettled) return;
     const outcome = decideOutcome({ answers: write.answers, inSync: this.inSync });
     switch (outcome.kind) {
@@ -217,29 +226,46 @@ export class SetWriter implements DirectedWriter {
    */
   async halt(reason: string, leaving: readonly MirrorId[]): Promise<void> {
     this.close(reason);
-    this.#writer.giveUpOn(leaving, reason);
-    this.#writer.endRebuilding(reason);
+    this.#path.giveUpOn(leaving, reason);
+    this.#path.endRebuilding(reason);
     await this.inFlight.allAnswered();
   }
 
   /** What the authority has on disk. */
   async takeState(state: AuthorityState): Promise<void> {
     this.#state = state;
+    this.#forwarded.follow(state);
   }
 
-  /** Tags of the epoch that begins. Writes that wait may be decided now. Precondition: halted. */
+  /**
+   * Tags of the epoch that begins. Writes that wait may be decided now. Rejects when the OSD that is to issue the tags does not
+   * take the order. Precondition: halted.
+   */
   async beginEpoch(): Promise<void> {
-    this.#writer.begin(
-      this.epoch,
-      this.inSync.map((mirror) => ({ mirror, connection: this.connectionOf(mirror) })),
-    );
+    await this.#begin();
     this.review();
+  }
+
+  async #begin(): Promise<void> {
+    const reason = `epoch ${this.epoch} begins`;
+    if (this.#state.writer === undefined) {
+      this.#forwarded.end(reason);
+      this.#path = this.#direct;
+      this.#direct.begin(
+        this.epoch,
+        this.inSync.map((mirror) => ({ mirror, connection: this.connectionOf(mirror) })),
+      );
+    } else {
+      this.#direct.end(reason);
+      this.#path = this.#forwarded;
+      await this.#forwarded.begin(this.#state);
+    }
   }
 
   /** Ends the epoch for good: what has no outcome yet the recovery decides. Precondition: halted. */
   async endEpoch(reason: string): Promise<void> {
     for (const write of this.inFlight.all()) if (!write.isSettled) write.settle({ kind: 'undecided' });
-    this.#writer.end(reason);
+    this.#path.end(reason);
   }
 
   /** Looks at every write in flight again. */
@@ -249,17 +275,17 @@ export class SetWriter implements DirectedWriter {
 
   /** From now on this mirror gets the writes of this epoch, if it lasts, without being waited for. */
   async addRebuilding(mirror: MirrorId, epoch: Epoch): Promise<void> {
-    if (this.#writer.epoch === epoch) this.#writer.letIn({ mirror, connection: this.connectionOf(mirror) });
+    if (this.#path.epoch === epoch) await this.#path.letIn({ mirror, connection: this.connectionOf(mirror) });
   }
 
   /** Mirrors that are being rebuilt get no writes any more, until they are let in again. */
   endRebuilding(reason: string): void {
-    this.#writer.endRebuilding(reason);
+    this.#path.endRebuilding(reason);
   }
 
   /** Sends the ready tokens that are left, and waits until nothing is on its way. Precondition: halted. */
   async drain(): Promise<void> {
-    await this.#writer.drain();
+    await this.#path.drain();
   }
 }
 

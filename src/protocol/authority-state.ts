@@ -71,6 +71,8 @@ export interface AuthorityState {
   readonly sequences?: Readonly<Record<MirrorId, number>>;
   /** Mirrors that take new writes in this epoch without being in sync, while they are copied to (section 5). Absent: none. */
   readonly rebuilding?: readonly MirrorId[];
+  /** The mirror whose OSD issues the tags of this active epoch (forwarding.ts). Absent: the gateway does. */
+  readonly writer?: MirrorId;
   /** Witnesses up to here say nothing of this mirror any more: an operator knew of them, and trusted it (forced-trust.ts). */
   readonly forgiven?: Readonly<Record<MirrorId, number>>;
   /** Every decision that an operator took against the rules, oldest first. */
@@ -96,15 +98,15 @@ function nextEpoch(state: AuthorityState): Epoch {
   return toEpoch(state.epoch + 1);
 }
 
-/** Whoever was being rebuilt was so in an epoch that is over. */
-function withoutRebuilding(state: AuthorityState): AuthorityState {
-  const { rebuilding, ...rest } = state;
-  return rebuilding === undefined ? state : rest;
+/** Who was being rebuilt, and who issued the tags, was so in an epoch that is over. */
+function withoutEpochRoles(state: AuthorityState): AuthorityState {
+  const { rebuilding, writer, ...rest } = state;
+  return rebuilding === undefined && writer === undefined ? state : rest;
 }
 
 /** A new attempt at a recovery: nobody may write until `activate`. The last in-sync set is kept. */
 export function beginRecovery(state: AuthorityState): AuthorityState {
-  return { ...withoutRebuilding(state), epoch: nextEpoch(state), phase: 'recovering' };
+  return { ...withoutEpochRoles(state), epoch: nextEpoch(state), phase: 'recovering' };
 }
 
 /**
@@ -182,7 +184,7 @@ export function activate(state: AuthorityState, epoch: Epoch, equal: readonly Pa
     else sequences[mirror] = commitSequence;
   }
   return {
-    ...withoutRebuilding(state),
+    ...withoutEpochRoles(state),
     phase: 'active',
     members,
     inSync: equal.map((participant) => participant.mirror),
@@ -190,6 +192,16 @@ export function activate(state: AuthorityState, epoch: Epoch, equal: readonly Pa
     cleanStop: null,
     sequences,
   };
+}
+
+/**
+ * Names the mirror whose OSD issues the tags of the epoch that begins. To be on disk together with the activation, before
+ * anyone is told. Precondition: active, and in sync.
+ */
+export function nameWriter(state: AuthorityState, writer: MirrorId): AuthorityState {
+  invariant(state.phase === 'active', 'a writer is named for an active epoch', { phase: state.phase });
+  invariant(state.inSync.includes(writer), 'the writer is a mirror in sync', { writer });
+  return { ...state, writer };
 }
 
 function withMember(state: AuthorityState, changed: Member): AuthorityState {

@@ -17,6 +17,13 @@ import { type FenceState, isReadableAt } from './fence.js';
 import { invariant } from './invariant.js';
 import { type Epoch, type GeneratorId, isLater, makeTag, type Tag } from './tag.js';
 
+/**
+ * Who issues the tags: `direct`, the gateway, which sends each write to every mirror; `forwarded`, the OSD of one mirror in sync,
+ * which the gateway sends each write to.
+ */
+export const WRITES_MODES = ['direct', 'forwarded'] as const;
+export type WritesMode = (typeof WRITES_MODES)[number];
+
 /** What a writer may be told of in one epoch: only this much of it changes (`decideAppointment`). */
 export interface AppointedWriter {
   readonly epoch: Epoch;

@@ -33,12 +33,17 @@ export interface WrittenMirror {
   readonly connection: OsdConnection;
 }
 
+/** A write whose tag was issued here. */
+export type SentWrite = InFlightWrite<MirrorAnswer>;
+
 export interface MirrorWriterOptions {
   readonly setId: string;
   readonly generator: GeneratorId;
   readonly logger: WriterLogger;
+  /** A write's tokens are ready once all of these have it. */
+  readonly rowsKeptFor: () => readonly MirrorId[];
   /** A mirror has answered. Called once for each that the write was sent to, never before `write` has returned. */
-  readonly onAnswer: (write: InFlightWrite) => void;
+  readonly onAnswer: (write: SentWrite) => void;
 }
 
 export class MirrorWriter {
@@ -96,12 +101,13 @@ export class MirrorWriter {
   }
 
   /** Issues the tag and sends the write to everyone. Precondition: it writes. */
-  write(draft: WriteDraft): InFlightWrite {
+  write(draft: WriteDraft): SentWrite {
     const generator = this.#generator;
     invariant(this.#isWriting && generator !== null, 'I6: only the writer of an active epoch issues tags');
     const tag = generator.issue();
     const { objectId, kind } = draft;
-    const write = new InFlightWrite({ tag, objectId, isRemoval: kind === 'remove' }, [
+    const isRemoval = kind === 'remove';
+    const write: SentWrite = new InFlightWrite({ tag, issuedAfter: null, objectId, isRemoval }, [
       ...this.#links.keys(),
       ...this.#rebuilding.keys(),
     ]);
@@ -133,12 +139,12 @@ export class MirrorWriter {
   }
 
   /** To a mirror that is being rebuilt: never more than it takes. */
-  #sendAlong(write: InFlightWrite, link: MirrorLink, draft: WriteDraft, transaction: WriteTransaction): void {
+  #sendAlong(write: SentWrite, link: MirrorLink, draft: WriteDraft, transaction: WriteTransaction): void {
     if (link.queuedCount < REBUILDING_QUEUE_MAX) this.#send(write, link, draft, transaction);
     else write.record(link.mirror, { kind: 'refused', code: 'too-far-behind' });
   }
 
-  #send(write: InFlightWrite, link: MirrorLink, draft: WriteDraft, transaction: WriteTransaction): void {
+  #send(write: SentWrite, link: MirrorLink, draft: WriteDraft, transaction: WriteTransaction): void {
     const content = draft.contentFor(link.mirror);
     const answer: Promise<MirrorAnswer> =
       content === null
@@ -146,6 +152,7 @@ export class MirrorWriter {
         : link.submit({ transaction, content, contentChecksum: draft.contentChecksum });
     void answer.then((received) => {
       write.record(link.mirror, received);
+      this.#giveTokensBack(write);
       this.#options.onAnswer(write);
     });
   }
@@ -154,12 +161,11 @@ export class MirrorWriter {
    * Gives its tokens back to those that issued them, once every mirror that rows are kept for has it. Those of a mirror that
    * is written to no more are forgotten.
    */
-  giveTokensBack(write: InFlightWrite, rowsKeptFor: readonly MirrorId[]): void {
-    if (write.areTokensGivenBack) return;
-    const ready = readyTokens({ answers: write.answers, inSync: [], configured: rowsKeptFor });
-    if (ready.length === 0) return;
-    write.areTokensGivenBack = true;
-    for (const token of ready) {
+  #giveTokensBack(write: SentWrite): void {
+    // Before everyone has answered there are none, and afterwards they are given back once.
+    if (!write.isAnswered) return;
+    const { answers } = write;
+    for (const token of readyTokens({ answers, inSync: [], configured: this.#options.rowsKeptFor() })) {
       (this.#links.get(token.mirror) ?? this.#rebuilding.get(token.mirror))?.offerToken(token);
     }
   }

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AdminStatus } from '../../src/admin/schemas.js';
 import { makeMasterKeyLine } from '../../src/s3/encryption/master-keys.js';
+import type { WritesMode } from '../../src/protocol/forwarding.js';
 import { HttpOsdConnection } from '../../src/wire/http-osd-connection.js';
 import type { OsdConnection } from '../../src/wire/osd-connection.js';
 import { AdminClient } from './admin-client.js';
@@ -44,6 +45,8 @@ export interface SystemOptions {
   readonly logLevel?: string;
   /** Writes wait while a mirror is reconciled, from beginning to end. */
   readonly suspendsWrites?: boolean;
+  /** Default: direct. */
+  readonly writes?: WritesMode;
   /** What else is configured; what is said here (addresses, secrets, the first key) goes over it. */
   readonly configurationFile?: string;
 }
@@ -86,6 +89,7 @@ export class TallySystem {
       TALLY_REGION: REGION,
       TALLY_LOG_LEVEL: options.logLevel ?? 'info',
       TALLY_SUSPENDS_WRITES: String(options.suspendsWrites ?? false),
+      TALLY_WRITES: options.writes ?? 'direct',
       ...(options.configurationFile !== undefined && { TALLY_CONFIG: options.configurationFile }),
     };
     const endpoint = `http://127.0.0.1:${s3Port}`;

@@ -545,6 +545,13 @@ export interface components {
       waitingFor: string | null;
       /** @description The mirrors that have every acknowledged write. */
       inSync: string[];
+      /**
+       * @description Who issues the tags of writes: direct, the gateway; forwarded, the OSD of one mirror.
+       * @enum {string}
+       */
+      writes: 'direct' | 'forwarded';
+      /** @description The mirror whose OSD issues the tags. Null: the gateway does, or nobody just now. */
+      writer: string | null;
       mirrors: components['schemas']['Mirror'][];
       /** @description Writes that some mirror is known to lack; 0 when all are in sync. */
       unmatchedWrites: number;
@@ -996,6 +1003,8 @@ export interface operations {
            *       "inSync": [
            *         "osd-0"
            *       ],
+           *       "writes": "direct",
+           *       "writer": null,
            *       "mirrors": [
            *         {
            *           "mirror": "osd-0",

@@ -33,29 +33,30 @@ export class ShardedOpenWrites implements OpenWrites {
     if (lastTag === null) {
       const index = writerOf(id, count);
       if (index === own) return this.#own.ofObject(id, null);
-      return [this.#ask(index, { tags: [], removal: id, listing: null })];
+      return [this.#ask(index, { shown: [], removal: id, listing: null })];
     }
     const index = this.#writerOfTag(lastTag);
     if (index === null || this.#isDecided(index, lastTag)) return [];
     if (index === own) return this.#own.ofObject(id, lastTag);
-    return [this.#ask(index, { tags: [lastTag], removal: null, listing: null })];
+    return [this.#ask(index, { shown: [{ id, tag: lastTag }], removal: null, listing: null })];
   }
 
   inListing(request: ListRequest, page: RemoteListPage): readonly OpenWrite[] {
-    const tags = new Map<number, Tag[]>();
+    const shown = new Map<number, DecidedBody['shown'][number][]>();
     for (const entry of page.entries) {
       if (entry.kind !== 'object') continue;
-      const index = this.#writerOfTag(entry.state.lastTag);
-      if (index === null || index === this.#directory.own || this.#isDecided(index, entry.state.lastTag))
-        continue;
-      const others = tags.get(index);
-      if (others === undefined) tags.set(index, [entry.state.lastTag]);
-      else others.push(entry.state.lastTag);
+      const { id } = entry;
+      const tag = entry.state.lastTag;
+      const index = this.#writerOfTag(tag);
+      if (index === null || index === this.#directory.own || this.#isDecided(index, tag)) continue;
+      const others = shown.get(index);
+      if (others === undefined) shown.set(index, [{ id, tag }]);
+      else others.push({ id, tag });
     }
     const asked: OpenWrite[] = [];
     for (let index = 0; index < this.#directory.count; index += 1) {
       if (index === this.#directory.own) continue;
-      asked.push(this.#ask(index, { tags: tags.get(index) ?? [], removal: null, listing: request }));
+      asked.push(this.#ask(index, { shown: shown.get(index) ?? [], removal: null, listing: request }));
     }
     return [...this.#own.inListing(request, page), ...asked];
   }

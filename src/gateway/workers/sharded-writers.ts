@@ -120,7 +120,7 @@ export class ShardedWriters implements ObjectWriters {
       },
       write: (draft, epoch) => {
         const held = index === null ? undefined : far.get(index);
-        if (held === undefined) return { kind: 'written', ...this.#set.write(draft) };
+        if (held === undefined) return { kind: 'written', settled: this.#set.write(draft) };
         return this.#writeFar(held, draft, epoch);
       },
     };
@@ -134,6 +134,6 @@ export class ShardedWriters implements ObjectWriters {
     } catch (error) {
       throw unknownOutcome(error);
     }
-    return reply.kind === 'written' ? { ...reply, outcome: Promise.resolve(reply.outcome) } : reply;
+    return reply.kind === 'written' ? { ...reply, settled: Promise.resolve(reply.settled) } : reply;
   }
 }

@@ -7,7 +7,7 @@
  */
 import type { ObjectId } from '../../protocol/object-id.js';
 import type { Epoch, Tag } from '../../protocol/tag.js';
-import type { SettledOutcome } from '../../writer/in-flight-writes.js';
+import type { SettledWrite } from '../../writer/in-flight-writes.js';
 import type { KeyLocks } from '../key-locks.js';
 import type { MirroredObjectStorage } from '../mirrored-object-storage.js';
 import type { ListRequest } from '../object-storage.js';
@@ -29,11 +29,11 @@ export interface HeldWriteBody {
 export type HeldWriteReply =
   | { readonly kind: 'stale' }
   | { readonly kind: 'lost' }
-  | { readonly kind: 'written'; readonly tag: Tag; readonly outcome: SettledOutcome };
+  | { readonly kind: 'written'; readonly settled: SettledWrite };
 
 export interface DecidedBody {
-  /** Writes that an answer shows. */
-  readonly tags: readonly Tag[];
+  /** What an answer shows: objects, and the tags of their last writes. */
+  readonly shown: readonly { readonly id: ObjectId; readonly tag: Tag }[];
   /** Removals that it hides: of this object, or of what this listing would show. */
   readonly removal: ObjectId | null;
   readonly listing: ListRequest | null;
@@ -90,8 +90,7 @@ export function serveWriter(peer: Peer, { set, locks, storage }: WriterServicePa
   });
 
   const writeHeld = async (body: HeldWriteBody): Promise<HeldWriteReply> => {
-    const { tag, outcome } = set.write(fromDraftMessage(body.message));
-    return { kind: 'written', tag, outcome: await outcome };
+    return { kind: 'written', settled: await set.write(fromDraftMessage(body.message)) };
   };
   peer.serve<HeldWriteBody>('write', async (body): Promise<HeldWriteReply> => {
     // What its process saw may be newer than what this one has heard of.
@@ -109,12 +108,14 @@ export function serveWriter(peer: Peer, { set, locks, storage }: WriterServicePa
   });
   peer.serve<DraftMessage>('commit', (message) => storage.commit(fromDraftMessage(message)));
 
-  peer.serve<DecidedBody>('decided', async ({ tags, removal, listing }): Promise<DecidedReply> => {
+  peer.serve<DecidedBody>('decided', async ({ shown, removal, listing }): Promise<DecidedReply> => {
     const { inFlight } = set;
-    const shown = tags.map((tag) => inFlight.openWrite(tag)).filter((write) => write !== undefined);
+    const open = shown
+      .map(({ id, tag }) => inFlight.openWrite(id, tag))
+      .filter((write) => write !== undefined);
     const isHidden = (id: ObjectId): boolean => id === removal || (listing !== null && isListed(listing, id));
     const hidden = removal === null && listing === null ? [] : inFlight.openRemovals(isHidden);
-    const outcomes = await Promise.all([...shown, ...hidden].map(({ outcome }) => outcome));
+    const outcomes = await Promise.all([...open, ...hidden].map(({ outcome }) => outcome));
     const areAcknowledged = outcomes.every(({ kind }) => kind === 'acknowledged');
     return { areAcknowledged, floor: set.decidedFloor };
   });

@@ -23,8 +23,7 @@ import {
   type WriterOrder,
 } from '../../wire/osd-connection.js';
 import { forwardedChecksum } from '../../wire/transaction-checksum.js';
-import type { InFlightWrite } from '../../writer/in-flight-writes.js';
-import { MirrorWriter } from '../../writer/mirror-writer.js';
+import { MirrorWriter, type SentWrite } from '../../writer/mirror-writer.js';
 import type { WriteDraft } from '../../writer/write-draft.js';
 import type { OsdLogger } from '../osd-logger.js';
 
@@ -41,7 +40,7 @@ export class EpochWriter {
   readonly #options: EpochWriterOptions;
   readonly #writer: MirrorWriter;
   readonly #requests = new RequestLedger<Promise<ForwardedReply>>(FORWARDED_REQUESTS_MAX);
-  readonly #unanswered = new Map<InFlightWrite, (reply: ForwardedReply) => void>();
+  readonly #unanswered = new Map<SentWrite, (reply: ForwardedReply) => void>();
   readonly #connections: OsdConnection[] = [];
   #order: WriterOrder;
 
@@ -52,6 +51,7 @@ export class EpochWriter {
     const { setId, generator, epoch, inSync } = order;
     this.#writer = new MirrorWriter({
       ...{ setId, generator, logger },
+      rowsKeptFor: () => this.#order.rowsKeptFor,
       onAnswer: (write) => {
         this.#review(write);
       },
@@ -132,8 +132,7 @@ export class EpochWriter {
     return answer;
   }
 
-  #review(write: InFlightWrite): void {
-    this.#writer.giveTokensBack(write, this.#order.rowsKeptFor);
+  #review(write: SentWrite): void {
     const outcome = decideOutcome({ answers: write.answers, inSync: this.#order.inSync });
     if (outcome.kind === 'wait') return;
     this.#answer(write);
@@ -143,12 +142,14 @@ export class EpochWriter {
     if (outcome.kind === 'refuse') write.settle({ kind: 'refused', code: outcome.code });
   }
 
-  #answer(write: InFlightWrite): void {
+  #answer(write: SentWrite): void {
+    const { tag } = write;
+    invariant(tag !== null, 'a write has its tag where tags are issued');
     const resolve = this.#unanswered.get(write);
     this.#unanswered.delete(write);
     resolve?.({
       kind: 'written',
-      tag: write.tag,
+      tag,
       answers: [...write.answers].flatMap(([mirror, answer]) => {
         if (answer === null) return [];
         return [{ mirror, answer: answer.kind === 'committed' ? { kind: answer.kind } : answer }];

@@ -142,6 +142,8 @@ export class FakeControl implements MirrorSetControl {
     phase: 'active',
     waitingFor: null,
     inSync: [osd0],
+    writes: 'direct',
+    writer: null,
     mirrors: [
       {
         mirror: osd0,

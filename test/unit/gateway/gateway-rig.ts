@@ -9,6 +9,7 @@ import { Gateway } from '../../../src/gateway/gateway.js';
 import type { ObjectHead, ObjectStorage } from '../../../src/gateway/object-storage.js';
 import type { ScrubSettings } from '../../../src/gateway/scrub-schedule.js';
 import type { GatewayTimings } from '../../../src/gateway/timings.js';
+import type { WritesMode } from '../../../src/protocol/forwarding.js';
 import type { CopyPace } from '../../../src/protocol/pace.js';
 import type {
   VerificationRecord,
@@ -66,6 +67,7 @@ export class GatewayRig {
   readonly verificationRecord = new MemoryVerificationRecord();
   readonly fatal: unknown[] = [];
   suspendsWrites = false;
+  writes: WritesMode = 'direct';
   tagTableRowsMax = 1_000_000;
   generator = toGeneratorId(0);
   scrub: ScrubSettings = { intervalMs: null, bytesPerSecond: 1_000_000_000 };
@@ -100,6 +102,7 @@ export class GatewayRig {
       timings: { ...timings, ...overrides },
       reconcilesByItself: true,
       suspendsWrites: this.suspendsWrites,
+      writes: this.writes,
       tagTableRowsMax: this.tagTableRowsMax,
       scrub: this.scrub,
       catchUpPace: this.catchUpPace,

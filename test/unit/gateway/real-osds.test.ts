@@ -12,6 +12,7 @@ import { Gateway } from '../../../src/gateway/gateway.js';
 import { defaultTimings } from '../../../src/gateway/timings.js';
 import { createOsdServer } from '../../../src/osd/osd-server.js';
 import { toMirrorId } from '../../../src/protocol/authority-state.js';
+import type { WritesMode } from '../../../src/protocol/forwarding.js';
 import { toGeneratorId } from '../../../src/protocol/tag.js';
 import { openStore } from '../../../src/store/disk-object-store.js';
 import { formatStore } from '../../../src/store/format-store.js';
@@ -53,7 +54,7 @@ async function startOsd(
   };
 }
 
-async function startSystem(): Promise<StorageUnderTest> {
+async function startSystem(writes: WritesMode): Promise<StorageUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), 'tally-real-'));
   const osds = await Promise.all(['osd-0', 'osd-1'].map((name) => startOsd(join(folder, name))));
   const fatal: unknown[] = [];
@@ -66,6 +67,7 @@ async function startSystem(): Promise<StorageUnderTest> {
     timings: defaultTimings,
     reconcilesByItself: true,
     suspendsWrites: false,
+    writes,
     tagTableRowsMax: 1_000_000,
     catchUpPace: { bytesPerSecond: null, sharePercent: 100 },
     scrub: { intervalMs: null, bytesPerSecond: 100_000_000 },
@@ -84,4 +86,7 @@ async function startSystem(): Promise<StorageUnderTest> {
   };
 }
 
-describeObjectStorage('MirroredObjectStorage over two real OSDs', startSystem);
+describeObjectStorage('MirroredObjectStorage over two real OSDs', () => startSystem('direct'));
+describeObjectStorage('MirroredObjectStorage over two real OSDs, one of which issues the tags', () =>
+  startSystem('forwarded'),
+);
