@@ -5,6 +5,8 @@
  * A disk is only ever wiped while the other mirror has been up without a break and is alone in sync: in any other state the
  * protocol rightly stops and asks an operator (F33).
  */
+import { cpSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { sleep, until } from '../support/patience.js';
 import { type SeededRandom } from '../support/seeded-random.js';
 import type { OsdHandle, TallySystem } from '../support/tally-system.js';
@@ -127,7 +129,18 @@ async function awayForLong(context: FaultContext): Promise<void> {
   osd.process.start();
 }
 
-/** An OSD comes back on a blank disk (F16). */
+/** Somebody dies while a mirror is copied to in full, and it goes on where it was. */
+async function killDuringFullCopy(context: FaultContext, copied: OsdHandle): Promise<void> {
+  const { system, random } = context;
+  await sleep(random.integer(50, 1500));
+  const victim = random.pick([copied.process, system.otherThan(copied).process, system.gateway]);
+  await victim.kill();
+  if (random.chance(0.5)) await pause(context);
+  if (victim === system.gateway) await restartGateway(context);
+  else victim.start();
+}
+
+/** An OSD comes back on a blank disk (F16). Clients write on while it is copied to. */
 async function wipeDisk(context: FaultContext): Promise<void> {
   const { system, random } = context;
   const osd = pickOsd(context);
@@ -136,10 +149,25 @@ async function wipeDisk(context: FaultContext): Promise<void> {
   await pause(context);
   system.wipe(osd);
   osd.process.start();
-  if (!random.chance(0.3)) return;
-  await sleep(random.integer(50, 1000));
+  if (random.chance(0.5)) await killDuringFullCopy(context, osd);
+}
+
+/** An OSD comes back with its disk of some time ago (F17). */
+async function restoreBackup(context: FaultContext): Promise<void> {
+  const { system, random } = context;
+  const osd = pickOsd(context);
+  const backup = join(system.folder, 'backup');
   await osd.process.kill();
+  cpSync(osd.storeFolder, backup, { recursive: true });
   osd.process.start();
+  await system.untilInSync();
+  await sleep(random.integer(0, 2000));
+  await osd.process.kill();
+  await system.untilExcluded(osd, EXCLUDED_WITHIN_MS);
+  rmSync(osd.storeFolder, { recursive: true });
+  renameSync(backup, osd.storeFolder);
+  osd.process.start();
+  if (random.chance(0.5)) await killDuringFullCopy(context, osd);
 }
 
 /** An OSD hangs with its sockets open, and later works off what it still has in its buffers (F2, F14). */
@@ -214,6 +242,7 @@ export const FAULTS = {
   'kill-during-recovery': killDuringRecovery,
   'away-for-long': awayForLong,
   'wipe-disk': wipeDisk,
+  'restore-backup': restoreBackup,
   'freeze-osd': freezeOsd,
   'freeze-gateway': freezeGateway,
   'send-halves': sendHalves,
@@ -234,7 +263,8 @@ const WEIGHTED: readonly (readonly [number, FaultName])[] = [
   [2, 'kill-everything'],
   [4, 'kill-during-recovery'],
   [1, 'away-for-long'],
-  [2, 'wipe-disk'],
+  [3, 'wipe-disk'],
+  [2, 'restore-backup'],
   [1.5, 'freeze-osd'],
   [1, 'freeze-gateway'],
   [3, 'send-halves'],

@@ -1,6 +1,6 @@
 /** The admin API as an operator's script would use it (openapi/admin.yaml). */
 import { Pool } from 'undici';
-import type { AdminOperation, AdminStatus } from '../../src/admin/schemas.js';
+import type { AdminOperation, AdminPace, AdminStatus } from '../../src/admin/schemas.js';
 
 const ANSWER_MS = 10_000;
 
@@ -18,11 +18,15 @@ export class AdminClient {
     this.#authorization = `Bearer ${bearer}`;
   }
 
-  async call(method: 'GET' | 'POST', path: string): Promise<AdminReply> {
+  async call(method: 'GET' | 'POST' | 'PATCH', path: string, content?: object): Promise<AdminReply> {
     const { statusCode, body } = await this.#pool.request({
       method,
       path,
-      headers: { authorization: this.#authorization },
+      headers: {
+        authorization: this.#authorization,
+        ...(content !== undefined && { 'content-type': 'application/json' }),
+      },
+      ...(content !== undefined && { body: JSON.stringify(content) }),
     });
     const text = await body.text();
     return { status: statusCode, body: text === '' ? null : (JSON.parse(text) as unknown) };
@@ -38,6 +42,12 @@ export class AdminClient {
       operations: readonly AdminOperation[];
     };
     return answer.operations;
+  }
+
+  /** Of copying while clients write. */
+  async changePace(change: Partial<AdminPace>): Promise<void> {
+    const reply = await this.call('PATCH', '/pace', change);
+    if (reply.status !== 200) throw new Error(`PATCH /pace: ${reply.status} ${JSON.stringify(reply.body)}`);
   }
 
   /** One figure of `/metrics`, without labels or with those in the name; NaN where there is none. */

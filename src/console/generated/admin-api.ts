@@ -135,7 +135,7 @@ export interface paths {
     /**
      * Change it, pause, or go on
      * @description What is left out stays as it is. It takes effect on copying that runs, in a moment, and lasts until the gateway ends: the next one begins
-     *     with the pace of the configuration. What is copied while writes wait is never paced: the end of each reconciliation, and a full copy.
+     *     with the pace of the configuration. What is copied while writes wait is never paced: the end of each reconciliation.
      */
     patch: operations['changePace'];
     trace?: never;
