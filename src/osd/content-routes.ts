@@ -23,21 +23,47 @@ import type { StoreRead } from '../store/object-store.js';
 import { readTogether } from './batched-reads.js';
 import type { ErrorResponder } from './error-responses.js';
 import type { LocalOsd } from './local-osd.js';
+import type { HotRequest, HotRequests } from './hot-requests.js';
 import { bodyOf, epochOf, queryOf, sendJson } from './osd-routes.js';
 import { refusal } from './refusal.js';
 
 const TRANSACTIONS_BYTES_MAX = FRAME_HEADER_BYTES_MAX + BATCH_CONTENT_BYTES_MAX;
 const PUSH_BYTES_MAX = FRAME_HEADER_BYTES_MAX + INLINE_CONTENT_BYTES_MAX;
 
+/** What travels in batches, one after the other and all day. */
+export function hotRequests(osd: LocalOsd, responder: ErrorResponder): HotRequests {
+  return new Map<string, HotRequest>([
+    [
+      OSD_PATHS.transactions,
+      {
+        mediaType: MEDIA_FRAME,
+        bytesMax: TRANSACTIONS_BYTES_MAX,
+        answerMediaType: MEDIA_JSON,
+        perform: async (body) => encodeTransactionsReply(await osd.transact(decodeTransactions(body))),
+      },
+    ],
+    [
+      OSD_PATHS.forwardedWrites,
+      {
+        mediaType: MEDIA_FRAME,
+        bytesMax: TRANSACTIONS_BYTES_MAX,
+        answerMediaType: MEDIA_JSON,
+        perform: async (body) => encodeForwardedReply(await osd.forward(decodeForwarded(body))),
+      },
+    ],
+    [
+      OSD_PATHS.reads,
+      {
+        mediaType: MEDIA_JSON,
+        bytesMax: JSON_REQUEST_BYTES_MAX,
+        answerMediaType: MEDIA_FRAME,
+        perform: async (body) => encodeReadsReply(await readTogether(osd, decodeReads(body), responder)),
+      },
+    ],
+  ]);
+}
+
 export function addWriteRoutes(app: FastifyInstance, osd: LocalOsd): void {
-  app.post(OSD_PATHS.transactions, { bodyLimit: TRANSACTIONS_BYTES_MAX }, async (request, reply) => {
-    const answer = await osd.transact(decodeTransactions(bodyOf(request)));
-    return reply.type(MEDIA_JSON).send(encodeTransactionsReply(answer));
-  });
-  app.post(OSD_PATHS.forwardedWrites, { bodyLimit: TRANSACTIONS_BYTES_MAX }, async (request, reply) => {
-    const answer = await osd.forward(decodeForwarded(bodyOf(request)));
-    return reply.type(MEDIA_JSON).send(encodeForwardedReply(answer));
-  });
   app.post(OSD_PATHS.pushes, { bodyLimit: PUSH_BYTES_MAX }, async (request, reply) =>
     sendJson(reply, await osd.push(decodePush(bodyOf(request)))),
   );
@@ -78,10 +104,6 @@ export interface ReadRouteOptions {
 }
 
 export function addReadRoutes(app: FastifyInstance, osd: LocalOsd, options: ReadRouteOptions): void {
-  app.post(OSD_PATHS.reads, { bodyLimit: JSON_REQUEST_BYTES_MAX }, async (request, reply) => {
-    const replies = await readTogether(osd, decodeReads(bodyOf(request)), options.responder);
-    return reply.type(MEDIA_FRAME).send(encodeReadsReply(replies));
-  });
   app.get(OSD_PATHS.object, async (request, reply) => {
     const query = queryOf(request);
     const id = asObjectId(query['id'], 'id');

@@ -1,4 +1,5 @@
 /** The one place that turns errors into responses (STYLE.md 15): JSON { code, message } with the status of the code. */
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import { InvariantViolation } from '../protocol/invariant.js';
@@ -42,6 +43,19 @@ export class ErrorResponder {
     // Whoever has no secret gets no second request on this connection.
     if (refused.status === 401) void reply.header('connection', 'close');
     return reply.code(refused.status).type(MEDIA_JSON).send(bodyOf(refused));
+  }
+
+  /** The same for a request that fastify did not see, whose sender has the secret. */
+  respondOn(response: ServerResponse, error: unknown, endsConnection: boolean): void {
+    const refused = this.refusalOf(error);
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    const body = bodyOf(refused);
+    const headers = ['content-type', MEDIA_JSON, 'content-length', String(body.length)];
+    if (endsConnection) headers.push('connection', 'close');
+    response.writeHead(refused.status, headers).end(body);
   }
 }
 

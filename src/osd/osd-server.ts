@@ -1,5 +1,6 @@
 /**
- * The OSD service: fastify routes around a `LocalOsd`. Nothing listens yet when it is made.
+ * The OSD service: fastify routes around a `LocalOsd`, and a short way for the few requests that are most of the traffic
+ * (hot-requests.ts). Nothing listens yet when it is made.
  *
  * What it guarantees:
  * - Every request but those for the health of the process needs the set's secret; it is asked for before a body is read.
@@ -8,7 +9,7 @@
  * - `close()` lets requests in flight finish, refuses new ones as `closing`, cancels a reconciliation. The store stays open:
  *   it is its owner's to close.
  */
-import type { RequestListener, Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { CertificateExpiry } from '../metrics/certificate-metrics.js';
 import type { InvariantViolation } from '../protocol/invariant.js';
@@ -24,8 +25,9 @@ import {
 } from '../wire/contract.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
 import { makeAuthenticator } from './authentication.js';
-import { addReadRoutes, addWriteRoutes } from './content-routes.js';
+import { addReadRoutes, addWriteRoutes, hotRequests } from './content-routes.js';
 import { ErrorResponder, respondToClientError } from './error-responses.js';
+import { addHotRoutes, ShortWay } from './hot-requests.js';
 import { DEFAULT_OSD_LIMITS, type OsdLimits } from './limits.js';
 import { LocalOsd } from './local-osd.js';
 import { OsdFigures } from './osd-figures.js';
@@ -77,7 +79,7 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   const limits: OsdLimits = { ...DEFAULT_OSD_LIMITS, ...options.limits };
   const { store, incarnation, softwareVersion, logger, clock, connect, isStopping = () => false } = options;
   const responder = new ErrorResponder(options);
-  const app = makeApp(options, limits, responder);
+  const app = makeApp(options, limits, responder, (message, response) => shortWay.take(message, response));
   const osd = new LocalOsd({
     ...{ store, incarnation, softwareVersion, logger, clock, connect, limits },
     processId: process.pid,
@@ -86,7 +88,13 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   let isDraining = false;
 
   const endsConnections = (): boolean => isDraining || isStopping();
-  guard(app, options, { isDraining: () => isDraining, endsConnections });
+  const ending: Ending = { isDraining: () => isDraining, endsConnections };
+  const requests = hotRequests(osd, responder);
+  const shortWay = new ShortWay({
+    ...{ requests, responder, ...ending },
+    isAuthentic: makeAuthenticator(options.secret),
+  });
+  guard(app, options, ending);
   app.setErrorHandler((error, _request, reply) => responder.respond(error, reply));
   app.setNotFoundHandler((_request, reply) =>
     responder.respond(refusal('no-such-route', 'there is no such route'), reply),
@@ -116,6 +124,7 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   addWriterRoutes(app, osd);
   addListingRoutes(app, osd);
   addRepairRoutes(app, osd);
+  addHotRoutes(app, requests);
   addWriteRoutes(app, osd);
   addReadRoutes(app, osd, { responder, endsConnections });
 
@@ -130,6 +139,8 @@ function makeApp(
   { logger, tls = null }: OsdServerOptions,
   limits: OsdLimits,
   responder: ErrorResponder,
+  /** False: the request is fastify's. */
+  takesShortWay: (message: IncomingMessage, response: ServerResponse) => boolean,
 ): FastifyInstance {
   const app: FastifyInstance = fastify({
     loggerInstance: logger,
@@ -139,7 +150,14 @@ function makeApp(
     forceCloseConnections: 'idle',
     bodyLimit: SMALL_REQUEST_BYTES_MAX,
     routerOptions: { maxParamLength: STAGE_ID_LENGTH_MAX },
-    serverFactory: (listener) => makeServer(listener, limits, tls),
+    serverFactory: (listener) =>
+      makeServer(
+        (message, response) => {
+          if (!takesShortWay(message, response)) listener(message, response);
+        },
+        limits,
+        tls,
+      ),
     // Requests are not logged one by one, so they need no logger of their own either.
     childLoggerFactory: (parent) => parent,
     clientErrorHandler: respondToClientError,

@@ -123,6 +123,67 @@ describe('who may talk to an OSD', () => {
   });
 });
 
+describe('batches go the short way, past fastify', () => {
+  beforeEach(() => start());
+
+  const hotPaths = [OSD_PATHS.transactions, OSD_PATHS.reads];
+  const mediaTypeOf = (path: string): string => (path === OSD_PATHS.reads ? MEDIA_JSON : MEDIA_FRAME);
+  const reads = JSON.stringify({ epoch: 1, reads: [{ id: ID, range: null }] });
+
+  it('one without a length (in chunks) goes the long way, and is answered the same', async () => {
+    await commit(osd, REPLACE);
+    const request = (rest: string): string =>
+      `POST ${OSD_PATHS.reads} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${SECRET}\r\n` +
+      `content-type: ${MEDIA_JSON}\r\nconnection: close\r\n${rest}`;
+    const bodyOf = (answer: string): string => answer.slice(answer.indexOf('\r\n\r\n'));
+    const short = await rawSocket(request(`content-length: ${reads.length}\r\n\r\n${reads}`));
+    const long = await rawSocket(
+      request(`transfer-encoding: chunked\r\n\r\n${reads.length.toString(16)}\r\n${reads}\r\n0\r\n\r\n`),
+    );
+    expect(short).toMatch(/^HTTP\/1\.1 200 [^]*hello$/);
+    expect(bodyOf(long)).toBe(bodyOf(short));
+  });
+
+  it.each(hotPaths)('%s: each refusal is what it is on any other route', async (path) => {
+    const headers = { 'content-type': mediaTypeOf(path) };
+    const refusalOf = async (options: Parameters<typeof raw>[2]) => {
+      const { status, body } = await raw('POST', path, options);
+      return { status, code: (body as { code: string }).code };
+    };
+    expect(await refusalOf({ headers, body: 'x' })).toEqual({ status: 400, code: 'bad-request' });
+    expect(await refusalOf({ headers, body: '' })).toEqual({ status: 400, code: 'bad-request' });
+    expect(await refusalOf({ headers, body: 'x', secret: 'not-the-secret-of-the-set' })).toEqual({
+      status: 401,
+      code: 'unauthorized',
+    });
+    expect(await refusalOf({ headers: { 'content-type': 'text/plain' }, body: 'x' })).toEqual({
+      status: 415,
+      code: 'unsupported-media-type',
+    });
+  });
+
+  it.each(hotPaths)('%s: a body over the limit is refused by its length', async (path) => {
+    const answer = await rawSocket(
+      `POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${SECRET}\r\n` +
+        `content-type: ${mediaTypeOf(path)}\r\ncontent-length: 100000000\r\n\r\nabc`,
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 413 [^]*"code":"body-too-large"/);
+  });
+
+  it('a client that goes away in the middle of a batch leaves nothing behind, and harms nobody', async () => {
+    const socket = connect(Number(new URL(running.url).port), '127.0.0.1');
+    socket.write(
+      `POST ${OSD_PATHS.transactions} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${SECRET}\r\n` +
+        `content-type: ${MEDIA_FRAME}\r\ncontent-length: 1000\r\n\r\nabc`,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    socket.destroy();
+    await commit(osd, REPLACE);
+    expect(await osd.head(EPOCH, ID)).toMatchObject({ sizeBytes: HELLO.length });
+    expect(running.violations).toEqual([]);
+  });
+});
+
 describe('requests that are none', () => {
   beforeEach(() => start({ limits: { requestHeaderBytesMax: 4096 } }));
 
