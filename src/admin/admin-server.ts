@@ -42,7 +42,7 @@ import { addObjectRoutes } from './object-routes.js';
 import { historyQuerySchema, historySchema } from './object-schemas.js';
 import { OperationStreams } from './operation-stream.js';
 import { formatCursor, parseCursor } from './paging-cursor.js';
-import { S3Figures } from './s3-figures.js';
+import { S3Figures, type S3FiguresSource } from './s3-figures.js';
 import { addSetRoutes, type MirrorSets } from './set-routes.js';
 import {
   accessSchema,
@@ -72,7 +72,7 @@ export interface AdminServerOptions {
   /** Who may do what; no two have the same token. */
   readonly tokens: readonly AdminToken[];
   /** What the S3 server is observed by. */
-  readonly figures?: S3Figures;
+  readonly figures?: S3FiguresSource;
   /** For metrics. */
   readonly certificates?: () => Iterable<CertificateExpiry>;
   readonly audit: AuditLog;

@@ -4,7 +4,7 @@ import type { MirrorSetEvent, MirrorSetStatus, MirrorStatus } from '../gateway/m
 import { addCertificates, type CertificateExpiry } from '../metrics/certificate-metrics.js';
 import { Exposition, type Sample, stateSamples } from '../metrics/exposition.js';
 import type { OsdIdentity } from '../wire/osd-connection.js';
-import type { OperationFigures, S3Figures } from './s3-figures.js';
+import type { OperationSnapshot, S3FiguresSource } from './s3-figures.js';
 import type { MirrorSets } from './set-routes.js';
 
 /** Every word of a union; a missing one does not compile. */
@@ -43,7 +43,7 @@ const EVENT_KINDS = wordsOf<MirrorSetEvent['kind']>({
 
 export interface GatewayMetricsSources {
   readonly sets: MirrorSets;
-  readonly s3: S3Figures;
+  readonly s3: S3FiguresSource;
   readonly softwareVersion: string;
   readonly certificates: () => Iterable<CertificateExpiry>;
   /** Unix ms. */
@@ -61,9 +61,10 @@ export function makeGatewayMetrics(sources: GatewayMetricsSources): Exposition {
   return exposition;
 }
 
-function addS3(exposition: Exposition, s3: S3Figures): void {
-  const each = function* <T>(read: (figures: OperationFigures) => T) {
-    for (const [operation, figures] of s3.operations) yield { labels: { operation }, ...read(figures) };
+function addS3(exposition: Exposition, s3: S3FiguresSource): void {
+  const each = function* <T>(read: (figures: OperationSnapshot) => T) {
+    for (const [operation, figures] of s3.snapshot().operations)
+      yield { labels: { operation }, ...read(figures) };
   };
   const labels = ['operation'];
   exposition.counter({ name: 'tally_s3_requests_total', help: 'S3 requests that ended.', labels }, () =>
@@ -76,8 +77,8 @@ function addS3(exposition: Exposition, s3: S3Figures): void {
       labels: ['operation', 'code', 'status'],
     },
     function* () {
-      for (const [operation, { errors }] of s3.operations) {
-        for (const { code, status, count } of errors.values()) {
+      for (const [operation, { errors }] of s3.snapshot().operations) {
+        for (const { code, status, count } of errors) {
           yield { labels: { operation, code, status: String(status ?? 'none') }, value: count };
         }
       }
@@ -89,7 +90,7 @@ function addS3(exposition: Exposition, s3: S3Figures): void {
       help: 'From the head of an S3 request to the end of its answer.',
       labels,
     },
-    () => each(({ durationSeconds }) => ({ histogram: durationSeconds.snapshot() })),
+    () => each(({ durationSeconds }) => ({ histogram: durationSeconds })),
   );
   exposition.counter(
     { name: 'tally_s3_received_bytes_total', help: 'Bytes of request bodies.', labels },
@@ -100,7 +101,7 @@ function addS3(exposition: Exposition, s3: S3Figures): void {
   );
   exposition.gauge(
     { name: 'tally_s3_requests_in_flight', help: 'S3 requests that are being served.' },
-    () => [{ value: s3.inFlightCount }],
+    () => [{ value: s3.snapshot().inFlightCount }],
   );
 }
 

@@ -5,6 +5,7 @@
 import { COPY_SHARE_PERCENT_MAX, COPY_SHARE_PERCENT_MIN } from '../protocol/pace.js';
 import { WRITES_MODES } from '../protocol/forwarding.js';
 import { SETS_MAX } from '../protocol/placement.js';
+import { WRITERS_MAX } from '../protocol/shard.js';
 import { PLAIN_HTTP_RULES } from '../s3/encryption/customer-key.js';
 import Type, { type Static, type TProperties } from 'typebox';
 
@@ -189,6 +190,12 @@ export const configurationSchema = section(
           maximum: 1_000_000_000,
           description:
             'Rows of a tag table at which a mirror that is away is put down for a full copy. Default: 5000000',
+        }),
+        workers: Type.Integer({
+          minimum: 0,
+          maximum: WRITERS_MAX,
+          description:
+            'Processes that serve the S3 endpoint, each the writer of a part of the objects; 0: one for each core. Default: 1, the gateway itself',
         }),
       },
       'The gateway.',

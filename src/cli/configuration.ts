@@ -4,6 +4,7 @@
  * Secrets are named here but not read: `secrets.ts` reads them when they are needed.
  */
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { toMirrorId, type MirrorId } from '../protocol/authority-state.js';
 import type { WritesMode } from '../protocol/forwarding.js';
@@ -12,6 +13,7 @@ import type { ScrubSettings } from '../gateway/scrub-schedule.js';
 import { TAG_TABLE_ROWS_MAX_DEFAULT } from '../gateway/tag-table-limit.js';
 import type { PlainHttpRule } from '../s3/encryption/customer-key.js';
 import { type SetName, toSetName } from '../protocol/placement.js';
+import { WRITERS_MAX } from '../protocol/shard.js';
 import { parseOsdUrl } from '../wire/osd-url.js';
 import { type Address, addressOfUrl, localUrl, parseAddress } from './address.js';
 import { configurationFault, readConfigurationFile } from './configuration-file.js';
@@ -84,6 +86,8 @@ export interface Configuration {
     readonly suspendsWrites: boolean;
     readonly writes: WritesMode;
     readonly tagTableRowsMax: number;
+    /** Processes that serve the S3 endpoint and write; 1: the gateway itself. */
+    readonly workers: number;
     readonly scrub: ScrubSettings;
     readonly catchUpPace: Omit<CopyPace, 'isPaused'>;
   };
@@ -327,6 +331,27 @@ function catchUpPace(gateway: ConfigurationLayer['gateway']): Omit<CopyPace, 'is
 
 const DRAIN_SECONDS_DEFAULT = 8;
 
+/** Throws OperationalError. */
+function workerCount(gateway: ConfigurationLayer['gateway'], furtherSets: number): number {
+  const wanted = gateway?.workers ?? 1;
+  const count = wanted === 0 ? Math.min(availableParallelism(), WRITERS_MAX) : wanted;
+  if (count > 1 && furtherSets > 0) {
+    throw new OperationalError(
+      'workers-and-sets',
+      EXIT.configuration,
+      `gateway.workers: ${count} workers serve one mirror set, and here are ${furtherSets + 1}. Take 1 worker.`,
+    );
+  }
+  if (count > 1 && gateway?.writes === 'forwarded') {
+    throw new OperationalError(
+      'workers-and-forwarding',
+      EXIT.configuration,
+      `gateway.workers: ${count} workers issue their own tags, and gateway.writes has an OSD do it. Take 1 worker, or direct writes.`,
+    );
+  }
+  return count;
+}
+
 /** Fills in the defaults and checks what a schema can't. Throws OperationalError. */
 export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
   const dataFolder = resolve(layer.data ?? DEFAULT_DATA_FOLDER);
@@ -360,6 +385,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
       suspendsWrites: gateway?.suspendsWrites ?? false,
       writes: gateway?.writes ?? 'direct',
       tagTableRowsMax: gateway?.tagTableRowsMax ?? TAG_TABLE_ROWS_MAX_DEFAULT,
+      workers: workerCount(gateway, furtherSets.length),
     },
     s3: {
       listen: checked(() => parseAddress(s3?.listen ?? DEFAULT_S3_LISTEN), 's3.listen'),

@@ -1,6 +1,7 @@
 /** The environment's part of the configuration. */
 import { resolve } from 'node:path';
 import { WRITES_MODES } from '../protocol/forwarding.js';
+import { WRITERS_MAX } from '../protocol/shard.js';
 import { type ConfigurationLayer, LOG_LEVELS } from './configuration-schema.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
@@ -38,6 +39,7 @@ export const ENVIRONMENT_VARIABLES = {
   TALLY_SUSPENDS_WRITES: 'true: writes wait while a mirror is reconciled, from beginning to end',
   TALLY_WRITES:
     'direct: the gateway sends each write to every mirror; forwarded: to one OSD, which sends it on',
+  TALLY_WORKERS: 'processes that serve the S3 endpoint; 0: one for each core (default: 1)',
   TALLY_OSD_NAME: 'which member of the set this OSD is',
   TALLY_OSD_LISTEN: 'host:port of this OSD',
   TALLY_OSD_CERT_FILE: 'PEM: certificate of this OSD, which then speaks TLS',
@@ -96,6 +98,12 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
     if (!/^\d+(\.\d+)?$/.test(value)) fail(`${variable} must be a number.`);
     return Number(value);
   };
+  const readWorkers = (): number | undefined => {
+    const value = readNumber('TALLY_WORKERS');
+    if (value !== undefined && (!Number.isInteger(value) || value > WRITERS_MAX))
+      fail(`TALLY_WORKERS must be a number from 0 to ${WRITERS_MAX}.`);
+    return value;
+  };
   const identity = (cert: Variable, key: Variable): { certFile: string; keyFile: string } | undefined => {
     const certFile = path(cert);
     const keyFile = path(key);
@@ -134,6 +142,7 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
       reconcilesByItself: undefined,
       suspendsWrites: readFlag('TALLY_SUSPENDS_WRITES'),
       writes,
+      workers: readWorkers(),
     }),
     s3: defined<NonNullable<ConfigurationLayer['s3']>>({
       listen: read('TALLY_S3_LISTEN'),

@@ -1,5 +1,6 @@
 /** Command line flags as the topmost layer of the configuration. */
 import { resolve } from 'node:path';
+import { WRITERS_MAX } from '../protocol/shard.js';
 import { type ConfigurationLayer, LOG_LEVELS } from './configuration-schema.js';
 import { loopbackMembers } from './configuration.js';
 import { parseMembers } from './environment.js';
@@ -22,6 +23,7 @@ export interface Flags {
   readonly mirrorSet?: string;
   readonly members?: string;
   readonly authority?: string;
+  readonly workers?: string;
   readonly adminUrl?: string;
   readonly adminTokenFile?: string;
   readonly logLevel?: string;
@@ -40,6 +42,13 @@ function port(text: string, flag: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < 1 || value > PORT_MAX)
     usage(`${flag} needs a port from 1 to ${PORT_MAX}, not "${text}".`);
+  return value;
+}
+
+function workers(text: string): number {
+  const value = text === 'auto' ? 0 : Number(text);
+  if (!Number.isInteger(value) || value < 0 || value > WRITERS_MAX)
+    usage(`--workers needs a number from 1 to ${WRITERS_MAX}, or "auto", not "${text}".`);
   return value;
 }
 
@@ -72,7 +81,10 @@ export function layerOfFlags(flags: Flags): ConfigurationLayer {
       ...(flags.set !== undefined && { id: flags.set }),
       ...(members !== undefined && { members }),
     },
-    gateway: { ...(flags.authority !== undefined && { authority: resolve(flags.authority) }) },
+    gateway: {
+      ...(flags.authority !== undefined && { authority: resolve(flags.authority) }),
+      ...(flags.workers !== undefined && { workers: workers(flags.workers) }),
+    },
     s3: { ...(s3Listen !== undefined && { listen: s3Listen }) },
     admin: {
       ...(adminListen !== undefined && { listen: adminListen }),

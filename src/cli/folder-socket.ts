@@ -81,7 +81,7 @@ function toHolder(message: Record<string, unknown>): Holder | null {
 }
 
 /** A path short enough for a socket: through the folder's handle when it is too long itself. */
-async function shortPath(
+export async function shortPath(
   path: string,
 ): Promise<{ readonly path: string; readonly folder: FileHandle | null }> {
   if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return { path, folder: null };

@@ -2,6 +2,7 @@
 import { dirname, join } from 'node:path';
 import { AuthorityFile } from '../gateway/authority-storage.js';
 import { Gateway } from '../gateway/gateway.js';
+import type { WorkerFleet } from '../gateway/workers/worker-fleet.js';
 import { PlacementFile } from '../gateway/placement/placement-file.js';
 import { PlacedSets } from '../gateway/placement/placed-sets.js';
 import { VerificationFile } from '../gateway/verification/verification-storage.js';
@@ -25,12 +26,19 @@ interface SetToOpen {
   readonly isDraining: boolean;
 }
 
+export interface SetConnections {
+  /** To the OSDs. */
+  readonly tls: TlsSource | null;
+  /** For the only set, when other processes write to it. Its generator is given. */
+  readonly makeFleet?: (generator: GeneratorId) => WorkerFleet;
+}
+
 /** `setId` names the first set. Throws OperationalError. */
 export async function openMirrorSets(
   configuration: Configuration,
   setId: string,
   context: ServiceContext,
-  tls: TlsSource | null,
+  { tls, makeFleet }: SetConnections,
 ): Promise<PlacedSets> {
   const sets = await readSets(configuration, setId);
   const { gateway, pins } = configuration;
@@ -44,6 +52,7 @@ export async function openMirrorSets(
         connection: new HttpOsdConnection({ url, secret, timeouts: OSD_TIMEOUTS, tls }),
       })),
       generator,
+      ...(makeFleet !== undefined && { fleet: makeFleet(generator) }),
       authority: new AuthorityFile(authorityFile),
       verificationRecord: new VerificationFile(`${authorityFile}.verification`),
       timings: defaultTimings,

@@ -125,6 +125,7 @@ function addUp(program: Command, context: ProgramContext, run: Run): void {
     .option('--admin-port <port>', 'port of the admin API on loopback (default: 9001)')
     .option('--admin-listen <host:port>', 'listen for the admin API elsewhere than on loopback')
     .option('--osd-ports <ports>', 'one OSD for each of these ports (default: 9010,9011)')
+    .option('--workers <count>', 'processes that serve the S3 endpoint; auto: one for each core (default: 1)')
     .option('--restart', 'start a service again when it dies')
     .option('--log-level <level>', 'trace, debug, info, warn, error or fatal (default: info)')
     .option('--json', 'print JSON, one object a line')
@@ -157,6 +158,7 @@ function addServices(program: Command, context: ProgramContext, run: Run): void 
     .option('--authority <file>', "file with the synchronization authority's state")
     .option('--s3-listen <host:port>', 'address of the S3 endpoint')
     .option('--admin-listen <host:port>', 'address of the admin API')
+    .option('--workers <count>', 'processes that serve the S3 endpoint; auto: one for each core (default: 1)')
     .option('--log-level <level>', 'trace, debug, info, warn, error or fatal (default: info)')
     .action(
       run(async (flags) => {

@@ -4,13 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { AdminToken } from '../admin/access.js';
 import { createAdminServer } from '../admin/admin-server.js';
-import { S3Figures } from '../admin/s3-figures.js';
+import { S3Figures, type S3FiguresSource } from '../admin/s3-figures.js';
 import type { CertificateExpiry } from '../metrics/certificate-metrics.js';
-import type { ObjectStorage } from '../gateway/object-storage.js';
 import type { PlacedSets } from '../gateway/placement/placed-sets.js';
-import type { RequestObserver } from '../s3/request-observer.js';
+import { InvariantViolation } from '../protocol/invariant.js';
 import type { MasterKeys } from '../s3/encryption/master-keys.js';
-import { createS3Server } from '../s3/server.js';
 import type { ServerTls } from '../tls/node-server.js';
 import type { TlsSource } from '../tls/watched-tls.js';
 import { type Address, formatAddress, localUrl } from './address.js';
@@ -18,7 +16,7 @@ import type { Configuration } from './configuration.js';
 import { readMarker } from './data-folder.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { FolderInUse, FolderSocket, joinHolder } from './folder-socket.js';
-import { type AccessLog, makeAccessLog, makeAuditLog, makeLogger } from './logging.js';
+import { makeAccessLog, makeAuditLog, makeLogger } from './logging.js';
 import { openMirrorSets } from './mirror-sets.js';
 import { ServiceTls } from './open-tls.js';
 import { OperationalError } from './operational-error.js';
@@ -26,13 +24,19 @@ import { makePrivateFolder } from './private-files.js';
 import { findConsole, makeObjectBrowser, readAdminDocument } from './console-wiring.js';
 import { announceReady } from './ready-line.js';
 import { S3Keyring } from './s3-keyring.js';
+import { makeS3Endpoint, observeRequests } from './s3-wiring.js';
 import { readAdminTokens, readMasterKeys } from './secrets.js';
 import { closeWithin, liveAsService, type RunningService, type ServiceContext } from './service-life.js';
 import { readSoftwareVersion } from './software-version.js';
 import { fileError, listenError } from './system-error.js';
+import { WorkerPool } from './workers/worker-pool.js';
+import { runWorker } from './workers/run-worker.js';
+import cluster from 'node:cluster';
 import { ADMIN_DRAIN_MS, GATEWAY_END_MS, PREDECESSOR_POLL_MS, PREDECESSOR_WAIT_MS } from './timeouts.js';
 
 const SERVICE_NAME = 'gateway';
+/** How soon workers hear that the gateway was asked to stop. */
+const STOPPING_TOLD_EVERY_MS = 100;
 
 interface GatewaySecrets {
   readonly adminTokens: readonly AdminToken[];
@@ -40,6 +44,7 @@ interface GatewaySecrets {
 }
 
 export async function runGateway(configuration: Configuration): Promise<ExitCode> {
+  if (cluster.isWorker) return runWorker(configuration);
   const secrets: GatewaySecrets = {
     adminTokens: await readAdminTokens(configuration),
     masterKeys: await readMasterKeys(configuration),
@@ -80,13 +85,11 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
   const adminTls = await tls.serve(configuration.tls.admin, 'the admin API');
   const osdTls = await tls.watch(configuration.tls.osdClient, 'calls to OSDs');
   const lock = await lockAuthority(folder);
-  const sets = await openMirrorSets(configuration, start.setId, context, osdTls);
-  const figures = new S3Figures();
-  const accessLog = makeAccessLog(SERVICE_NAME, configuration);
-  const s3 = makeS3Server(sets.storage, start, context, {
-    observer: observeRequests(figures, accessLog),
-    tls: s3Tls,
-  });
+  const endpoint =
+    configuration.gateway.workers > 1
+      ? await startWorkers(start, context, osdTls)
+      : await startAlone(start, context, { s3Tls, osdTls });
+  const { sets, figures } = endpoint;
   const admin = makeAdminServer(sets, start, context, {
     figures,
     certificates: () => tls.certificates(),
@@ -94,11 +97,12 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
     s3Tls: s3Tls?.source ?? null,
   });
   try {
-    await listen(s3, configuration.s3.listen, 'The S3 endpoint');
+    await endpoint.listen();
     await listen(admin, configuration.admin.listen, 'The admin API');
   } catch (error) {
-    await Promise.all([s3.close(), admin.close()]);
+    await Promise.all([endpoint.stopServing(0), admin.close()]);
     await sets.stop();
+    await endpoint.end();
     await lock.close();
     throw error;
   }
@@ -117,13 +121,79 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
   return {
     stop: async () => {
       await start.keyring.stop();
-      await closeWithin(s3, configuration.shutdown.drainMs);
-      await accessLog?.close();
+      await endpoint.stopServing(configuration.shutdown.drainMs);
       await sets.stop();
+      await endpoint.end();
       await closeWithin(admin, ADMIN_DRAIN_MS);
       await lock.close();
       await tls.stop();
       membership?.leave();
+    },
+  };
+}
+
+/** The S3 endpoint, wherever it is served. */
+interface Endpoint {
+  readonly sets: PlacedSets;
+  readonly figures: S3FiguresSource;
+  listen(): Promise<void>;
+  /** No request gets in; those that are served have so long to end. */
+  stopServing(drainMs: number): Promise<void>;
+  /** When the mirror sets have stopped. */
+  end(): Promise<void>;
+}
+
+async function startAlone(
+  { configuration, secrets, keyring, setId }: GatewayStart,
+  context: ServiceContext,
+  { s3Tls, osdTls }: { readonly s3Tls: ServerTls | null; readonly osdTls: TlsSource | null },
+): Promise<Endpoint> {
+  const sets = await openMirrorSets(configuration, setId, context, { tls: osdTls });
+  const figures = new S3Figures();
+  const accessLog = makeAccessLog(SERVICE_NAME, configuration);
+  const s3 = makeS3Endpoint({
+    ...{ configuration, keyring, context, tls: s3Tls },
+    storage: sets.storage,
+    masterKeys: secrets.masterKeys,
+    observer: observeRequests(figures, accessLog),
+  });
+  return {
+    sets,
+    figures,
+    listen: () => listen(s3, configuration.s3.listen, 'The S3 endpoint'),
+    stopServing: async (drainMs) => {
+      await closeWithin(s3, drainMs);
+      await accessLog?.close();
+    },
+    end: async () => undefined,
+  };
+}
+
+/** The endpoint is served by other processes. This one holds the authority, directs them, and has the admin API. */
+async function startWorkers(
+  { configuration, setId }: GatewayStart,
+  context: ServiceContext,
+  tls: TlsSource | null,
+): Promise<Endpoint> {
+  const { logger, onFatal, isStopping } = context;
+  const count = configuration.gateway.workers;
+  let pool: WorkerPool | null = null;
+  const sets = await openMirrorSets(configuration, setId, context, {
+    tls,
+    makeFleet: (generator) => (pool = new WorkerPool({ count, generator, setId, logger, onFatal })).fleet,
+  });
+  const workers = poolOf(pool);
+  const telling = setInterval(() => {
+    if (isStopping()) workers.noteStopping();
+  }, STOPPING_TOLD_EVERY_MS);
+  return {
+    sets,
+    figures: workers.figures,
+    listen: () => workers.start(),
+    stopServing: (drainMs) => workers.stopServing(drainMs),
+    end: async () => {
+      clearInterval(telling);
+      await workers.end();
     },
   };
 }
@@ -149,45 +219,8 @@ async function lockAuthority(folder: string): Promise<FolderSocket> {
   }
 }
 
-function observeRequests(figures: S3Figures, accessLog: AccessLog | null): RequestObserver {
-  if (accessLog === null) return figures;
-  return {
-    requestBegan: () => {
-      figures.requestBegan();
-    },
-    requestEnded: (request) => {
-      figures.requestEnded(request);
-      accessLog.requestEnded(request);
-    },
-  };
-}
-
-function makeS3Server(
-  storage: ObjectStorage,
-  start: GatewayStart,
-  context: ServiceContext,
-  { observer, tls }: { readonly observer: RequestObserver; readonly tls: ServerTls | null },
-): FastifyInstance {
-  const { masterKeys } = start.secrets;
-  const { region, domains, lifecycleDayMs, customerKeysOverHttp } = start.configuration.s3;
-  return createS3Server({
-    storage,
-    credentials: start.keyring.store,
-    region,
-    domains,
-    lifecycleDayMs,
-    observer,
-    tls,
-    encryption: { masterKeys, customerKeysOverHttp },
-    clock: Date.now,
-    logger: context.logger,
-    isStopping: context.isStopping,
-    onInvariantViolation: context.onFatal,
-  });
-}
-
 interface AdminParts {
-  readonly figures: S3Figures;
+  readonly figures: S3FiguresSource;
   readonly certificates: () => Iterable<CertificateExpiry>;
   readonly tls: ServerTls | null;
   /** What the S3 endpoint shows. */
@@ -224,4 +257,9 @@ async function listen(server: FastifyInstance, address: Address, what: string): 
   } catch (error) {
     throw listenError(error, what, formatAddress(address));
   }
+}
+
+function poolOf(pool: WorkerPool | null): WorkerPool {
+  if (pool === null) throw new InvariantViolation('the mirror set of a gateway with workers has a fleet');
+  return pool;
 }

@@ -39,3 +39,13 @@ export class Histogram {
     };
   }
 }
+
+/** Of two histograms with the same bounds. */
+export function sumHistograms(left: HistogramSnapshot, right: HistogramSnapshot): HistogramSnapshot {
+  return {
+    bounds: left.bounds,
+    cumulativeCounts: left.cumulativeCounts.map((count, at) => count + (right.cumulativeCounts[at] ?? 0)),
+    count: left.count + right.count,
+    sum: left.sum + right.sum,
+  };
+}

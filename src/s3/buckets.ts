@@ -2,7 +2,7 @@
  * The buckets: each is an object without content in the container BUCKETS_CONTAINER, named like the bucket.
  *
  * Guarantees:
- * - The cache is exact as long as this directory is the only one that creates and deletes buckets; `invalidate` drops it
+ * - The cache is exact as long as everyone who creates, configures and deletes buckets does it under these locks; `invalidate` drops it
  *   when somebody else did (another gateway took over). A bucket is forgotten before its mutation starts, and remembered only
  *   from a read under the same lock, so a mutation whose outcome is unknown leaves nothing stale.
  * - No object gets into a bucket that is being deleted: a mutation of objects holds the bucket shared, DeleteBucket
@@ -23,7 +23,7 @@ import {
   type BucketDocumentKind,
 } from './bucket-configuration.js';
 import { S3Error } from './errors.js';
-import { SharedLocks } from './shared-lock.js';
+import { type NamedLocks, SharedLocks } from './shared-lock.js';
 
 /** No bucket name begins with a dot. */
 const BUCKETS_CONTAINER = '.buckets';
@@ -84,12 +84,17 @@ export class BucketDirectory {
   readonly #cached = new Map<string, Bucket>();
   /** By bucket and kind; null: there is no such document. */
   readonly #documents = new Map<string, Map<BucketDocumentKind, unknown>>();
-  readonly #locks = new SharedLocks();
+  readonly #locks: NamedLocks;
   #generation = 0;
 
-  constructor(storage: ObjectStorage, cachedMax: number) {
+  constructor(storage: ObjectStorage, cachedMax: number, locks: NamedLocks = new SharedLocks()) {
     this.#storage = storage;
     this.#cachedMax = cachedMax;
+    this.#locks = locks;
+    locks.onTakenElsewhere((name) => {
+      this.#cached.delete(name);
+      this.#documents.delete(name);
+    });
   }
 
   /** Forgets what is remembered. */

@@ -16,7 +16,7 @@
  * - A target that was written over after a crash, and before `settle`, no longer says that 2 happened. Then the source stays: as if that write had come first, and
  *   the rename, of which nobody was told, not at all.
  *
- * The locks are in memory: one gateway at a time renames objects of a bucket (DESIGN.md section 7).
+ * The locks are in memory, of one gateway or between its workers: one gateway at a time renames objects of a bucket (DESIGN.md section 7).
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -39,7 +39,7 @@ import {
 import type { Bucket, BucketDirectory } from './buckets.js';
 import { S3Error } from './errors.js';
 import { READ_ATTEMPTS_MAX } from './limits.js';
-import { SharedLocks } from './shared-lock.js';
+import { type NamedLocks, SharedLocks } from './shared-lock.js';
 import { countField, textField } from './stored-fields.js';
 
 const RENAMES_CONTAINER = '.renames';
@@ -104,6 +104,7 @@ function attributesOf(head: ObjectHead | null): ObjectAttributes | null {
 interface RenamesSetup {
   readonly storage: ObjectStorage;
   readonly buckets: BucketDirectory;
+  readonly locks?: NamedLocks;
   /** From one look for cut short renames to the next. */
   readonly intervalMs: number;
   readonly onFailure: (error: unknown) => void;
@@ -115,13 +116,14 @@ export class Renames {
   readonly #setup: RenamesSetup;
   readonly #storage: ObjectStorage;
   /** Of names, and of renames. */
-  readonly #locks = new SharedLocks();
+  readonly #locks: NamedLocks;
   #stopping = new AbortController();
   #working: Promise<void> = Promise.resolve();
 
   constructor(setup: RenamesSetup) {
     this.#setup = setup;
     this.#storage = setup.storage;
+    this.#locks = setup.locks ?? new SharedLocks();
   }
 
   start(): void {

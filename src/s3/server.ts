@@ -26,6 +26,7 @@ import { OperationDetector } from './operations/detect.js';
 import { Renames } from './renames.js';
 import { RequestIds } from './request-ids.js';
 import type { RequestObserver } from './request-observer.js';
+import { makeOwnLocks, type S3Locks } from './shared-lock.js';
 import { VersionedObjects } from './versions/versioned-objects.js';
 
 export interface S3ServerOptions {
@@ -46,6 +47,10 @@ export interface S3ServerOptions {
   readonly observer?: RequestObserver;
   /** Default: no master keys, and customers' keys over plain HTTP from this machine only. */
   readonly encryption?: Partial<EncryptionSettings>;
+  /** Default: this is the only process that serves the endpoint. */
+  readonly locks?: S3Locks;
+  /** False: another process of the endpoint does what is done in rounds (uploads and renames cut short, lifecycle rules). */
+  readonly isHousekeeper?: boolean;
   /** Give one to be able to invalidate it. */
   readonly buckets?: BucketDirectory;
   /** True from the moment at which it was asked to stop, which may be long before `close()`: answers then end their connections. */
@@ -64,14 +69,16 @@ function crash(violation: InvariantViolation): void {
 
 /** Builds the server. It owns no timers or connections until it listens; `close()` drains and stops it. */
 export function createS3Server(options: S3ServerOptions): FastifyInstance {
-  const { storage, credentials, region = DEFAULT_REGION, clock = Date.now } = options;
+  const { storage, credentials, region = DEFAULT_REGION, clock = Date.now, isHousekeeper = true } = options;
   const limits: S3Limits = { ...DEFAULT_S3_LIMITS, ...options.limits };
-  const buckets = options.buckets ?? new BucketDirectory(storage, limits.bucketCacheMax);
-  const uploads = new UploadDirectory(storage);
-  const versions = new VersionedObjects(storage);
+  const locks = options.locks ?? makeOwnLocks();
+  const buckets = options.buckets ?? new BucketDirectory(storage, limits.bucketCacheMax, locks.buckets);
+  const uploads = new UploadDirectory(storage, locks.uploads);
+  const versions = new VersionedObjects(storage, locks.versions);
   const renames = new Renames({
     storage,
     buckets,
+    locks: locks.renames,
     intervalMs: limits.renameSweepIntervalMs,
     onFailure: (error) => {
       app.log.warn({ err: error }, 'finishing renames that were cut short was interrupted');
@@ -133,12 +140,12 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
     onInvariantViolation: options.onInvariantViolation ?? crash,
   });
   app.addHook('onListen', (done) => {
-    sweeper.start();
+    sweeper.start(isHousekeeper);
     done();
   });
   app.addHook('onClose', () => sweeper.stop());
   app.addHook('onListen', (done) => {
-    renames.start();
+    if (isHousekeeper) renames.start();
     done();
   });
   app.addHook('onClose', () => renames.stop());
@@ -155,7 +162,7 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
     onInvariantViolation: options.onInvariantViolation ?? crash,
   });
   app.addHook('onListen', (done) => {
-    lifecycle.start();
+    if (isHousekeeper) lifecycle.start();
     done();
   });
   app.addHook('onClose', () => lifecycle.stop());

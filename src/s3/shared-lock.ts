@@ -1,5 +1,38 @@
 /** A fair lock per name: many may share it, one may have it alone. Names that nobody holds take no memory. */
 
+export interface NamedLocks {
+  /** Runs `task` beside other shared ones. */
+  shared<Result>(name: string, task: () => Promise<Result>): Promise<Result>;
+  /** Runs `task` when nobody else holds the name. */
+  exclusive<Result>(name: string, task: () => Promise<Result>): Promise<Result>;
+  /** True while somebody in this process holds the name, shared or alone. */
+  isHeld(name: string): boolean;
+  /** Called when somebody in another process has a name alone: what is remembered of it here may not be true any more. Set once. */
+  onTakenElsewhere(listener: (name: string) => void): void;
+}
+
+/** What of the S3 endpoint is under locks. When several processes serve one endpoint they are locks between all of them. */
+export interface S3Locks {
+  /** Names of buckets. Shared by every request, taken alone now and then. */
+  readonly buckets: NamedLocks;
+  /** Ids of uploads. The same. */
+  readonly uploads: NamedLocks;
+  /** Keys whose versions change. Never shared. */
+  readonly versions: NamedLocks;
+  /** Names and ids of renames. Never shared. */
+  readonly renames: NamedLocks;
+}
+
+/** Of the only process that serves the endpoint. */
+export function makeOwnLocks(): S3Locks {
+  return {
+    buckets: new SharedLocks(),
+    uploads: new SharedLocks(),
+    versions: new SharedLocks(),
+    renames: new SharedLocks(),
+  };
+}
+
 interface Waiter {
   readonly isExclusive: boolean;
   readonly start: () => void;
@@ -11,23 +44,25 @@ interface NamedLock {
   readonly waiters: Waiter[];
 }
 
-export class SharedLocks {
+export class SharedLocks implements NamedLocks {
   readonly #locks = new Map<string, NamedLock>();
 
-  /** Runs `task` beside other shared ones. */
   shared<Result>(name: string, task: () => Promise<Result>): Promise<Result> {
     return this.#run(name, false, task);
   }
 
-  /** Runs `task` when nobody else holds the name. */
   exclusive<Result>(name: string, task: () => Promise<Result>): Promise<Result> {
     return this.#run(name, true, task);
   }
 
-  /** True while somebody holds the name, shared or alone. */
   isHeld(name: string): boolean {
     const lock = this.#locks.get(name);
     return lock !== undefined && (lock.isExclusive || lock.shared > 0);
+  }
+
+  /** Nobody does. */
+  onTakenElsewhere(): void {
+    return;
   }
 
   async #run<Result>(name: string, isExclusive: boolean, task: () => Promise<Result>): Promise<Result> {

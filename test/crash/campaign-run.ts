@@ -16,6 +16,8 @@ export interface CampaignOptions {
   readonly folder?: string;
   /** Writes wait during the whole recovery, instead of at its end. */
   readonly suspendsWrites?: boolean;
+  /** Processes that serve the S3 endpoint. Default: the gateway itself. */
+  readonly workers?: number;
   /** Keep the data folder even when nothing was found. */
   readonly keep: boolean;
   readonly report: (line: string) => void;
@@ -68,6 +70,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   const random = new SeededRandom(seed);
   const system = await TallySystem.start({
     suspendsWrites: options.suspendsWrites === true,
+    workers: options.workers ?? 1,
     ...(options.folder === undefined ? {} : { folder: options.folder }),
   });
   report(`seed ${seed}; data and logs in ${system.folder}; replay: ${replayCommand(seed, cycles)}`);
@@ -79,7 +82,8 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
     while (cyclesRun < cycles && findings.length === 0) {
       cyclesRun += 1;
       const cycleRandom = random.fork();
-      const fault = faults.length > 0 ? cycleRandom.pick(faults) : chooseFault(cycleRandom);
+      const fault =
+        faults.length > 0 ? cycleRandom.pick(faults) : chooseFault(cycleRandom, options.workers ?? 1);
       const result = await runCycle(
         { system, bucket: BUCKET, traffic, random: cycleRandom, onFinding, seenOperations },
         fault,

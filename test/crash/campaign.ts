@@ -1,4 +1,4 @@
-/** `npm run test:crash -- --cycles N --seed S [--fault NAME]... [--folder PATH] [--keep] [--suspended]` */
+/** `npm run test:crash -- --cycles N --seed S [--fault NAME]... [--folder PATH] [--keep] [--suspended] [--workers N]` */
 import { parseArgs } from 'node:util';
 import { buildProgram } from '../support/repository.js';
 import { replayCommand, runCampaign } from './campaign-run.js';
@@ -35,10 +35,12 @@ async function main(): Promise<void> {
       folder: { type: 'string' },
       keep: { type: 'boolean', default: false },
       suspended: { type: 'boolean', default: false },
+      workers: { type: 'string' },
     },
   });
   const seed = readCount(values.seed, Math.floor(Math.random() * SEED_MAX), 'seed');
   const cycles = readCount(values.cycles, CYCLES_DEFAULT, 'cycles');
+  const workers = readCount(values.workers, 1, 'workers');
   buildProgram();
   const startMs = performance.now();
   const result = await runCampaign({
@@ -48,6 +50,7 @@ async function main(): Promise<void> {
     ...(values.folder !== undefined && { folder: values.folder }),
     keep: values.keep,
     suspendsWrites: values.suspended,
+    workers,
     report: (line) => console.log(line),
   });
   const minutes = ((performance.now() - startMs) / 60_000).toFixed(1);
@@ -56,7 +59,9 @@ async function main(): Promise<void> {
   );
   if (result.folder !== null) console.log(`kept: ${result.folder}`);
   if (result.findings.length === 0) return;
-  console.log(`replay: ${replayCommand(seed, cycles)}${values.suspended ? ' --suspended' : ''}`);
+  console.log(
+    `replay: ${replayCommand(seed, cycles)}${values.suspended ? ' --suspended' : ''}${workers > 1 ? ` --workers ${workers}` : ''}`,
+  );
   process.exitCode = 1;
 }
 

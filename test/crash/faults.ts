@@ -223,6 +223,23 @@ async function sendHalves(context: FaultContext): Promise<void> {
   traffic.start();
 }
 
+/** One of the gateway's workers dies, and what it was writing with it; now and then an OSD, or the one that takes its place. */
+async function killWorker(context: FaultContext): Promise<void> {
+  const { system, random } = context;
+  for (let count = random.chance(0.3) ? 2 : 1; count > 0; count -= 1) {
+    const workers = system.workerProcessIds;
+    if (workers.length === 0) throw new RangeError('this gateway has no workers');
+    process.kill(random.pick(workers), 'SIGKILL');
+    if (random.chance(0.3)) {
+      const osd = pickOsd(context);
+      await osd.process.kill();
+      osd.process.start();
+    }
+    await pause(context);
+  }
+  await system.untilServing();
+}
+
 /** Stops in good order, and starts again. */
 async function stopCleanly(context: FaultContext): Promise<void> {
   const { system, random } = context;
@@ -247,6 +264,7 @@ export const FAULTS = {
   'freeze-gateway': freezeGateway,
   'send-halves': sendHalves,
   'stop-cleanly': stopCleanly,
+  'kill-worker': killWorker,
 } as const satisfies Record<string, Fault>;
 
 export type FaultName = keyof typeof FAULTS;
@@ -271,6 +289,7 @@ const WEIGHTED: readonly (readonly [number, FaultName])[] = [
   [1, 'stop-cleanly'],
 ];
 
-export function chooseFault(random: SeededRandom): FaultName {
-  return random.pickWeighted(WEIGHTED);
+/** With several workers one of them dies in every third cycle or so. */
+export function chooseFault(random: SeededRandom, workers: number): FaultName {
+  return random.pickWeighted(workers > 1 ? [...WEIGHTED, [14, 'kill-worker']] : WEIGHTED);
 }

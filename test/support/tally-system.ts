@@ -12,6 +12,7 @@ import type { WritesMode } from '../../src/protocol/forwarding.js';
 import { HttpOsdConnection } from '../../src/wire/http-osd-connection.js';
 import type { OsdConnection } from '../../src/wire/osd-connection.js';
 import { AdminClient } from './admin-client.js';
+import { childrenOf } from './child-processes.js';
 import { findFreePorts } from './free-ports.js';
 import { ManagedProcess } from './managed-process.js';
 import { compareMirrors, type MirrorComparison } from './mirror-comparison.js';
@@ -47,6 +48,8 @@ export interface SystemOptions {
   readonly suspendsWrites?: boolean;
   /** Default: direct. */
   readonly writes?: WritesMode;
+  /** Processes that serve the S3 endpoint. Default: the gateway itself. */
+  readonly workers?: number;
   /** What else is configured; what is said here (addresses, secrets, the first key) goes over it. */
   readonly configurationFile?: string;
 }
@@ -90,6 +93,7 @@ export class TallySystem {
       TALLY_LOG_LEVEL: options.logLevel ?? 'info',
       TALLY_SUSPENDS_WRITES: String(options.suspendsWrites ?? false),
       TALLY_WRITES: options.writes ?? 'direct',
+      TALLY_WORKERS: String(options.workers ?? 1),
       ...(options.configurationFile !== undefined && { TALLY_CONFIG: options.configurationFile }),
     };
     const endpoint = `http://127.0.0.1:${s3Port}`;
@@ -120,6 +124,11 @@ export class TallySystem {
       throw error;
     }
     return system;
+  }
+
+  /** Of the gateway, when it has any. */
+  get workerProcessIds(): readonly number[] {
+    return this.gateway.isRunning ? childrenOf(this.gateway.processId) : [];
   }
 
   get processes(): readonly ManagedProcess[] {

@@ -134,6 +134,11 @@ export class RemoteWriter implements DirectedWriter {
   }
 }
 
+/** Between steps; it has joined. */
+export function tellInFlight(authority: Peer, { inFlightCount }: SetWriter): void {
+  authority.note('in-flight', { inFlightCount } satisfies StepReply);
+}
+
 /** Lets the process that holds the authority direct this writer. */
 export function obeyDirections(authority: Peer, writer: SetWriter): void {
   const step = <Body>(name: string, take: (body: Body) => Promise<void>): void => {

@@ -10,7 +10,7 @@ import { MirroredObjectStorage } from '../mirrored-object-storage.js';
 import { type ObjectStorage, ObjectStorageError } from '../object-storage.js';
 import { SetWriter, type SetWriterOptions } from '../set-writer.js';
 import type { Peer } from './peer.js';
-import { obeyDirections } from './remote-writer.js';
+import { obeyDirections, tellInFlight } from './remote-writer.js';
 import { ShardedOpenWrites } from './sharded-open-writes.js';
 import { ShardedWriters, type WriterDirectory } from './sharded-writers.js';
 import { serveWriter } from './writer-service.js';
@@ -60,11 +60,6 @@ export class GatewayWorker implements WriterDirectory {
     return peer;
   }
 
-  get missingPeers(): readonly number[] {
-    const indexes = Array.from({ length: this.count }, (_, index) => index);
-    return indexes.filter((index) => index !== this.own && !this.#peers.has(index));
-  }
-
   /** Another worker is there. When it ends nobody is let in before the recovery that follows. */
   connect(index: number, peer: Peer): void {
     this.#peers.set(index, peer);
@@ -76,6 +71,11 @@ export class GatewayWorker implements WriterDirectory {
       this.writer.close(reason);
       this.#authority.note('recovery-needed', { cause: 'writer-lost', reason });
     });
+  }
+
+  /** What the process that holds the authority shows of this one. */
+  tellFigures(): void {
+    tellInFlight(this.#authority, this.writer);
   }
 
   #serve(peer: Peer): void {

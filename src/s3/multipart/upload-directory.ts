@@ -13,7 +13,7 @@ import type { ObjectId } from '../../protocol/object-id.js';
 import { decodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
 import type { Bucket } from '../buckets.js';
 import { S3Error } from '../errors.js';
-import { SharedLocks } from '../shared-lock.js';
+import { type NamedLocks, SharedLocks } from '../shared-lock.js';
 import {
   decodeUploadRecord,
   encodeIndexRecord,
@@ -62,12 +62,13 @@ export function noSuchUpload(uploadId: string): S3Error {
 
 export class UploadDirectory {
   readonly #storage: ObjectStorage;
-  readonly #locks = new SharedLocks();
+  readonly #locks: NamedLocks;
   readonly #ended = new Map<string, UploadPlace>();
   #onEnded: () => void = () => undefined;
 
-  constructor(storage: ObjectStorage) {
+  constructor(storage: ObjectStorage, locks: NamedLocks = new SharedLocks()) {
     this.#storage = storage;
+    this.#locks = locks;
   }
 
   /** Returns the new upload's id. */

@@ -43,12 +43,13 @@ export class UploadSweeper {
     this.#setup = setup;
   }
 
-  start(): void {
+  /** `looksAround`: in rounds, also for what others have left. Otherwise it removes what ends here. */
+  start(looksAround = true): void {
     this.#isStopped = false;
     this.#setup.uploads.onEnded(() => {
       this.#wake();
     });
-    this.#scheduleRound(Math.min(FIRST_ROUND_MS, this.#setup.limits.uploadSweepIntervalMs));
+    if (looksAround) this.#scheduleRound(Math.min(FIRST_ROUND_MS, this.#setup.limits.uploadSweepIntervalMs));
     this.#wake();
   }
 

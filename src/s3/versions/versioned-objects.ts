@@ -15,7 +15,7 @@
  * readers ask, and cleared by the next change of the key before it could be taken for one: the copy of a current version has its
  * sort id, a superseded null version is on record in the current one (`supersededId`).
  *
- * The locks are in memory: one gateway at a time changes a key (DESIGN.md section 7).
+ * The locks are in memory, of one gateway or between its workers: one gateway at a time changes a key (DESIGN.md section 7).
  */
 import {
   LIST_LIMIT_MAX,
@@ -34,7 +34,7 @@ import {
 } from '../attributes.js';
 import type { Bucket } from '../buckets.js';
 import { READ_ATTEMPTS_MAX } from '../limits.js';
-import { SharedLocks } from '../shared-lock.js';
+import { type NamedLocks, SharedLocks } from '../shared-lock.js';
 import {
   isNullVersion,
   isOlderVersion,
@@ -125,10 +125,11 @@ function withPlace(
 
 export class VersionedObjects {
   readonly #storage: ObjectStorage;
-  readonly #locks = new SharedLocks();
+  readonly #locks: NamedLocks;
 
-  constructor(storage: ObjectStorage) {
+  constructor(storage: ObjectStorage, locks: NamedLocks = new SharedLocks()) {
     this.#storage = storage;
+    this.#locks = locks;
   }
 
   /** The current version, be it a delete marker; null: the key has no versions. */

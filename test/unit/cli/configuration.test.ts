@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseConfiguration } from '../../../src/cli/configuration-file.js';
@@ -249,6 +250,25 @@ describe('the configuration', () => {
     expect(used.s3.listen.port).toBe(7000);
     const ignored = await loadConfiguration({ ...request, usesRunFile: false });
     expect(ignored.s3.listen.port).toBe(9000);
+  });
+});
+
+describe('the workers of a gateway', () => {
+  it('are the gateway itself unless more are asked for; 0 is one for each core', () => {
+    expect(resolveConfiguration({}).gateway.workers).toBe(1);
+    expect(resolveConfiguration({ gateway: { workers: 3 } }).gateway.workers).toBe(3);
+    expect(resolveConfiguration({ gateway: { workers: 0 } }).gateway.workers).toBe(availableParallelism());
+  });
+
+  it('are refused where they do not apply: with several mirror sets, and with forwarded writes', () => {
+    const furtherSets = [{ id: 'second', members: [{ name: 'osd-2', url: 'http://127.0.0.1:9012' }] }];
+    expect(() => resolveConfiguration({ gateway: { workers: 2 }, furtherSets })).toThrow(
+      'serve one mirror set',
+    );
+    expect(() => resolveConfiguration({ gateway: { workers: 2, writes: 'forwarded' } })).toThrow(
+      'direct writes',
+    );
+    expect(resolveConfiguration({ gateway: { workers: 1 }, furtherSets }).gateway.workers).toBe(1);
   });
 });
 

@@ -1,0 +1,178 @@
+/**
+ * The worker processes of a gateway: starts them, starts another one in the place of each that ends, and ends them all.
+ *
+ * A worker that ends by a bug ends the gateway: a process that is wrong must not go on, and its successor would be as wrong. One that was
+ * killed, or whose machine ran out of memory, is replaced. All share the address of the S3 endpoint: node's cluster module
+ * listens for them in this process and hands each connection to one of them in turn.
+ */
+import cluster, { type Worker } from 'node:cluster';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { type S3FiguresSnapshot, SummedS3Figures } from '../../admin/s3-figures.js';
+import { Peer } from '../../gateway/workers/peer.js';
+import { WorkerFleet } from '../../gateway/workers/worker-fleet.js';
+import { generatorsOfWriters } from '../../protocol/shard.js';
+import type { GeneratorId } from '../../protocol/tag.js';
+import { EXIT } from '../exit-codes.js';
+import { OperationalError } from '../operational-error.js';
+import { ProcessChannel } from './process-channel.js';
+import type { FailedNote, PlaceReply } from './worker-messages.js';
+
+/** Longer than an OSD may take to answer, so that only one that hangs is ended for it. */
+const STEP_WITHIN_MS = 30_000;
+const RESPAWN_DELAY_MS = 100;
+const RESPAWN_DELAY_MAX_MS = 5000;
+/** A worker that lived for so long may be replaced at once. */
+const STEADY_AFTER_MS = 10_000;
+const START_WITHIN_MS = 30_000;
+const END_WITHIN_MS = 2000;
+
+export interface WorkerPoolOptions {
+  readonly count: number;
+  /** Of the mirror set. */
+  readonly generator: GeneratorId;
+  readonly setId: string;
+  readonly logger: Logger;
+  readonly onFatal: (error: unknown) => void;
+}
+
+interface Running {
+  readonly worker: Worker;
+  readonly peer: Peer;
+  readonly startedMs: number;
+}
+
+export class WorkerPool {
+  readonly fleet: WorkerFleet;
+  readonly figures = new SummedS3Figures();
+  readonly #options: WorkerPoolOptions;
+  readonly #running = new Map<number, Running>();
+  readonly #listening = new Set<number>();
+  #respawnDelayMs = RESPAWN_DELAY_MS;
+  #isEnding = false;
+  #allListen: () => void = () => undefined;
+  #failed: (error: Error) => void = () => undefined;
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+    const { count, generator, logger } = options;
+    this.fleet = new WorkerFleet({
+      generators: generatorsOfWriters(generator, count),
+      stepWithinMs: STEP_WITHIN_MS,
+      onStuck: (index) => {
+        logger.error({ index }, 'a worker of the gateway hangs; it is ended');
+        this.#running.get(index)?.worker.process.kill('SIGKILL');
+      },
+    });
+  }
+
+  /** Resolves when all of them serve. Rejects with OperationalError when one can't. Precondition: the fleet serves a mirror set. */
+  async start(): Promise<void> {
+    cluster.setupPrimary({ serialization: 'advanced' });
+    const started = new Promise<void>((resolve, reject) => {
+      this.#allListen = resolve;
+      this.#failed = reject;
+    });
+    for (let index = 0; index < this.#options.count; index += 1) this.#spawn(index);
+    const timer = setTimeout(() => {
+      this.#failed(
+        new OperationalError('workers-silent', EXIT.unavailable, 'The workers of the gateway do not start.'),
+      );
+    }, START_WITHIN_MS);
+    await started.finally(() => {
+      clearTimeout(timer);
+    });
+  }
+
+  #spawn(index: number): void {
+    const { logger, setId } = this.#options;
+    const worker = cluster.fork();
+    const peer = new Peer(`worker ${index}`, new ProcessChannel(worker));
+    this.#running.set(index, { worker, peer, startedMs: performance.now() });
+    peer.serve<null>('place', (): PlaceReply => {
+      const { generators, state } = this.fleet;
+      return { index, generators, setId, state };
+    });
+    peer.serve<null>('joined', () => {
+      this.fleet.join(index, peer);
+    });
+    peer.serve<null>('listening', () => {
+      this.#listening.add(index);
+      if (this.#listening.size === this.#options.count) this.#allListen();
+    });
+    peer.serve<S3FiguresSnapshot>('figures', (snapshot) => {
+      this.figures.take(index, snapshot);
+    });
+    peer.serve<FailedNote>('failed', ({ code, exitCode, message }) => {
+      logger.error({ index, code }, message);
+      this.#failed(new OperationalError(code, exitCode, message));
+    });
+    worker.process.on('error', (error) => {
+      this.#failed(error);
+    });
+    worker.process.on('exit', (code, signal) => {
+      peer.close();
+      this.#takeEnd(index, code, signal);
+    });
+    logger.info({ index, processId: worker.process.pid }, 'a worker of the gateway was started');
+  }
+
+  #takeEnd(index: number, code: number | null, signal: NodeJS.Signals | null): void {
+    const ended = this.#running.get(index);
+    this.#running.delete(index);
+    this.#listening.delete(index);
+    this.figures.end(index);
+    if (this.#isEnding) return;
+    const { logger, onFatal } = this.#options;
+    if (code === EXIT.bug) {
+      onFatal(new Error(`worker ${index} of the gateway has ended by a bug; its log says which`));
+      return;
+    }
+    const livedMs = performance.now() - (ended?.startedMs ?? 0);
+    this.#respawnDelayMs =
+      livedMs > STEADY_AFTER_MS ? RESPAWN_DELAY_MS : Math.min(this.#respawnDelayMs * 2, RESPAWN_DELAY_MAX_MS);
+    logger.error({ index, code, signal }, 'a worker of the gateway has ended; another one takes its place');
+    setTimeout(() => {
+      if (!this.#isEnding) this.#spawn(index);
+    }, this.#respawnDelayMs);
+  }
+
+  /** Its answers say from now on that connections end. */
+  noteStopping(): void {
+    for (const { peer } of this.#running.values()) peer.note('stopping', null);
+  }
+
+  /** No request gets in; those that are served have so long to end. */
+  async stopServing(drainMs: number): Promise<void> {
+    this.#isEnding = true;
+    this.fleet.end();
+    this.noteStopping();
+    await Promise.all(
+      [...this.#running.values()].map(({ peer }) =>
+        peer.call('stop-serving', drainMs).catch(() => undefined),
+      ),
+    );
+  }
+
+  /** Ends all of them. */
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    this.fleet.end();
+    const ends = [...this.#running.values()].map(async ({ worker, peer }) => {
+      const exited = new Promise<void>((resolve) => {
+        worker.process.once('exit', () => {
+          resolve();
+        });
+      });
+      peer.note('end', null);
+      const late = new AbortController();
+      await Promise.race([
+        exited,
+        sleep(END_WITHIN_MS, undefined, { signal: late.signal }).catch(() => undefined),
+      ]);
+      late.abort();
+      worker.process.kill('SIGKILL');
+    });
+    await Promise.all(ends);
+  }
+}
