@@ -1,6 +1,7 @@
 /** A campaign: one system, one seed, many cycles. It ends at the first cycle that finds something, and keeps the evidence. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { WritesMode } from '../../src/protocol/forwarding.js';
 import { SeededRandom } from '../support/seeded-random.js';
 import { TallySystem } from '../support/tally-system.js';
 import { type CycleResult, runCycle } from './cycle.js';
@@ -18,6 +19,8 @@ export interface CampaignOptions {
   readonly suspendsWrites?: boolean;
   /** Processes that serve the S3 endpoint. Default: the gateway itself. */
   readonly workers?: number;
+  /** Default: direct. */
+  readonly writes?: WritesMode;
   /** Keep the data folder even when nothing was found. */
   readonly keep: boolean;
   readonly report: (line: string) => void;
@@ -71,6 +74,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   const system = await TallySystem.start({
     suspendsWrites: options.suspendsWrites === true,
     workers: options.workers ?? 1,
+    writes: options.writes ?? 'direct',
     ...(options.folder === undefined ? {} : { folder: options.folder }),
   });
   report(`seed ${seed}; data and logs in ${system.folder}; replay: ${replayCommand(seed, cycles)}`);

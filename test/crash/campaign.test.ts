@@ -1,15 +1,17 @@
 import { expect, test } from 'vitest';
-import { runCampaign } from './campaign-run.js';
+import { type CampaignOptions, runCampaign } from './campaign-run.js';
 
 /** The long ones run by `npm run test:crash -- --cycles N --seed S`. */
 const CYCLES = 9;
 const CYCLES_WITH_WORKERS = 5;
+const CYCLES_FORWARDED = 3;
 const SEED = 20_261_123;
 
-async function expectNoFindings(seed: number, cycles: number, workers: number): Promise<void> {
+async function expectNoFindings(cycles: number, how: Partial<CampaignOptions>): Promise<void> {
   const lines: string[] = [];
   const { findings, folder, cyclesRun } = await runCampaign({
-    ...{ seed, cycles, workers },
+    ...{ seed: SEED, cycles },
+    ...how,
     faults: [],
     keep: false,
     report: (line) => lines.push(line),
@@ -19,9 +21,13 @@ async function expectNoFindings(seed: number, cycles: number, workers: number): 
 }
 
 test('no acknowledged write is lost, nothing removed is back and the mirrors are byte-identical, whoever is killed', async () => {
-  await expectNoFindings(SEED, CYCLES, 1);
+  await expectNoFindings(CYCLES, {});
 }, 170_000);
 
 test('the same with two workers, one of which is killed again and again', async () => {
-  await expectNoFindings(SEED, CYCLES_WITH_WORKERS, 2);
+  await expectNoFindings(CYCLES_WITH_WORKERS, { workers: 2 });
+}, 170_000);
+
+test('the same where writes are forwarded to an OSD that issues their tags', async () => {
+  await expectNoFindings(CYCLES_FORWARDED, { writes: 'forwarded' });
 }, 170_000);

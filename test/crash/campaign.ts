@@ -1,4 +1,4 @@
-/** `npm run test:crash -- --cycles N --seed S [--fault NAME]... [--folder PATH] [--keep] [--suspended] [--workers N]` */
+/** `npm run test:crash -- --cycles N --seed S [--fault NAME]... [--folder PATH] [--keep] [--suspended] [--workers N] [--forwarded]` */
 import { parseArgs } from 'node:util';
 import { buildProgram } from '../support/repository.js';
 import { replayCommand, runCampaign } from './campaign-run.js';
@@ -36,6 +36,7 @@ async function main(): Promise<void> {
       keep: { type: 'boolean', default: false },
       suspended: { type: 'boolean', default: false },
       workers: { type: 'string' },
+      forwarded: { type: 'boolean', default: false },
     },
   });
   const seed = readCount(values.seed, Math.floor(Math.random() * SEED_MAX), 'seed');
@@ -51,6 +52,7 @@ async function main(): Promise<void> {
     keep: values.keep,
     suspendsWrites: values.suspended,
     workers,
+    writes: values.forwarded ? 'forwarded' : 'direct',
     report: (line) => console.log(line),
   });
   const minutes = ((performance.now() - startMs) / 60_000).toFixed(1);
@@ -60,7 +62,7 @@ async function main(): Promise<void> {
   if (result.folder !== null) console.log(`kept: ${result.folder}`);
   if (result.findings.length === 0) return;
   console.log(
-    `replay: ${replayCommand(seed, cycles)}${values.suspended ? ' --suspended' : ''}${workers > 1 ? ` --workers ${workers}` : ''}`,
+    `replay: ${replayCommand(seed, cycles)}${values.suspended ? ' --suspended' : ''}${values.forwarded ? ' --forwarded' : ''}${workers > 1 ? ` --workers ${workers}` : ''}`,
   );
   process.exitCode = 1;
 }
