@@ -277,6 +277,22 @@ export const configurationSchema = section(
       },
       'The log: JSON, one object a line.',
     ),
+    tracing: section(
+      {
+        endpoint: Type.String({
+          pattern: '^https?://[^?#]+$',
+          description:
+            'A collector that speaks OTLP over HTTP, such as http://127.0.0.1:4318. Default: nothing is traced',
+        }),
+        sampleRatio: Type.Number({
+          minimum: 0,
+          maximum: 1,
+          description:
+            'The part of the requests that is traced; a caller with a traceparent header decides itself. Default: 1',
+        }),
+      },
+      'Traces (OpenTelemetry) of S3 requests through gateway and OSDs.',
+    ),
     shutdown: section(
       {
         delaySeconds: Type.Number({

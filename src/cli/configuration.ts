@@ -117,6 +117,8 @@ export interface Configuration {
     readonly listen: Address | null;
     readonly store: string | null;
   };
+  /** Null: nothing is traced. */
+  readonly tracing: { readonly endpoint: string; readonly sampleRatio: number } | null;
   readonly shutdown: { readonly delayMs: number; readonly drainMs: number };
   readonly tls: TlsSettings;
   readonly log: { readonly level: LogLevel; readonly folder: string | null; readonly hasAccessLog: boolean };
@@ -172,6 +174,7 @@ function mergeTwo(low: ConfigurationLayer, high: ConfigurationLayer): Configurat
     },
     osd: { ...low.osd, ...high.osd },
     log: { ...low.log, ...high.log },
+    tracing: { ...low.tracing, ...high.tracing },
     shutdown: { ...low.shutdown, ...high.shutdown },
     metrics: { ...without(low.metrics, alternatives.metrics, high.metrics), ...high.metrics },
   };
@@ -418,6 +421,10 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
       listen: osdListen === undefined ? null : checked(() => parseAddress(osdListen), 'osd.listen'),
       store: osd?.store ?? null,
     },
+    tracing:
+      layer.tracing?.endpoint === undefined
+        ? null
+        : { endpoint: layer.tracing.endpoint, sampleRatio: layer.tracing.sampleRatio ?? 1 },
     shutdown: {
       delayMs: (layer.shutdown?.delaySeconds ?? 0) * 1000,
       drainMs: (layer.shutdown?.drainSeconds ?? DRAIN_SECONDS_DEFAULT) * 1000,

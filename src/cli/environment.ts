@@ -46,6 +46,7 @@ export const ENVIRONMENT_VARIABLES = {
   TALLY_OSD_KEY_FILE: 'PEM: its key',
   TALLY_OSD_CLIENT_CA_FILE: 'PEM: whoever calls this OSD must show a certificate of these authorities',
   TALLY_OSD_STORE: "folder of this OSD's store",
+  TALLY_TRACING_ENDPOINT: 'where traces go (OTLP over HTTP), such as http://127.0.0.1:4318',
   TALLY_SHUTDOWN_DELAY_SECONDS:
     'so long after SIGTERM it serves on, and says that it is not ready (default: 0)',
   TALLY_LOG_LEVEL: 'trace, debug, info, warn, error or fatal',
@@ -171,6 +172,9 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): ConfigurationLa
       listen: read('TALLY_OSD_LISTEN'),
       store: path('TALLY_OSD_STORE'),
       tls: osdTls(),
+    }),
+    tracing: defined<NonNullable<ConfigurationLayer['tracing']>>({
+      endpoint: read('TALLY_TRACING_ENDPOINT'),
     }),
     shutdown: defined<NonNullable<ConfigurationLayer['shutdown']>>({
       delaySeconds: readNumber('TALLY_SHUTDOWN_DELAY_SECONDS'),

@@ -17,6 +17,7 @@ import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
 import { readSetSecret } from './secrets.js';
 import type { ServiceContext } from './service-life.js';
+import type { ServiceTracing } from './service-tracing.js';
 import { OSD_TIMEOUTS } from './timeouts.js';
 
 interface SetToOpen {
@@ -29,6 +30,7 @@ interface SetToOpen {
 export interface SetConnections {
   /** To the OSDs. */
   readonly tls: TlsSource | null;
+  readonly tracing: ServiceTracing | null;
   /** For the only set, when other processes write to it. Its generator is given. */
   readonly makeFleet?: (generator: GeneratorId) => WorkerFleet;
 }
@@ -38,7 +40,7 @@ export async function openMirrorSets(
   configuration: Configuration,
   setId: string,
   context: ServiceContext,
-  { tls, makeFleet }: SetConnections,
+  { tls, tracing, makeFleet }: SetConnections,
 ): Promise<PlacedSets> {
   const sets = await readSets(configuration, setId);
   const { gateway, pins } = configuration;
@@ -49,7 +51,10 @@ export async function openMirrorSets(
       setId: set,
       members: members.map(({ mirror, url }) => ({
         mirror,
-        connection: new HttpOsdConnection({ url, secret, timeouts: OSD_TIMEOUTS, tls }),
+        connection: new HttpOsdConnection({
+          ...{ url, secret, timeouts: OSD_TIMEOUTS, tls },
+          trace: tracing?.connectionTrace(mirror) ?? null,
+        }),
       })),
       generator,
       ...(makeFleet !== undefined && { fleet: makeFleet(generator) }),

@@ -27,6 +27,7 @@ import { S3Keyring } from './s3-keyring.js';
 import { makeS3Endpoint, observeRequests } from './s3-wiring.js';
 import { readAdminTokens, readMasterKeys } from './secrets.js';
 import { closeWithin, liveAsService, type RunningService, type ServiceContext } from './service-life.js';
+import { ServiceTracing } from './service-tracing.js';
 import { readSoftwareVersion } from './software-version.js';
 import { fileError, listenError } from './system-error.js';
 import { WorkerPool } from './workers/worker-pool.js';
@@ -35,6 +36,7 @@ import cluster from 'node:cluster';
 import { ADMIN_DRAIN_MS, GATEWAY_END_MS, PREDECESSOR_POLL_MS, PREDECESSOR_WAIT_MS } from './timeouts.js';
 
 const SERVICE_NAME = 'gateway';
+const TRACED_AS = { name: 'tally-gateway', instance: SERVICE_NAME };
 /** How soon workers hear that the gateway was asked to stop. */
 const STOPPING_TOLD_EVERY_MS = 100;
 
@@ -148,14 +150,15 @@ async function startAlone(
   context: ServiceContext,
   { s3Tls, osdTls }: { readonly s3Tls: ServerTls | null; readonly osdTls: TlsSource | null },
 ): Promise<Endpoint> {
-  const sets = await openMirrorSets(configuration, setId, context, { tls: osdTls });
+  const tracing = await ServiceTracing.open(configuration, TRACED_AS, context.logger);
+  const sets = await openMirrorSets(configuration, setId, context, { tls: osdTls, tracing });
   const figures = new S3Figures();
   const accessLog = makeAccessLog(SERVICE_NAME, configuration);
   const s3 = makeS3Endpoint({
-    ...{ configuration, keyring, context, tls: s3Tls },
+    ...{ configuration, keyring, context, tracing, tls: s3Tls },
     storage: sets.storage,
     masterKeys: secrets.masterKeys,
-    observer: observeRequests(figures, accessLog),
+    observer: observeRequests(figures, [accessLog, tracing]),
   });
   return {
     sets,
@@ -165,7 +168,7 @@ async function startAlone(
       await closeWithin(s3, drainMs);
       await accessLog?.close();
     },
-    end: async () => undefined,
+    end: async () => tracing?.stop(),
   };
 }
 
@@ -180,6 +183,8 @@ async function startWorkers(
   let pool: WorkerPool | null = null;
   const sets = await openMirrorSets(configuration, setId, context, {
     tls,
+    // Requests are served by the workers, and traced there.
+    tracing: null,
     makeFleet: (generator) => (pool = new WorkerPool({ count, generator, setId, logger, onFatal })).fleet,
   });
   const workers = poolOf(pool);

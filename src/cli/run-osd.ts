@@ -21,6 +21,7 @@ import { announceReady } from './ready-line.js';
 import { type OsdPlace, placeOfOsd } from './osd-place.js';
 import { readMetricsToken, readSetSecret } from './secrets.js';
 import { closeWithin, liveAsService, type RunningService, type ServiceContext } from './service-life.js';
+import { ServiceTracing } from './service-tracing.js';
 import { readSoftwareVersion } from './software-version.js';
 import { listenError } from './system-error.js';
 import { OSD_END_MS, OSD_TIMEOUTS, PREDECESSOR_POLL_MS, PREDECESSOR_WAIT_MS } from './timeouts.js';
@@ -54,7 +55,13 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
   const serverTls = await tls.serve(configuration.tls.osd, place.name);
   const clientTls = await tls.watch(configuration.tls.osdClient, 'calls to OSDs');
   const store = await openPatiently(place, figures, context);
+  const tracing = await ServiceTracing.open(
+    configuration,
+    { name: 'tally-osd', instance: place.name },
+    logger,
+  );
   const server = createOsdServer({
+    trace: tracing?.osdTrace ?? null,
     store,
     secret,
     metricsToken,
@@ -90,6 +97,7 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
     stop: async () => {
       await closeWithin(server, configuration.shutdown.drainMs);
       await store.close();
+      await tracing?.stop();
       await tls.stop();
       membership?.leave();
     },

@@ -8,9 +8,9 @@ import { createS3Server } from '../s3/server.js';
 import type { S3Locks } from '../s3/shared-lock.js';
 import type { ServerTls } from '../tls/node-server.js';
 import type { Configuration } from './configuration.js';
-import type { AccessLog } from './logging.js';
 import type { S3Keyring } from './s3-keyring.js';
 import type { ServiceContext } from './service-life.js';
+import type { ServiceTracing } from './service-tracing.js';
 
 export interface S3EndpointParts {
   readonly storage: ObjectStorage;
@@ -18,6 +18,7 @@ export interface S3EndpointParts {
   readonly keyring: S3Keyring;
   readonly masterKeys: MasterKeys | null;
   readonly observer: RequestObserver;
+  readonly tracing: ServiceTracing | null;
   readonly tls: ServerTls | null;
   readonly context: Pick<ServiceContext, 'logger' | 'isStopping' | 'onFatal'>;
   /** When other processes serve the endpoint too. */
@@ -25,7 +26,7 @@ export interface S3EndpointParts {
 }
 
 export function makeS3Endpoint(parts: S3EndpointParts): FastifyInstance {
-  const { storage, configuration, keyring, masterKeys, observer, tls, context, amongOthers } = parts;
+  const { storage, configuration, keyring, masterKeys, observer, tracing, tls, context, amongOthers } = parts;
   const { region, domains, lifecycleDayMs, customerKeysOverHttp } = configuration.s3;
   return createS3Server({
     storage,
@@ -34,6 +35,7 @@ export function makeS3Endpoint(parts: S3EndpointParts): FastifyInstance {
     domains,
     lifecycleDayMs,
     observer,
+    around: tracing?.aroundRequest ?? null,
     tls,
     encryption: { masterKeys, customerKeysOverHttp },
     clock: Date.now,
@@ -44,15 +46,21 @@ export function makeS3Endpoint(parts: S3EndpointParts): FastifyInstance {
   });
 }
 
-export function observeRequests(figures: S3Figures, accessLog: AccessLog | null): RequestObserver {
-  if (accessLog === null) return figures;
+type EndObserver = Pick<RequestObserver, 'requestEnded'>;
+
+export function observeRequests(
+  figures: S3Figures,
+  others: readonly (EndObserver | null)[],
+): RequestObserver {
+  const wanted = others.filter((observer) => observer !== null);
+  if (wanted.length === 0) return figures;
   return {
     requestBegan: () => {
       figures.requestBegan();
     },
     requestEnded: (request) => {
       figures.requestEnded(request);
-      accessLog.requestEnded(request);
+      for (const observer of wanted) observer.requestEnded(request);
     },
   };
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import {
   FRAME_HEADER_BYTES_MAX,
+  HEADER_TRACEPARENT,
   JSON_REQUEST_BYTES_MAX,
   MEDIA_BYTES,
   MEDIA_FRAME,
@@ -13,7 +14,12 @@ import {
 import { decodeForwarded, encodeForwardedReply } from '../wire/forward-frame.js';
 import { encodeFrame } from '../wire/frame.js';
 import { MalformedMessage } from '../wire/malformed-message.js';
-import { BATCH_CONTENT_BYTES_MAX, INLINE_CONTENT_BYTES_MAX } from '../wire/osd-connection.js';
+import {
+  BATCH_CONTENT_BYTES_MAX,
+  INLINE_CONTENT_BYTES_MAX,
+  type TransactionBatch,
+  type TransactionBatchReply,
+} from '../wire/osd-connection.js';
 import { decodePush } from '../wire/push-frame.js';
 import { asObjectId } from '../wire/record-reader.js';
 import { rangeOfText } from '../wire/request-paths.js';
@@ -25,13 +31,16 @@ import type { ErrorResponder } from './error-responses.js';
 import type { LocalOsd } from './local-osd.js';
 import type { HotRequest, HotRequests } from './hot-requests.js';
 import { bodyOf, epochOf, queryOf, sendJson } from './osd-routes.js';
+import { type OsdTrace, traceWrites } from './osd-trace.js';
 import { refusal } from './refusal.js';
 
 const TRANSACTIONS_BYTES_MAX = FRAME_HEADER_BYTES_MAX + BATCH_CONTENT_BYTES_MAX;
 const PUSH_BYTES_MAX = FRAME_HEADER_BYTES_MAX + INLINE_CONTENT_BYTES_MAX;
 
 /** What travels in batches, one after the other and all day. */
-export function hotRequests(osd: LocalOsd, responder: ErrorResponder): HotRequests {
+export function hotRequests(osd: LocalOsd, responder: ErrorResponder, trace: OsdTrace | null): HotRequests {
+  const untraced = (batch: TransactionBatch): Promise<TransactionBatchReply> => osd.transact(batch);
+  const transact = trace === null ? untraced : traceWrites(trace, untraced);
   return new Map<string, HotRequest>([
     [
       OSD_PATHS.transactions,
@@ -39,7 +48,7 @@ export function hotRequests(osd: LocalOsd, responder: ErrorResponder): HotReques
         mediaType: MEDIA_FRAME,
         bytesMax: TRANSACTIONS_BYTES_MAX,
         answerMediaType: MEDIA_JSON,
-        perform: async (body) => encodeTransactionsReply(await osd.transact(decodeTransactions(body))),
+        perform: async (body) => encodeTransactionsReply(await transact(decodeTransactions(body))),
       },
     ],
     [
@@ -63,7 +72,7 @@ export function hotRequests(osd: LocalOsd, responder: ErrorResponder): HotReques
   ]);
 }
 
-export function addWriteRoutes(app: FastifyInstance, osd: LocalOsd): void {
+export function addWriteRoutes(app: FastifyInstance, osd: LocalOsd, trace: OsdTrace | null): void {
   app.post(OSD_PATHS.pushes, { bodyLimit: PUSH_BYTES_MAX }, async (request, reply) =>
     sendJson(reply, await osd.push(decodePush(bodyOf(request)))),
   );
@@ -72,7 +81,17 @@ export function addWriteRoutes(app: FastifyInstance, osd: LocalOsd): void {
     if (request.headers['content-type'] !== MEDIA_BYTES) {
       throw refusal('unsupported-media-type', `a stage is ${MEDIA_BYTES}`);
     }
-    return sendJson(reply, await takeStage(osd, request.raw));
+    const traceparent = request.headers[HEADER_TRACEPARENT];
+    const end = typeof traceparent === 'string' ? (trace?.begin('stage', traceparent) ?? null) : null;
+    let staged: object;
+    try {
+      staged = await takeStage(osd, request.raw);
+    } catch (error) {
+      end?.(error instanceof Error ? error.message : String(error));
+      throw error;
+    }
+    end?.(null);
+    return sendJson(reply, staged);
   });
 }
 

@@ -39,6 +39,7 @@ import {
   addWriterRoutes,
   sendJson,
 } from './osd-routes.js';
+import type { OsdTrace } from './osd-trace.js';
 import { refusal } from './refusal.js';
 
 export interface OsdServerOptions {
@@ -64,6 +65,8 @@ export interface OsdServerOptions {
   readonly limits?: Partial<OsdLimits>;
   /** True from the moment at which it was asked to stop, which may be long before `close()`: it serves on, and is not ready. */
   readonly isStopping?: () => boolean;
+  /** Default: nobody follows anything. */
+  readonly trace?: OsdTrace | null;
   /** Connects to a peer OSD of a reconciliation. */
   readonly connect: (url: string) => OsdConnection;
   /** Our bug: stops the process. Called after the log has it. */
@@ -89,7 +92,7 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
 
   const endsConnections = (): boolean => isDraining || isStopping();
   const ending: Ending = { isDraining: () => isDraining, endsConnections };
-  const requests = hotRequests(osd, responder);
+  const requests = hotRequests(osd, responder, options.trace ?? null);
   const shortWay = new ShortWay({
     ...{ requests, responder, ...ending },
     isAuthentic: makeAuthenticator(options.secret),
@@ -125,7 +128,7 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   addListingRoutes(app, osd);
   addRepairRoutes(app, osd);
   addHotRoutes(app, requests);
-  addWriteRoutes(app, osd);
+  addWriteRoutes(app, osd, options.trace ?? null);
   addReadRoutes(app, osd, { responder, endsConnections });
 
   app.addHook('preClose', async () => {

@@ -20,10 +20,28 @@ function listenForExpectations(server: Server, handler: S3Handler): void {
   });
 }
 
-export function makeHttpServer(handler: S3Handler, limits: S3Limits, tls: ServerTls | null): Server {
+/** Must call `serve`, once, and settle as that does. */
+export type AroundRequest = (message: IncomingMessage, serve: () => Promise<void>) => Promise<void>;
+
+export interface HttpServerSurroundings {
+  readonly tls: ServerTls | null;
+  /** Null: nothing is around a request. */
+  readonly around: AroundRequest | null;
+}
+
+export function makeHttpServer(
+  handler: S3Handler,
+  limits: S3Limits,
+  { tls, around }: HttpServerSurroundings,
+): Server {
+  const serve =
+    around === null
+      ? (message: IncomingMessage, response: ServerResponse) => handler.serve(message, response)
+      : (message: IncomingMessage, response: ServerResponse) =>
+          around(message, () => handler.serve(message, response));
   const server = makeNodeServer(
     (message, response) => {
-      void handler.serve(message, response);
+      void serve(message, response);
     },
     {
       maxHeaderSize: limits.headerBytesMax,

@@ -16,7 +16,7 @@ import { SigningKeys } from './auth/signing-key.js';
 import { BucketDirectory } from './buckets.js';
 import type { EncryptionSettings } from './encryption/encryption-wish.js';
 import { S3Handler } from './handler.js';
-import { makeHttpServer } from './http-server.js';
+import { type AroundRequest, makeHttpServer } from './http-server.js';
 import { DAY_MS } from './lifecycle/rules.js';
 import { LifecycleWorker } from './lifecycle/worker.js';
 import { DEFAULT_S3_LIMITS, type S3Limits } from './limits.js';
@@ -53,6 +53,8 @@ export interface S3ServerOptions {
   readonly isHousekeeper?: boolean;
   /** Give one to be able to invalidate it. */
   readonly buckets?: BucketDirectory;
+  /** Called around each request, so that what is done for it can be followed. Default: nothing is. */
+  readonly around?: AroundRequest | null;
   /** True from the moment at which it was asked to stop, which may be long before `close()`: answers then end their connections. */
   readonly isStopping?: () => boolean;
   /** Told of our own bugs, after they are logged; must stop the process. By default the process is made to crash. */
@@ -124,7 +126,8 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
     exposeHeadRoutes: false,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    serverFactory: () => makeHttpServer(handler, limits, options.tls ?? null),
+    serverFactory: () =>
+      makeHttpServer(handler, limits, { tls: options.tls ?? null, around: options.around ?? null }),
     // makeHttpServer listens for these, on every address.
     clientErrorHandler: () => undefined,
   });

@@ -19,6 +19,7 @@ import {
   CLIENT_KEEP_ALIVE_MS,
   HEADER_AUTHORIZATION,
   HEADER_EPOCH,
+  HEADER_TRACEPARENT,
   MEDIA_BYTES,
   MEDIA_FRAME,
   MEDIA_JSON,
@@ -49,6 +50,7 @@ import {
   summariesAnswer,
 } from './messages.js';
 import {
+  type ConnectionTrace,
   type ClearsReply,
   type ExaminationReply,
   type ExaminationRequest,
@@ -108,6 +110,7 @@ export interface HttpOsdConnectionOptions {
   readonly timeouts: OsdTimeouts;
   /** For https:// URLs: whom to trust, and the certificate to show. Default: whom node trusts, and none. */
   readonly tls?: TlsSource | null;
+  readonly trace?: ConnectionTrace | null;
 }
 
 /** Small requests in flight at once; more wait. */
@@ -121,6 +124,7 @@ const REFUSAL_BYTES_MAX = 64 * 1024;
 
 export class HttpOsdConnection implements OsdConnection {
   readonly url: string;
+  readonly trace: ConnectionTrace | null;
   readonly #small: Pool;
   readonly #streams: Pool;
   readonly #reads = new ReadQueue((batch) => this.#readTogether(batch));
@@ -139,6 +143,7 @@ export class HttpOsdConnection implements OsdConnection {
       connect: makeConnector(timeouts.connectMs, socketPath, options.tls ?? null),
     };
     this.url = options.url;
+    this.trace = options.trace ?? null;
     this.#authorization = authorizationOf(options.secret);
     this.#timeouts = timeouts;
     this.#small = new Pool(origin, {
@@ -398,6 +403,8 @@ export class HttpOsdConnection implements OsdConnection {
 
   async #sendStage(body: Readable): Promise<StagedRemotely> {
     const request = this.#smallRequest('POST', OSD_PATHS.stages, MEDIA_BYTES, body);
+    const traceparent = this.trace?.traceparent() ?? null;
+    if (traceparent !== null) request.headers.push(HEADER_TRACEPARENT, traceparent);
     const answer = await exchange(this.#streams, { ...request, answerWithinMs: null }, ANSWER_BYTES_MAX);
     if (answer.status !== 200) throw refusalOf(answer);
     return understand(() => stagedAnswer.decodeBytes(answer.body));

@@ -19,7 +19,7 @@ import type { StoreFault } from '../protocol/store-fault.js';
 import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
 import type { ClearRefusalCode, StoreId, Token, Witness } from '../protocol/token.js';
 import type { PushRefusalCode } from '../protocol/fence.js';
-import type { MirrorVerdict } from '../protocol/write-outcome.js';
+import type { MirrorAnswer, MirrorVerdict } from '../protocol/write-outcome.js';
 import type { ObjectState, TagRow, WriteRefusalCode, WriteTransaction } from '../protocol/write.js';
 
 /** What an OSD says of itself (GET /v1/identity). Sizes are bytes. */
@@ -126,6 +126,23 @@ export interface TransactionItem {
   readonly content: TransactionContent;
   /** CRC32C of the content; 0 for none. */
   readonly contentChecksum: number;
+  /** Of whoever follows the write; absent: nobody does. It has no part in any decision. */
+  readonly traceparent?: string;
+}
+
+/** One write on its way to this OSD, for whoever follows it. */
+export interface WriteFollower {
+  /** W3C Trace Context; travels with the write. */
+  readonly traceparent: string;
+  /** The answer has come, or none will. */
+  readonly ended: (answer: MirrorAnswer) => void;
+}
+
+/** Follows requests through processes (tracing). Each method is called in the context of who wants the work done. */
+export interface ConnectionTrace {
+  followWrite(transaction: WriteTransaction): WriteFollower | null;
+  /** For what has a request of its own; null: nobody follows it. */
+  traceparent(): string | null;
 }
 
 export interface Clear {
@@ -400,6 +417,8 @@ export interface ObjectWitness {
 
 export interface OsdConnection {
   readonly url: string;
+  /** Null or absent: nobody follows anything. */
+  readonly trace?: ConnectionTrace | null;
 
   identity(): Promise<OsdIdentity>;
   fence(epoch: Epoch): Promise<OsdIdentity>;

@@ -5,6 +5,7 @@
  *
  *   header  { setId, epoch, floor,
  *             writes: [{ tag, objectId, kind, previousTag, offset, length, mode, attributes, checksum,
+ *                        traceparent (when somebody follows the write),
  *                        content: "none" | "inline" | "staged" | "composed", stageId (when staged), contentChecksum,
  *                        sources (when composed): [{ objectId, expectedTag, offset, length }] }],
  *             clears: [{ token, witnesses: [{ storeId, commitSequence }] }] }
@@ -123,6 +124,7 @@ function encodeItem(batch: TransactionBatch, item: TransactionItem, contents: Bu
     epoch,
   });
   const { content, contentChecksum } = item;
+  if (item.traceparent !== undefined) Object.assign(fields, { traceparent: item.traceparent });
   switch (content.kind) {
     case 'none':
       return { ...fields, content: 'none', contentChecksum };
@@ -189,7 +191,9 @@ function decodeItem(scope: BatchScope, value: unknown): TransactionItem {
       };
       break;
   }
-  return { transaction, content, contentChecksum };
+  const traceparent = record['traceparent'];
+  if (traceparent === undefined) return { transaction, content, contentChecksum };
+  return { transaction, content, contentChecksum, traceparent: asText(traceparent, 'traceparent') };
 }
 
 function decodeClear(value: unknown): Clear {

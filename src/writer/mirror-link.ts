@@ -45,6 +45,9 @@ export interface MirrorLinkContext {
   readonly logger: WriterLogger;
 }
 
+/** As much of an OSD as writes need. */
+export type WriteTarget = Pick<OsdConnection, 'trace' | 'transact'>;
+
 interface Pending {
   readonly item: TransactionItem;
   readonly answer: (answer: MirrorAnswer) => void;
@@ -73,7 +76,7 @@ function toFailure(error: unknown, wasSent: boolean): MirrorAnswer {
 
 export class MirrorLink {
   readonly mirror: MirrorId;
-  readonly #connection: Pick<OsdConnection, 'transact'>;
+  readonly #connection: WriteTarget;
   readonly #context: MirrorLinkContext;
   #queue: Pending[] = [];
   #ready: Clear[] = [];
@@ -84,7 +87,7 @@ export class MirrorLink {
   readonly #onWire = new Set<Pending>();
   #idleWaiters: (() => void)[] = [];
 
-  constructor(mirror: MirrorId, connection: Pick<OsdConnection, 'transact'>, context: MirrorLinkContext) {
+  constructor(mirror: MirrorId, connection: WriteTarget, context: MirrorLinkContext) {
     this.mirror = mirror;
     this.#connection = connection;
     this.#context = context;
@@ -97,9 +100,24 @@ export class MirrorLink {
         resolve({ kind: 'refused', code: 'osd-unreachable' });
         return;
       }
-      this.#queue.push({ item, answer: resolve });
+      this.#queue.push(this.#followed({ item, answer: resolve }));
       this.#schedulePump();
     });
+  }
+
+  #followed(pending: Pending): Pending {
+    const trace = this.#connection.trace ?? null;
+    if (trace === null) return pending;
+    const { item, answer } = pending;
+    const follower = trace.followWrite(item.transaction);
+    if (follower === null) return pending;
+    return {
+      item: { ...item, traceparent: follower.traceparent },
+      answer: (given) => {
+        follower.ended(given);
+        answer(given);
+      },
+    };
   }
 
   /** Writes that wait to be sent. */

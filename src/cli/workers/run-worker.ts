@@ -21,6 +21,7 @@ import { makeS3Endpoint, observeRequests } from '../s3-wiring.js';
 import { S3Keyring } from '../s3-keyring.js';
 import { readMasterKeys, readSetSecret } from '../secrets.js';
 import { closeWithin, type ServiceContext } from '../service-life.js';
+import { ServiceTracing } from '../service-tracing.js';
 import { listenError } from '../system-error.js';
 import { OSD_TIMEOUTS } from '../timeouts.js';
 import { ProcessChannel } from './process-channel.js';
@@ -80,10 +81,15 @@ async function serve(configuration: Configuration, gateway: Peer): Promise<void>
   const tls = new ServiceTls(logger);
   const s3Tls = await tls.serve(configuration.tls.s3, 'the S3 endpoint');
   const osdTls = await tls.watch(configuration.tls.osdClient, 'calls to OSDs');
+  const service = { name: 'tally-gateway', instance: `worker-${index}` };
+  const tracing = await ServiceTracing.open(configuration, service, logger);
   const secret = await readSetSecret(configuration.mirrorSet.secret);
   const members = configuration.mirrorSet.members.map(({ mirror, url }) => ({
     mirror,
-    connection: new HttpOsdConnection({ url, secret, timeouts: OSD_TIMEOUTS, tls: osdTls }),
+    connection: new HttpOsdConnection({
+      ...{ url, secret, timeouts: OSD_TIMEOUTS, tls: osdTls },
+      trace: tracing?.connectionTrace(mirror) ?? null,
+    }),
   }));
   const { gateWaitMs } = defaultTimings;
   const worker = new GatewayWorker(place, { setId, members, logger, gateWaitMs }, gateway, place.state);
@@ -92,10 +98,10 @@ async function serve(configuration: Configuration, gateway: Peer): Promise<void>
   const figures = new S3Figures();
   const accessLog = makeAccessLog(SERVICE_NAME, configuration);
   const s3 = makeS3Endpoint({
-    ...{ configuration, keyring, context, tls: s3Tls },
+    ...{ configuration, keyring, context, tracing, tls: s3Tls },
     storage: worker.storage,
     masterKeys: await readMasterKeys(configuration),
-    observer: observeRequests(figures, accessLog),
+    observer: observeRequests(figures, [accessLog, tracing]),
     amongOthers: { locks: makeLocks(workerLocks), isHousekeeper: index === 0 },
   });
   const mesh = new WorkerMesh({
@@ -120,6 +126,7 @@ async function serve(configuration: Configuration, gateway: Peer): Promise<void>
     await keyring.stop();
     await closeWithin(s3, drainMs);
     await accessLog?.close();
+    await tracing?.stop();
     clearInterval(telling);
     mesh.close();
   };

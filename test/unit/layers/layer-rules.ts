@@ -7,6 +7,7 @@
 export const layers = [
   'tls',
   'metrics',
+  'tracing',
   'protocol',
   'wire',
   'writer',
@@ -24,6 +25,7 @@ export type Layer = (typeof layers)[number];
 export const allowedLayers: Readonly<Record<Layer, readonly Layer[]>> = {
   tls: [],
   metrics: [],
+  tracing: [],
   protocol: [],
   wire: ['tls', 'protocol'],
   writer: ['protocol', 'wire'],
@@ -34,7 +36,7 @@ export const allowedLayers: Readonly<Record<Layer, readonly Layer[]>> = {
   admin: ['tls', 'metrics', 'protocol', 'wire', 'gateway'],
   /** Runs in a browser: all that it has of the server is what openapi/admin.yaml says. */
   console: [],
-  cli: ['tls', 'metrics', 'protocol', 'wire', 'store', 'osd', 'gateway', 's3', 'admin'],
+  cli: ['tls', 'metrics', 'tracing', 'protocol', 'wire', 'store', 'osd', 'gateway', 's3', 'admin'],
 };
 
 const NO_BUILTINS: readonly Layer[] = ['protocol', 'console'];

@@ -157,6 +157,9 @@ describe('openapi/osd.yaml', () => {
       ],
       clears: [],
     };
+    const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+    const followed = { ...batch, writes: batch.writes.map((item) => ({ ...item, traceparent })) };
+    check('TransactionBatch', splitFrame(encodeTransactions(followed)).header);
     check('TransactionBatch', splitFrame(encodeTransactions(batch)).header);
     check('TransactionBatchReply', await connection.transact(batch));
     const writerOrder = orderFor([{ mirror: M0, url: running.url }]);

@@ -58,23 +58,27 @@ export const batches: fc.Arbitrary<TransactionBatch> = fc
   .record({ setId: text, epoch: epochs, floor: tags })
   .chain((head) => {
     const items: fc.Arbitrary<TransactionItem> = fc
-      .record({
-        content: contents,
-        contentChecksum: checksums,
-        transaction: fc.record({
-          setId: fc.constant(head.setId),
-          epoch: fc.constant(head.epoch),
-          tag: tags,
-          objectId: objectIds,
-          kind: kinds,
-          previousTag: fc.option(tags),
-          offset: counts,
-          length: counts,
-          mode: modes,
-          attributes: fc.option(text),
-          checksum: checksums,
-        }),
-      })
+      .record(
+        {
+          content: contents,
+          contentChecksum: checksums,
+          traceparent: text,
+          transaction: fc.record({
+            setId: fc.constant(head.setId),
+            epoch: fc.constant(head.epoch),
+            tag: tags,
+            objectId: objectIds,
+            kind: kinds,
+            previousTag: fc.option(tags),
+            offset: counts,
+            length: counts,
+            mode: modes,
+            attributes: fc.option(text),
+            checksum: checksums,
+          }),
+        },
+        { requiredKeys: ['content', 'contentChecksum', 'transaction'] },
+      )
       .map((item) => {
         const { content, transaction } = item;
         const length = content.kind === 'bytes' ? content.bytes.length : transaction.length;
