@@ -12,6 +12,7 @@ import {
   isReadableAt,
   isRebuildingAt,
   isRecoveringAt,
+  mayDropRows,
   type PushClaim,
   reopenFence,
 } from '../../../src/protocol/fence.js';
@@ -87,11 +88,32 @@ describe('an exclusion elsewhere', () => {
     expect(move(decideAdvance(advanced, epoch(3), epoch(5)))).toEqual(advanced);
   });
 
+  it('does not lower it, or leave it where it is, whatever the store is at', () => {
+    expect(codeOf(decideAdvance(activeAt3, epoch(4), epoch(4)))).toBe('stale-epoch');
+    expect(codeOf(decideAdvance(activeAt3, epoch(4), epoch(2)))).toBe('stale-epoch');
+  });
+
+  it('is no step of a store that is active at another epoch than it is fenced at', () => {
+    const broken: FenceState = { fencedEpoch: epoch(3), activeEpoch: epoch(4) };
+    expect(() => decideAdvance(broken, epoch(4), epoch(5))).toThrow('fenced at its active epoch');
+  });
+
   it('does not raise that of a store that is fenced, or active at another epoch', () => {
     expect(codeOf(decideAdvance(fencedAt3, epoch(3), epoch(5)))).toBe('not-active');
     expect(codeOf(decideAdvance(activeAt3, epoch(2), epoch(5)))).toBe('stale-epoch');
     expect(codeOf(decideAdvance(activeAt3, epoch(4), epoch(5)))).toBe('not-active');
     expect(codeOf(decideAdvance(activeAt3, epoch(3), epoch(2)))).toBe('stale-epoch');
+  });
+});
+
+describe('rows', () => {
+  it('F14, F27: are dropped by the recovery or the writer of that very epoch, and by no other', () => {
+    const at = (state: FenceState): number[] =>
+      [0, 2, 3, 4].filter((candidate) => mayDropRows(state, epoch(candidate)));
+    expect(at(fresh)).toEqual([]);
+    expect(at(fencedAt3)).toEqual([3]);
+    expect(at(activeAt3)).toEqual([3]);
+    expect(at(reopenFence(epoch(3)))).toEqual([]);
   });
 });
 
@@ -195,6 +217,15 @@ describe('a store that is being rebuilt (DESIGN.md section 5)', () => {
     expect(isReadableAt(rebuilding, epoch(3))).toBe(false);
     expect(decidePush({ fence: rebuilding, targetLastTag: null }, push)).toEqual({ kind: 'land' });
     expect(move(decideRebuild(rebuilding, epoch(3)))).toEqual(rebuilding);
+  });
+
+  it('is so at that very epoch', () => {
+    const rebuilding = move(decideRebuild(fencedAt3, epoch(3)));
+    const at = [0, 2, 3, 4].filter((candidate) => isRebuildingAt(rebuilding, epoch(candidate)));
+    expect(at).toEqual([3]);
+    expect(isRebuildingAt(activeAt3, epoch(3))).toBe(false);
+    expect(isRebuildingAt({ ...fresh, isRebuilding: true }, EPOCH_NONE)).toBe(false);
+    expect(isComparableAt(fresh, EPOCH_NONE)).toBe(false);
   });
 
   it('is fenced for it first, in this run', () => {
