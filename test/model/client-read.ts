@@ -14,7 +14,7 @@ import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { Tag } from '../../src/protocol/tag.js';
 import type { Settled } from './history.js';
 import type { MirrorResponse } from './messages.js';
-import type { StoredObject } from './simulated-disk.js';
+import { isRotten, type StoredObject } from './simulated-disk.js';
 import type { SimulatedGateway } from './simulated-gateway.js';
 import type { World } from './world.js';
 
@@ -85,7 +85,7 @@ interface Shown {
 }
 
 /** A client sees this. */
-export function show(world: World, { objectId, object, forgotten, from, settled }: Shown): void {
+function show(world: World, { objectId, object, forgotten, from, settled }: Shown): void {
   const { history } = world;
   const absent = forgotten === null ? null : (history.writesOf(forgotten).at(-1) ?? null);
   const seen = object === null ? absent : history.find(object);
@@ -102,4 +102,33 @@ export function show(world: World, { objectId, object, forgotten, from, settled 
 
 function isAbsent(kind: 'present' | 'tombstone' | undefined): boolean {
   return kind !== 'present';
+}
+
+/** Through the writer from one mirror in sync, answered at once; false: the client has to wait (F26). */
+export function readAtOnce(world: World, objectId: ObjectId, from: MirrorId): boolean {
+  const { writer, rules } = world;
+  if (writer?.inSync.includes(from) !== true || !world.mirror(from).isUp) return false;
+  if (!rules.isReadableAt(world.mirror(from).fence, writer.epoch)) return false;
+  const undecided = writer.undecidedTags(objectId);
+  if (rules.decideReadStart(undecided).kind === 'wait') return false;
+  const stored = world.mirror(from).disk.image.objects.get(objectId);
+  if (rules.decideRead(undecided, stored?.state.lastTag ?? null).kind === 'wait') return false;
+  return showFrom(world, objectId, from);
+}
+
+/** The same before a recovery has activated anything, from the one mirror that it trusts. */
+export function readInRecovery(world: World, objectId: ObjectId, from: MirrorId): boolean {
+  const { state } = world.authority;
+  if (state.phase !== 'recovering' || world.rules.readableInRecovery(state, [from]) !== from) return false;
+  if (!world.rules.isRecoveringAt(world.mirror(from).fence, state.epoch)) return false;
+  return showFrom(world, objectId, from);
+}
+
+function showFrom(world: World, objectId: ObjectId, from: MirrorId): boolean {
+  const { objects, forgotten } = world.mirror(from).disk.image;
+  const object = objects.get(objectId) ?? null;
+  if (object !== null && isRotten(object)) return false;
+  const settled = world.history.settled(objectId);
+  show(world, { objectId, object, forgotten: forgotten.get(objectId) ?? null, from, settled });
+  return true;
 }

@@ -9,6 +9,7 @@ import { quiesce } from './quiesce.js';
 import { ORDINARY_STEPS, type Step, STEPS } from './random-steps.js';
 import type { Rules } from './rules.js';
 import type { SimulatedGateway } from './simulated-gateway.js';
+import { isSound } from './soundness.js';
 import type { Violation } from './violation.js';
 import { World } from './world.js';
 
@@ -111,7 +112,7 @@ export class RandomRun {
   /** Of those the mirrors that may lose state: somebody else who is in sync keeps everything. */
   expendable(mirrors: readonly MirrorId[]): MirrorId[] {
     const { inSync } = this.world.authority.durableState;
-    return mirrors.filter((id) => inSync.some((other) => other !== id && this.world.isSound(other)));
+    return mirrors.filter((id) => inSync.some((other) => other !== id && isSound(this.world, other)));
   }
 
   leaveZombie(): void {

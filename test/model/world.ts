@@ -16,10 +16,11 @@ import { History } from './history.js';
 import type { MirrorResponse } from './messages.js';
 import { Network } from './network.js';
 import { type AttemptOutcome, attemptRecovery, type Steps } from './recovery.js';
-import { beginRead, show } from './client-read.js';
+import { isLastWriteRotten, isWaitJustified } from './soundness.js';
+import { beginRead, readAtOnce, readInRecovery } from './client-read.js';
 import { CopiedBytes } from './copied-bytes.js';
 import type { Rules } from './rules.js';
-import { blankImage, DiskFailed, isRotten } from './simulated-disk.js';
+import { blankImage, DiskFailed } from './simulated-disk.js';
 import { SimulatedGateway, type WriteIntent } from './simulated-gateway.js';
 import {
   type AppliedWrite,
@@ -271,7 +272,8 @@ export class World {
     this.#count(`recoveries: ${outcome.kind}`);
     this.lastOutcome = outcome;
     this.#log(() => `the recovery ends: ${JSON.stringify(outcome)}`);
-    if (outcome.kind === 'wait') this.#checkWait(outcome);
+    if (outcome.kind === 'wait' && !isWaitJustified(this, outcome.reports))
+      this.violate('unjustified-wait', outcome.reason);
     if (outcome.kind !== 'activated' || this.authority.state.epoch !== outcome.state.epoch) return;
     this.#startWriter(outcome.state);
   }
@@ -361,51 +363,30 @@ export class World {
     return tag;
   }
 
-  /** A client reads through the writer from one mirror in sync; false: it has to wait (F26). */
+  /** A client reads, and is answered at once or not at all: false. `from`: one mirror in sync, or the one that a recovery trusts. */
   read(objectId: ObjectId, from: MirrorId): boolean {
     let isAnswered = false;
     this.step(`a client reads from ${from}`, () => {
-      const { writer } = this;
-      if (writer === null || !writer.inSync.includes(from) || !this.mirror(from).isUp) return;
-      if (!this.rules.isReadableAt(this.mirror(from).fence, writer.epoch)) return;
-      const stored = this.mirror(from).disk.image.objects.get(objectId);
-      const undecided = writer.undecidedTags(objectId);
-      if (this.rules.decideReadStart(undecided).kind === 'wait') return;
-      if (this.rules.decideRead(undecided, stored?.state.lastTag ?? null).kind === 'wait') return;
-      isAnswered = true;
-      this.#show(objectId, from);
+      isAnswered = readAtOnce(this, objectId, from);
     });
     return isAnswered;
   }
 
-  /** The same, by messages: much may happen before it is answered. */
+  readInRecovery(objectId: ObjectId, from: MirrorId): boolean {
+    let isAnswered = false;
+    this.step(`a client reads from ${from} in a recovery`, () => {
+      isAnswered = readInRecovery(this, objectId, from);
+    });
+    return isAnswered;
+  }
+
+  /** A client's read that goes by messages: much may happen before it is answered. */
   beginRead(objectId: ObjectId, from: MirrorId): boolean {
     let hasBegun = false;
     this.step(`a client asks for a read from ${from}`, () => {
       hasBegun = beginRead(this, objectId, from);
     });
     return hasBegun;
-  }
-
-  /** The same before a recovery has activated anything, from the one mirror that it trusts. */
-  readInRecovery(objectId: ObjectId, from: MirrorId): boolean {
-    let isAnswered = false;
-    this.step(`a client reads from ${from} in a recovery`, () => {
-      const { state } = this.authority;
-      if (state.phase !== 'recovering' || this.rules.readableInRecovery(state, [from]) !== from) return;
-      if (!this.rules.isRecoveringAt(this.mirror(from).fence, state.epoch)) return;
-      isAnswered = true;
-      this.#show(objectId, from);
-    });
-    return isAnswered;
-  }
-
-  #show(objectId: ObjectId, from: MirrorId): void {
-    const { objects, forgotten } = this.mirror(from).disk.image;
-    const object = objects.get(objectId) ?? null;
-    if (object !== null && isRotten(object)) return;
-    const settled = this.history.settled(objectId);
-    show(this, { objectId, object, forgotten: forgotten.get(objectId) ?? null, from, settled });
   }
 
   sendClears(): void {
@@ -501,13 +482,6 @@ export class World {
     this.rolledBack.add(id);
   }
 
-  /** True when nothing is wrong with a mirror's disk that could cost state. */
-  isSound(id: MirrorId): boolean {
-    const { disk } = this.mirror(id);
-    if (this.damaged.has(id) || disk.isDoubtful) return false;
-    return !disk.hasDecayed || ![...disk.image.objects.values()].some(isRotten);
-  }
-
   /** True once nothing is left that the protocol could save the set with: every mirror in sync has lost state. */
   get isBeyondGuarantee(): boolean {
     return this.#isBeyondGuarantee;
@@ -519,41 +493,6 @@ export class World {
     if (this.events.transitions.some(({ after, cause }) => cause === 'recovery' && after.phase === 'active'))
       return;
     this.#isBeyondGuarantee ||= inSync.length > 0 && inSync.every((mirror) => this.damaged.has(mirror));
-    this.#isBeyondGuarantee ||= this.#isRottenEverywhere();
-  }
-
-  /**
-   * Some object has its last write nowhere in sync but in rotten bytes: it is there, and nobody can show it. A recovery waits for
-   * an operator then.
-   */
-  #isRottenEverywhere(): boolean {
-    const whole = this.authority.durableState.inSync.filter((mirror) => !this.damaged.has(mirror));
-    const images = whole.map((mirror) => this.mirror(mirror).disk).filter(({ hasDecayed }) => hasDecayed);
-    return images.some(({ image }) =>
-      [...image.objects].some(
-        ([objectId, stored]) =>
-          isRotten(stored) && !this.#isSoundOnAny(whole, objectId, stored.state.lastTag),
-      ),
-    );
-  }
-
-  #isSoundOnAny(mirrors: readonly MirrorId[], objectId: ObjectId, lastTag: Tag): boolean {
-    return mirrors.some((mirror) => {
-      const stored = this.mirror(mirror).disk.image.objects.get(objectId);
-      return stored !== undefined && !isRotten(stored) && stored.state.lastTag >= lastTag;
-    });
-  }
-
-  /** `wait` is right only while some mirror of the last in-sync set is missing or damaged. */
-  #checkWait(outcome: Extract<AttemptOutcome, { kind: 'wait' }>): void {
-    const { inSync, members } = this.authority.durableState;
-    const wanted = inSync.length === 0 ? members.map(({ mirror }) => mirror) : inSync;
-    const isJustified = wanted.some(
-      (mirror) =>
-        this.damaged.has(mirror) ||
-        this.rolledBack.has(mirror) ||
-        !outcome.reports.some((report) => report.mirror === mirror),
-    );
-    if (!isJustified) this.violate('unjustified-wait', outcome.reason);
+    this.#isBeyondGuarantee ||= isLastWriteRotten(this);
   }
 }
