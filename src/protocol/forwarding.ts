@@ -42,17 +42,28 @@ export type AppointmentVerdict =
   | { readonly kind: 'follow' }
   | { readonly kind: 'refuse'; readonly code: 'stale-epoch' | 'not-active' | 'stale-order' | 'bad-request' };
 
-/** Decides on an order to write. `current` is the writer that this generator has in the OSD now; null: none. */
+export interface AppointmentContext {
+  /** Of the store, now. */
+  readonly fence: FenceState;
+  /** The writer that this generator has in the OSD; null: none. */
+  readonly current: AppointedWriter | null;
+  /** The highest epoch of which a writer has ended in this run of the OSD. */
+  readonly endedEpoch: Epoch;
+}
+
+/** Decides on an order to write. */
 export function decideAppointment(
-  fence: FenceState,
-  current: AppointedWriter | null,
+  { fence, current, endedEpoch }: AppointmentContext,
   order: AppointedWriter,
 ): AppointmentVerdict {
   if (order.epoch < fence.fencedEpoch) return { kind: 'refuse', code: 'stale-epoch' };
   // F29: the store may be blank or rolled back since; and a mirror that is being rebuilt lacks history to build on.
   if (!isReadableAt(fence, order.epoch)) return { kind: 'refuse', code: 'not-active' };
   if (!order.inSync.includes(order.self)) return { kind: 'refuse', code: 'bad-request' };
-  if (current?.epoch !== order.epoch) return { kind: 'begin' };
+  if (current?.epoch !== order.epoch) {
+    // F13: the writer that comes after the end of another one would begin with the same tags.
+    return order.epoch > endedEpoch ? { kind: 'begin' } : { kind: 'refuse', code: 'stale-order' };
+  }
   if (order.revision < current.revision) return { kind: 'refuse', code: 'stale-order' };
   const isSameSet = order.self === current.self && order.inSync.join() === current.inSync.join();
   return isSameSet ? { kind: 'follow' } : { kind: 'refuse', code: 'bad-request' };

@@ -329,6 +329,8 @@ function describeForwarding(get: () => OsdConnection): void {
       await forwardOne(osd, 2, removal);
       await osd.dismissWriter(EPOCH, GENERATOR);
       await expect(forwardOne(osd, 3, removal)).rejects.toMatchObject({ code: 'no-writer' });
+      // F13: another one would begin with the same tags.
+      await expect(osd.appointWriter(order)).rejects.toMatchObject({ code: 'stale-order' });
     });
 
     it('get tags in their order, and carry every kind of content', async () => {

@@ -189,6 +189,7 @@ export class ForwardedWriter implements WritePath {
       try {
         await connection.appointWriter(order);
       } catch (error) {
+        if (this.#appointment?.link !== link) return;
         this.#options.logger.warn({ writer: order.self, err: error }, 'the writer does not take an order');
         link.cut(error instanceof Error ? error.message : String(error));
       }

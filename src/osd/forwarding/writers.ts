@@ -5,7 +5,7 @@
 import { decideAppointment } from '../../protocol/forwarding.js';
 import type { FenceState } from '../../protocol/fence.js';
 import { InvariantViolation } from '../../protocol/invariant.js';
-import type { Epoch, GeneratorId } from '../../protocol/tag.js';
+import { type Epoch, EPOCH_NONE, type GeneratorId } from '../../protocol/tag.js';
 import {
   type ForwardedBatch,
   type ForwardedBatchReply,
@@ -46,6 +46,7 @@ export class Writers {
   readonly #writers = new Map<GeneratorId, EpochWriter>();
   readonly #self: Pick<OsdConnection, 'transact'>;
   #writesForwarded = 0;
+  #endedEpoch: Epoch = EPOCH_NONE;
 
   constructor(options: WritersOptions) {
     this.#options = options;
@@ -66,7 +67,8 @@ export class Writers {
     const { setId, fence, connect, logger } = this.#options;
     if (order.setId !== setId) throw refusal('wrong-set', 'the order is for another mirror set');
     const current = this.#writers.get(order.generator);
-    const verdict = decideAppointment(fence(), current?.order ?? null, order);
+    const context = { fence: fence(), current: current?.order ?? null, endedEpoch: this.#endedEpoch };
+    const verdict = decideAppointment(context, order);
     if (verdict.kind === 'refuse') {
       throw refusal(verdict.code, `no writer of epoch ${order.epoch} by this order`);
     }
@@ -119,6 +121,7 @@ export class Writers {
   #end(generator: GeneratorId, reason: string): void {
     const writer = this.#writers.get(generator);
     this.#writers.delete(generator);
+    if (writer !== undefined && writer.epoch > this.#endedEpoch) this.#endedEpoch = writer.epoch;
     writer?.end(reason).catch((error: unknown) => {
       this.#options.logger.warn({ err: error }, 'connections of a writer could not be closed');
     });

@@ -137,7 +137,10 @@ export class ForwardingMirror {
   }
 
   appoint(order: AppointedWriter): boolean {
-    const verdict = decideAppointment(this.#fence, this.#writer?.order ?? null, order);
+    const verdict = decideAppointment(
+      { fence: this.#fence, current: this.#writer?.order ?? null, endedEpoch: EPOCH_NONE },
+      order,
+    );
     if (!this.isUp || verdict.kind === 'refuse') return false;
     if (verdict.kind === 'begin') {
       this.#writer = {

@@ -4,6 +4,7 @@ import { toMirrorId } from '../../../src/protocol/authority-state.js';
 import { type FenceState, reopenFence } from '../../../src/protocol/fence.js';
 import {
   type AppointedWriter,
+  type AppointmentVerdict,
   decideAppointment,
   mayBeShown,
   RequestLedger,
@@ -22,13 +23,17 @@ function orderOf(change: Partial<AppointedWriter> = {}): AppointedWriter {
   return { epoch: toEpoch(5), generator: GENERATOR, revision: 1, self: M0, inSync: [M0, M1], ...change };
 }
 
+function decide(current: AppointedWriter | null, order: AppointedWriter): AppointmentVerdict {
+  return decideAppointment({ fence: ACTIVE, current, endedEpoch: EPOCH_NONE }, order);
+}
+
 describe('the appointment of a writer', () => {
   it('is taken by a store that is active at its very epoch', () => {
-    expect(decideAppointment(ACTIVE, null, orderOf())).toEqual({ kind: 'begin' });
+    expect(decide(null, orderOf())).toEqual({ kind: 'begin' });
   });
 
   it('F14: of an epoch that is over is refused', () => {
-    const verdict = decideAppointment(ACTIVE, null, orderOf({ epoch: toEpoch(4) }));
+    const verdict = decide(null, orderOf({ epoch: toEpoch(4) }));
     expect(verdict).toEqual({ kind: 'refuse', code: 'stale-epoch' });
   });
 
@@ -38,33 +43,42 @@ describe('the appointment of a writer', () => {
     ['that is being rebuilt', { ...ACTIVE, isRebuilding: true }],
     ['that is active at an earlier epoch', { fencedEpoch: toEpoch(4), activeEpoch: toEpoch(4) }],
   ])('is refused by a store %s', (_state, fence) => {
-    expect(decideAppointment(fence, null, orderOf())).toEqual({ kind: 'refuse', code: 'not-active' });
+    expect(decideAppointment({ fence, current: null, endedEpoch: EPOCH_NONE }, orderOf())).toEqual({
+      kind: 'refuse',
+      code: 'not-active',
+    });
   });
 
   it('twice in one epoch changes nothing of the tags that were issued: the writer goes on', () => {
-    expect(decideAppointment(ACTIVE, orderOf(), orderOf())).toEqual({ kind: 'follow' });
-    expect(decideAppointment(ACTIVE, orderOf(), orderOf({ revision: 2 }))).toEqual({ kind: 'follow' });
+    expect(decide(orderOf(), orderOf())).toEqual({ kind: 'follow' });
+    expect(decide(orderOf(), orderOf({ revision: 2 }))).toEqual({ kind: 'follow' });
   });
 
   it('that arrives after a later one of the same epoch changes nothing', () => {
-    const verdict = decideAppointment(ACTIVE, orderOf({ revision: 2 }), orderOf());
+    const verdict = decide(orderOf({ revision: 2 }), orderOf());
     expect(verdict).toEqual({ kind: 'refuse', code: 'stale-order' });
   });
 
   it.each([orderOf({ inSync: [M0] }), orderOf({ self: M1 })])(
     'I3: names the same set in sync for a whole epoch',
     (order) => {
-      expect(decideAppointment(ACTIVE, orderOf(), order)).toEqual({ kind: 'refuse', code: 'bad-request' });
+      expect(decide(orderOf(), order)).toEqual({ kind: 'refuse', code: 'bad-request' });
     },
   );
 
   it('is for a mirror in sync', () => {
-    const verdict = decideAppointment(ACTIVE, null, orderOf({ inSync: [M1] }));
+    const verdict = decide(null, orderOf({ inSync: [M1] }));
     expect(verdict).toEqual({ kind: 'refuse', code: 'bad-request' });
   });
 
+  it('F13: of an epoch whose writer has ended is refused: it would begin with the same tags', () => {
+    const ended = { fence: ACTIVE, current: null, endedEpoch: toEpoch(5) };
+    expect(decideAppointment(ended, orderOf())).toEqual({ kind: 'refuse', code: 'stale-order' });
+    expect(decideAppointment({ ...ended, endedEpoch: toEpoch(4) }, orderOf())).toEqual({ kind: 'begin' });
+  });
+
   it('of a new epoch begins anew', () => {
-    expect(decideAppointment(ACTIVE, orderOf({ epoch: toEpoch(4) }), orderOf())).toEqual({ kind: 'begin' });
+    expect(decide(orderOf({ epoch: toEpoch(4) }), orderOf())).toEqual({ kind: 'begin' });
   });
 });
 
