@@ -5,7 +5,7 @@
  * flight, is the floor.
  */
 import { invariant } from './invariant.js';
-import { type Epoch, type GeneratorId, makeTag, type Tag, tagEpoch } from './tag.js';
+import { type Epoch, type GeneratorId, makeTag, type Tag } from './tag.js';
 
 export class TagGenerator {
   readonly generator: GeneratorId;
@@ -42,7 +42,7 @@ export class TagGenerator {
 
   /** No request for this tag is on its way any more, nor will be. */
   settle(tag: Tag): void {
-    invariant(this.#inFlight.delete(tag), 'a tag settles once', { tag, epoch: tagEpoch(tag) });
+    invariant(this.#inFlight.delete(tag), 'a tag settles once', { tag });
   }
 
   get inFlightCount(): number {

@@ -63,12 +63,14 @@ export function parseObjectId(id: ObjectId): ObjectIdParts {
 
 /** Types text from outside as an object id. Throws RangeError when it is none. */
 export function toObjectId(text: string): ObjectId {
-  const fields = text.split(SEPARATOR);
-  const [container, name, version] = fields;
-  if (fields.length !== 3 || container === undefined || name === undefined || version === undefined) {
+  const first = text.indexOf(SEPARATOR);
+  const second = text.indexOf(SEPARATOR, first + 1);
+  if (first < 0 || second < 0 || text.includes(SEPARATOR, second + 1)) {
     throw new RangeError('not an object id: it has not three fields');
   }
-  return makeObjectId(container, name, version);
+  const fault = objectIdFault(parseObjectId(text as ObjectId));
+  if (fault !== null) throw new RangeError(`not an object id: ${fault}`);
+  return text as ObjectId;
 }
 
 /**

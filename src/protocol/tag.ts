@@ -56,10 +56,12 @@ export const EPOCH_NONE: Epoch = toEpoch(0);
 
 /** Makes the text of a tag from its parts. */
 export function makeTag(parts: TagParts): Tag {
-  invariant(isIntegerUpTo(parts.counter, COUNTER_MAX), 'the counter of a tag fits in 48 bits', { ...parts });
+  const { counter } = parts;
+  invariant(isIntegerUpTo(counter, COUNTER_MAX), 'the counter of a tag fits in 48 bits', { counter });
   const epoch = parts.epoch.toString(16).padStart(12, '0');
-  const counter = parts.counter.toString(16).padStart(12, '0');
-  return (epoch + counter + parts.generator.toString(16).padStart(4, '0')) as Tag;
+  return (epoch +
+    counter.toString(16).padStart(12, '0') +
+    parts.generator.toString(16).padStart(4, '0')) as Tag;
 }
 
 export function isTag(text: unknown): text is Tag {

@@ -169,8 +169,9 @@ export function applyWrite(object: ObjectState | null, write: WriteTransaction):
   if (write.kind === 'remove') return { object: { kind: 'tombstone', ...stamp }, edit: { kind: 'drop' } };
   if (write.kind === 'replace') {
     const attributes = write.attributes ?? '';
+    const { length: sizeBytes, tag: lastTag, checksum: lastChecksum } = write;
     return {
-      object: { kind: 'present', sizeBytes: write.length, attributes, ...stamp },
+      object: { kind: 'present', sizeBytes, attributes, lastTag, lastChecksum },
       edit: { kind: 'replace-all' },
     };
   }

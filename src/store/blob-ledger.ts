@@ -262,7 +262,8 @@ export class BlobLedger {
       const references = held.row.references + change;
       invariant(references >= 0, 'a blob has no fewer than 0 references', { blobId, references });
       if (held.row.references === 0) this.#count(batch, blobId, held);
-      held.row = { ...held.row, references };
+      const { location, length } = held.row;
+      held.row = { location, length, references };
       if (references === 0) this.#kill(batch, blobId, held.row);
       else this.#store(batch, blobId, held);
     }

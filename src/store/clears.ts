@@ -82,7 +82,8 @@ async function judge(
     // The claim itself is judged too when it has no row.
     const tokens = claim.rows.length > 0 ? claim.rows : [{ storeId, commitSequence: 0 } as TokenParts];
     for (const token of tokens) {
-      const verdict = decideClear(context, { ...claim, token });
+      const { setId: claimedSetId, epoch, witnesses } = claim;
+      const verdict = decideClear(context, { setId: claimedSetId, epoch, witnesses, token });
       if (verdict.kind === 'clear') continue;
       if (verdict.code === 'state-lost') {
         await putSelfDoubt(

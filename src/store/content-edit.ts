@@ -127,7 +127,8 @@ export function placeContent(
   const { source } = content;
   const { offset, length } = extent;
   if (source.kind === 'blob') {
-    return { offset, length, source: { ...source, blobOffset: source.blobOffset + contentOffset } };
+    const { kind, blobId, blobOffset } = source;
+    return { offset, length, source: { kind, blobId, blobOffset: blobOffset + contentOffset } };
   }
   const bytes = source.bytes.subarray(contentOffset, contentOffset + length);
   return { offset, length, source: { kind: 'inline', bytes } };

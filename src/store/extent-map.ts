@@ -41,7 +41,7 @@ export function covers(map: ExtentMap, sizeBytes: number): boolean {
 
 function cutSource(source: ExtentSource, skip: number, length: number): ExtentSource {
   if (source.kind === 'inline') return { kind: 'inline', bytes: source.bytes.subarray(skip, skip + length) };
-  return { ...source, blobOffset: source.blobOffset + skip };
+  return { kind: 'blob', blobId: source.blobId, blobOffset: source.blobOffset + skip };
 }
 
 /** The part of an extent between two offsets of the object; null when that is empty. */

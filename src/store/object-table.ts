@@ -202,7 +202,13 @@ export class ObjectTable {
   }
 
   /** Gives the newest committed state to `look`, at once or when it is loaded. */
-  async look<T>(id: ObjectId, look: (entry: ObjectEntry) => T): Promise<T> {
+  async look<T>(id: ObjectId, look: (entry: ObjectEntry) => T): Promise<Awaited<T>> {
+    const known = this.#used.get(id) ?? this.#youngIdle.get(id);
+    if (known?.isLoaded === true && known.loadError === null) return await look(known);
+    return await this.#lookOnceLoaded(id, look);
+  }
+
+  async #lookOnceLoaded<T>(id: ObjectId, look: (entry: ObjectEntry) => T): Promise<T> {
     const entry = this.#acquire(id);
     try {
       if (!entry.isLoaded) await new Promise<void>((resolve) => entry.waiting.push(resolve));

@@ -37,12 +37,11 @@ function partsOf(
   for (const fragment of fragmentsOf(row.location)) {
     const from = Math.max(offset, blobOffset);
     const to = Math.min(offset + length, blobOffset + fragment.length);
-    if (from < to)
-      parts.push({
-        fragment: { ...fragment, blobId, blobOffset },
-        from: from - blobOffset,
-        length: to - from,
-      });
+    if (from < to) {
+      const { segmentId, offset: at, length } = fragment;
+      const placed: PlacedFragment = { segmentId, offset: at, length, blobId, blobOffset };
+      parts.push({ fragment: placed, from: from - blobOffset, length: to - from });
+    }
     blobOffset += fragment.length;
   }
   return parts;

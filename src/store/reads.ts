@@ -7,7 +7,7 @@ import type { Extent } from '../protocol/extent.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import { unreachable } from '../protocol/invariant.js';
 import { blobsOf, readExtents } from './content-edit.js';
-import { sliceMap, type StoredExtent } from './extent-map.js';
+import { type ExtentSource, sliceMap, type StoredExtent } from './extent-map.js';
 import type { BlobId } from './keys.js';
 import type { StoreRange, StoreRead } from './object-store.js';
 import type { StoredObject } from './records.js';
@@ -44,12 +44,9 @@ export async function performRead(
 ): Promise<StoreRead | null> {
   core.assertOpen();
   // Synchronous from the look at the state to the pins: nothing can be removed in between.
-  const read = await core.table.look(id, ({ committed }) =>
+  return core.table.look(id, ({ committed }) =>
     committed?.kind === 'present' ? openRead(core, committed, range) : null,
   );
-  return read?.bytes === null && (read.extent?.length ?? 0) <= READ_AT_ONCE_BYTES_MAX
-    ? readAtOnce(read)
-    : read;
 }
 
 /** So much is read before anyone is answered: one buffer costs less than a stream. */
@@ -59,22 +56,46 @@ async function readAtOnce(read: StoreRead): Promise<StoreRead> {
   const pieces: Buffer[] = [];
   for await (const piece of read.body) pieces.push(piece);
   const [only] = pieces;
-  const bytes = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
-  return { ...read, body: bytesBody(bytes), bytes };
+  return readOf(read, pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces));
 }
 
+function readOf({ state, extent }: Pick<StoreRead, 'state' | 'extent'>, bytes: Buffer): StoreRead {
+  return { state, extent, body: bytesBody(bytes), bytes };
+}
+
+/** Pins at once whatever it has to read, also when that comes as a promise. */
 function openRead(
   core: StoreCore,
   { state, map }: StoredObject & { kind: 'present' },
   range: StoreRange,
-): StoreRead {
+): StoreRead | Promise<StoreRead> {
   const extent = resolveRange(range, state.sizeBytes);
-  if (extent === null || extent.length === 0)
-    return { state, extent, body: bytesBody(NO_BYTES), bytes: NO_BYTES };
+  if (extent === null || extent.length === 0) return readOf({ state, extent }, NO_BYTES);
   const parts = sliceMap(map, extent.offset, extent.offset + extent.length);
   const bytes = inlineContent(parts);
-  if (bytes !== null) return { state, extent, body: bytesBody(bytes), bytes };
-  return { state, extent, body: new BlobBody(core, parts), bytes: null };
+  if (bytes !== null) return readOf({ state, extent }, bytes);
+  const isSmall = extent.length <= READ_AT_ONCE_BYTES_MAX;
+  const [only] = parts;
+  if (isSmall && parts.length === 1 && only?.source.kind === 'blob') {
+    return readPinned(core, only.source, only.length).then((content) => readOf({ state, extent }, content));
+  }
+  const read: StoreRead = { state, extent, body: new BlobBody(core, parts), bytes: null };
+  return isSmall ? readAtOnce(read) : read;
+}
+
+/** One run of bytes of one blob. Pins the blob before it awaits anything. */
+async function readPinned(
+  core: StoreCore,
+  { blobId, blobOffset }: Extract<ExtentSource, { kind: 'blob' }>,
+  lengthBytes: number,
+): Promise<Buffer> {
+  const { reaper, openBlobs } = core.parts;
+  reaper.pin(blobId);
+  try {
+    return await openBlobs.read(blobId, blobOffset, lengthBytes);
+  } finally {
+    reaper.unpin(blobId);
+  }
 }
 
 /** All of it in one buffer when nothing of it is in a blob. */

@@ -89,7 +89,7 @@ export class SegmentSpace {
         segment.holds += 1;
         segment.unnamedCount += 1;
         segment.writers += 1;
-        return { segment, ...place };
+        return { segment, offset: place.offset, lengthBytes: place.lengthBytes };
       }
       if (lane.segment === segment) this.seal(segment);
     }

@@ -235,7 +235,7 @@ export class StoreCore {
     const key = keys.objectKey(id);
     const { value, map } = encodeObject(key, next.state, next.map);
     batch.put(key, value);
-    return { ...next, map };
+    return { kind: 'present', state: next.state, map };
   }
 
   putRow(batch: CommitBatch, entry: ObjectEntry, row: TagRow): void {

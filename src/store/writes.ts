@@ -50,6 +50,8 @@ class Writing {
   readonly #edit: ContentEdit;
   /** What the content is composed of, once it is looked up. */
   #composition: Composition | null = null;
+  /** What came inside the transaction, once it was looked at: its checksum is computed once. */
+  #inline: StoredContent | null = null;
   /** What was admitted; empty before that. */
   #admittedMap: ExtentMap = [];
 
@@ -157,8 +159,12 @@ class Writing {
   #contentAtHand(): StoredContent | null {
     const { content } = this.#request;
     if (content.kind === 'stage') return this.#stages.peek(content.stageId);
-    const bytes = content.kind === 'bytes' ? content.bytes : NO_BYTES;
-    return { source: { kind: 'inline', bytes }, lengthBytes: bytes.length, contentChecksum: crc32c(bytes) };
+    if (this.#inline === null) {
+      const bytes = content.kind === 'bytes' ? content.bytes : NO_BYTES;
+      const contentChecksum = crc32c(bytes);
+      this.#inline = { source: { kind: 'inline', bytes }, lengthBytes: bytes.length, contentChecksum };
+    }
+    return this.#inline;
   }
 
   #hasRoom(): boolean {

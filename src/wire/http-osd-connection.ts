@@ -122,6 +122,8 @@ const FORWARDED_HOPS = 2;
 const ANSWER_HEADERS_BYTES_MAX = 16 * 1024;
 const REFUSAL_BYTES_MAX = 64 * 1024;
 
+const STATE_ONLY = { kind: 'none' } as const;
+
 export class HttpOsdConnection implements OsdConnection {
   readonly url: string;
   readonly trace: ConnectionTrace | null;
@@ -213,7 +215,9 @@ export class HttpOsdConnection implements OsdConnection {
 
   head(epoch: Epoch, id: ObjectId): Promise<PresentObject | null> {
     return this.#reads.run({
-      ...{ epoch, id, range: { kind: 'none' } },
+      epoch,
+      id,
+      range: STATE_ONLY,
       understand: (reply) => (reply.kind === 'here' ? reply.state : absentOrRefused(reply)),
       alone: () => this.#headAlone(epoch, id),
     });

@@ -122,20 +122,11 @@ export class MirrorWriter {
   }
 
   #makeTransaction(draft: WriteDraft, tag: Tag, epoch: Epoch): WriteTransaction {
-    const { objectId, kind, previousTag, offset, length, mode, attributes } = draft;
-    const fields = {
-      setId: this.#options.setId,
-      epoch,
-      tag,
-      objectId,
-      kind,
-      previousTag,
-      offset,
-      length,
-      mode,
-      attributes,
-    };
-    return { ...fields, checksum: transactionChecksum(fields, draft.contentChecksum) };
+    const { setId } = this.#options;
+    const { objectId, kind, previousTag, offset, length, mode, attributes, contentChecksum } = draft;
+    const fields = { setId, epoch, tag, objectId, kind, previousTag, offset, length, mode, attributes };
+    const checksum = transactionChecksum(fields, contentChecksum);
+    return { setId, epoch, tag, objectId, kind, previousTag, offset, length, mode, attributes, checksum };
   }
 
   /** To a mirror that is being rebuilt: never more than it takes. */
