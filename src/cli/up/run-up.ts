@@ -6,6 +6,7 @@
  *
  * A service that dies is not started again unless `restarts`: its operator sees it, and sees the line that brings it back.
  */
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -34,6 +35,7 @@ import { createMissingSecrets, readAdminToken, readS3Keys, type S3Keys } from '.
 import { readSoftwareVersion } from '../software-version.js';
 import { GATEWAY_END_MS, OSD_END_MS, PREDECESSOR_POLL_MS } from '../timeouts.js';
 import { fileError } from '../system-error.js';
+import { helperThreadArguments } from './helper-threads.js';
 import { requireFreePorts } from './ports.js';
 import { writeRunFile } from './run-file.js';
 import { type ServiceCommand, type ServiceNews, Supervisor } from './supervisor.js';
@@ -211,9 +213,15 @@ class Up {
     return {
       name,
       program: process.execPath,
-      args: [...process.execArgv, main, ...what, '--config', this.#runFile],
+      args: [...this.#nodeArguments(), main, ...what, '--config', this.#runFile],
       environment,
     };
+  }
+
+  /** What this process itself was started with comes last, and wins. */
+  #nodeArguments(): string[] {
+    const serviceCount = 1 + this.#osdNames.length;
+    return [...helperThreadArguments(serviceCount, availableParallelism()), ...process.execArgv];
   }
 
   /** An OSD that can't start is no reason to keep the others from serving, except at the first start. */
