@@ -1,17 +1,21 @@
 /** A campaign: one system, one seed, many cycles. It ends at the first cycle that finds something, and keeps the evidence. */
-import { writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { WritesMode } from '../../src/protocol/forwarding.js';
 import { SeededRandom } from '../support/seeded-random.js';
 import { TallySystem } from '../support/tally-system.js';
 import { type CycleResult, runCycle } from './cycle.js';
 import { chooseFault, type FaultName } from './faults.js';
+import { Disks } from './disks.js';
 import { compareStoresOffline } from './stores-offline.js';
 import { Traffic } from './traffic.js';
 
 export interface CampaignOptions {
   readonly seed: number;
   readonly cycles: number;
+  /** No further cycle begins after this long. */
+  readonly minutesMax?: number;
   /** Only these, instead of a seeded choice among all. */
   readonly faults: readonly FaultName[];
   readonly folder?: string;
@@ -21,6 +25,8 @@ export interface CampaignOptions {
   readonly workers?: number;
   /** Default: direct. */
   readonly writes?: WritesMode;
+  /** Each OSD has a disk of its own (in memory), which can be filled. Needs root. */
+  readonly hasDisks: boolean;
   /** Keep the data folder even when nothing was found. */
   readonly keep: boolean;
   readonly report: (line: string) => void;
@@ -63,6 +69,51 @@ async function checkOffline(system: TallySystem, findings: string[]): Promise<vo
   }
 }
 
+interface Started {
+  readonly system: TallySystem;
+  readonly disks: Disks | null;
+}
+
+/** The proxies tell callers apart by their process, and a worker is another one; a forwarded write goes through a peer's link. */
+function hasLinks({ workers = 1, writes = 'direct' }: CampaignOptions): boolean {
+  return workers === 1 && writes === 'direct';
+}
+
+async function startSystem(options: CampaignOptions): Promise<Started> {
+  const place = options.folder ?? mkdtempSync(join(tmpdir(), 'tally-crash-'));
+  const disks = options.hasDisks ? Disks.mount(place, ['osd-0', 'osd-1']) : null;
+  try {
+    const system = await TallySystem.start({
+      folder: place,
+      suspendsWrites: options.suspendsWrites === true,
+      workers: options.workers ?? 1,
+      writes: options.writes ?? 'direct',
+      hasLinks: hasLinks(options),
+    });
+    return { system, disks };
+  } catch (error) {
+    disks?.unmount();
+    throw error;
+  }
+}
+
+/** What is in memory is kept beside where it was. */
+async function endSystem(
+  { system, disks }: Started,
+  options: CampaignOptions,
+  keeps: boolean,
+): Promise<void> {
+  await system.dispose(true);
+  if (disks !== null) {
+    const kept = join(system.folder, 'disks');
+    if (keeps)
+      for (const { name, storeFolder } of system.osds)
+        cpSync(storeFolder, join(kept, name), { recursive: true });
+    disks.unmount();
+  }
+  if (!keeps && options.folder === undefined) rmSync(system.folder, { recursive: true, force: true });
+}
+
 export async function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
   const { seed, cycles, faults, report } = options;
   const findings: string[] = [];
@@ -70,26 +121,28 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
     findings.push(message);
     report(`FOUND  ${message}`);
   };
+  const keeps = () => options.keep || findings.length > 0;
   const random = new SeededRandom(seed);
-  const system = await TallySystem.start({
-    suspendsWrites: options.suspendsWrites === true,
-    workers: options.workers ?? 1,
-    writes: options.writes ?? 'direct',
-    ...(options.folder === undefined ? {} : { folder: options.folder }),
-  });
+  const { system, disks } = await startSystem(options);
+  if (disks === null) report('the disks of the OSDs are not filled: that needs root');
   report(`seed ${seed}; data and logs in ${system.folder}; replay: ${replayCommand(seed, cycles)}`);
   const traffic = new Traffic({ client: system.s3, bucket: BUCKET, random: random.fork(), onFinding });
   const seenOperations = new Set<string>();
+  const choices = {
+    workers: options.workers ?? 1,
+    hasLinks: hasLinks(options),
+    hasDisks: disks !== null,
+  };
   let cyclesRun = 0;
+  const endMs = performance.now() + (options.minutesMax ?? Infinity) * 60_000;
   try {
     await system.s3.createBucket(BUCKET);
-    while (cyclesRun < cycles && findings.length === 0) {
+    while (cyclesRun < cycles && findings.length === 0 && performance.now() < endMs) {
       cyclesRun += 1;
       const cycleRandom = random.fork();
-      const fault =
-        faults.length > 0 ? cycleRandom.pick(faults) : chooseFault(cycleRandom, options.workers ?? 1);
+      const fault = faults.length > 0 ? cycleRandom.pick(faults) : chooseFault(cycleRandom, choices);
       const result = await runCycle(
-        { system, bucket: BUCKET, traffic, random: cycleRandom, onFinding, seenOperations },
+        { system, bucket: BUCKET, traffic, random: cycleRandom, disks, onFinding, seenOperations },
         fault,
       );
       report(describeCycle(cyclesRun, result));
@@ -101,9 +154,10 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
       const summary = { seed, cyclesRun, acknowledged, unknown, findings };
       writeFileSync(join(system.folder, 'findings.json'), JSON.stringify(summary, null, 2));
     }
-    await system.dispose(options.keep || findings.length > 0);
+    traffic.close();
+    await endSystem({ system, disks }, options, keeps());
   }
-  const folder = options.keep || findings.length > 0 ? system.folder : null;
+  const folder = keeps() ? system.folder : null;
   return {
     cyclesRun,
     acknowledged: traffic.counts.acknowledged,

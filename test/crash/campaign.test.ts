@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { isRoot } from '../support/small-disk.js';
 import { type CampaignOptions, runCampaign } from './campaign-run.js';
 
 /** The long ones run by `npm run test:crash -- --cycles N --seed S`. */
@@ -13,6 +14,7 @@ async function expectNoFindings(cycles: number, how: Partial<CampaignOptions>): 
     ...{ seed: SEED, cycles },
     ...how,
     faults: [],
+    hasDisks: isRoot(),
     keep: false,
     report: (line) => lines.push(line),
   });

@@ -1,7 +1,11 @@
-/** `npm run test:crash -- --cycles N --seed S [--fault NAME]... [--folder PATH] [--keep] [--suspended] [--workers N] [--forwarded]` */
+/**
+ * `npm run test:crash -- --cycles N [--minutes M] --seed S [--fault NAME]... [--folder PATH] [--keep] [--suspended]
+ *                        [--workers N] [--forwarded] [--no-disks]`
+ */
 import { parseArgs } from 'node:util';
 import { buildProgram } from '../support/repository.js';
 import { replayCommand, runCampaign } from './campaign-run.js';
+import { isRoot } from '../support/small-disk.js';
 import { FAULTS, type FaultName, isFaultName } from './faults.js';
 
 const CYCLES_DEFAULT = 20;
@@ -30,6 +34,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       cycles: { type: 'string' },
+      minutes: { type: 'string' },
       seed: { type: 'string' },
       fault: { type: 'string', multiple: true },
       folder: { type: 'string' },
@@ -37,6 +42,7 @@ async function main(): Promise<void> {
       suspended: { type: 'boolean', default: false },
       workers: { type: 'string' },
       forwarded: { type: 'boolean', default: false },
+      'no-disks': { type: 'boolean', default: false },
     },
   });
   const seed = readCount(values.seed, Math.floor(Math.random() * SEED_MAX), 'seed');
@@ -47,8 +53,10 @@ async function main(): Promise<void> {
   const result = await runCampaign({
     seed,
     cycles,
+    ...(values.minutes !== undefined && { minutesMax: readCount(values.minutes, 0, 'minutes') }),
     faults: readFaults(values.fault ?? []),
     ...(values.folder !== undefined && { folder: values.folder }),
+    hasDisks: isRoot() && !values['no-disks'],
     keep: values.keep,
     suspendsWrites: values.suspended,
     workers,
@@ -62,7 +70,7 @@ async function main(): Promise<void> {
   if (result.folder !== null) console.log(`kept: ${result.folder}`);
   if (result.findings.length === 0) return;
   console.log(
-    `replay: ${replayCommand(seed, cycles)}${values.suspended ? ' --suspended' : ''}${values.forwarded ? ' --forwarded' : ''}${workers > 1 ? ` --workers ${workers}` : ''}`,
+    `replay: ${replayCommand(seed, result.cyclesRun)}${values.suspended ? ' --suspended' : ''}${values.forwarded ? ' --forwarded' : ''}${workers > 1 ? ` --workers ${workers}` : ''}`,
   );
   process.exitCode = 1;
 }

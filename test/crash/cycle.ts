@@ -1,7 +1,8 @@
 /** One cycle of a campaign: traffic, a fault, recovery, and then every claim of the issue is checked. */
 import { sleep } from '../support/patience.js';
-import { type SeededRandom } from '../support/seeded-random.js';
+import type { SeededRandom } from '../support/seeded-random.js';
 import type { TallySystem } from '../support/tally-system.js';
+import type { Disks } from './disks.js';
 import { FAULTS, type FaultName } from './faults.js';
 import type { Traffic } from './traffic.js';
 
@@ -10,6 +11,7 @@ export interface CycleContext {
   readonly bucket: string;
   readonly traffic: Traffic;
   readonly random: SeededRandom;
+  readonly disks: Disks | null;
   readonly onFinding: (message: string) => void;
   /** Operations that were looked at in an earlier cycle. */
   readonly seenOperations: Set<string>;
@@ -40,6 +42,11 @@ const LEAVES_ONE_MIRROR: ReadonlySet<FaultName> = new Set([
   'away-for-long',
   'wipe-disk',
   'freeze-osd',
+  'cut-link',
+  'silence-link',
+  'lose-replies',
+  'slow-link',
+  'fill-disk',
 ]);
 
 /** I7: what a finished reconciliation copied is no more than what was unmatched. Returns the bytes copied. */
@@ -69,12 +76,13 @@ async function attempt(context: CycleContext, claim: string, check: () => Promis
 }
 
 export async function runCycle(context: CycleContext, fault: FaultName): Promise<CycleResult> {
-  const { system, bucket, traffic, random, onFinding } = context;
+  const { system, bucket, traffic, random, disks, onFinding } = context;
   const startMs = performance.now();
   const before = { ...traffic.counts };
   traffic.start();
   await sleep(random.integer(50, TRAFFIC_BEFORE_MS_MAX));
-  await attempt(context, fault, () => FAULTS[fault]({ system, bucket, traffic, random }));
+  await attempt(context, fault, () => FAULTS[fault]({ system, bucket, traffic, random, disks }));
+  if (system.hasLinks) system.links.heal();
   const faultEndMs = performance.now();
   let epoch = 0;
   await attempt(context, 'recovery', async () => {

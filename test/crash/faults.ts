@@ -5,39 +5,28 @@
  * A disk is only ever wiped while the other mirror has been up without a break and is alone in sync: in any other state the
  * protocol rightly stops and asks an operator (F33).
  */
-import { cpSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { sleep, until } from '../support/patience.js';
-import { type SeededRandom } from '../support/seeded-random.js';
-import type { OsdHandle, TallySystem } from '../support/tally-system.js';
+import type { SeededRandom } from '../support/seeded-random.js';
+import type { OsdHandle } from '../support/tally-system.js';
 import { INLINE_CONTENT_BYTES_MAX } from '../../src/wire/osd-connection.js';
+import { fillBothDisks, fillDisk } from './disk-faults.js';
+import { EXCLUDED_WITHIN_MS, type Fault, type FaultContext, pause, pickOsd } from './fault-context.js';
 import { sendHalf } from './half-sent-write.js';
+import {
+  cutLink,
+  cutPeersDuringRecovery,
+  isolateGateway,
+  loseReplies,
+  silenceLink,
+  slowLink,
+} from './link-faults.js';
 import type { ObjectHistory } from './object-history.js';
-import type { Traffic } from './traffic.js';
 
-export interface FaultContext {
-  readonly system: TallySystem;
-  readonly bucket: string;
-  readonly traffic: Traffic;
-  readonly random: SeededRandom;
-}
-
-/** An exclusion "takes at most a few seconds" (issue 2); these machines are shared and slow. */
-const EXCLUDED_WITHIN_MS = 20_000;
 const WRITES_WHILE_AWAY = 1000;
 const AWAY_MS_MAX = 30_000;
 const HALF_SENT_WRITES = 8;
-
-type Fault = (context: FaultContext) => Promise<void>;
-
-function pickOsd({ system, random }: FaultContext): OsdHandle {
-  return random.pick(system.osds);
-}
-
-/** Mostly moments, now and then long enough for everybody to notice. */
-async function pause({ random }: FaultContext): Promise<void> {
-  await sleep(random.chance(0.7) ? random.integer(0, 400) : random.integer(400, 4000));
-}
 
 async function restartGateway({ system, traffic }: FaultContext): Promise<void> {
   system.gateway.start();
@@ -164,8 +153,10 @@ async function restoreBackup(context: FaultContext): Promise<void> {
   await sleep(random.integer(0, 2000));
   await osd.process.kill();
   await system.untilExcluded(osd, EXCLUDED_WITHIN_MS);
-  rmSync(osd.storeFolder, { recursive: true });
-  renameSync(backup, osd.storeFolder);
+  // The folder itself may be where a disk is mounted.
+  for (const name of readdirSync(osd.storeFolder)) rmSync(join(osd.storeFolder, name), { recursive: true });
+  cpSync(backup, osd.storeFolder, { recursive: true });
+  rmSync(backup, { recursive: true });
   osd.process.start();
   if (random.chance(0.5)) await killDuringFullCopy(context, osd);
 }
@@ -265,6 +256,14 @@ export const FAULTS = {
   'send-halves': sendHalves,
   'stop-cleanly': stopCleanly,
   'kill-worker': killWorker,
+  'cut-link': cutLink,
+  'silence-link': silenceLink,
+  'lose-replies': loseReplies,
+  'slow-link': slowLink,
+  'cut-peers-during-recovery': cutPeersDuringRecovery,
+  'isolate-gateway': isolateGateway,
+  'fill-disk': fillDisk,
+  'fill-both-disks': fillBothDisks,
 } as const satisfies Record<string, Fault>;
 
 export type FaultName = keyof typeof FAULTS;
@@ -289,7 +288,34 @@ const WEIGHTED: readonly (readonly [number, FaultName])[] = [
   [1, 'stop-cleanly'],
 ];
 
-/** With several workers one of them dies in every third cycle or so. */
-export function chooseFault(random: SeededRandom, workers: number): FaultName {
-  return random.pickWeighted(workers > 1 ? [...WEIGHTED, [14, 'kill-worker']] : WEIGHTED);
+/** ... these where gateway and OSDs reach each other through proxies, */
+const WEIGHTED_LINKS: typeof WEIGHTED = [
+  [3, 'cut-link'],
+  [3, 'silence-link'],
+  [4, 'lose-replies'],
+  [2, 'slow-link'],
+  [3, 'cut-peers-during-recovery'],
+  [1, 'isolate-gateway'],
+];
+/** ... these when the OSDs have disks that can be filled, */
+const WEIGHTED_DISKS: typeof WEIGHTED = [
+  [2, 'fill-disk'],
+  [1, 'fill-both-disks'],
+];
+/** ... and with several workers one of them dies in every third cycle or so. */
+const WEIGHTED_WORKERS: typeof WEIGHTED = [[14, 'kill-worker']];
+
+export interface FaultChoices {
+  readonly workers: number;
+  readonly hasLinks: boolean;
+  readonly hasDisks: boolean;
+}
+
+export function chooseFault(random: SeededRandom, choices: FaultChoices): FaultName {
+  return random.pickWeighted([
+    ...WEIGHTED,
+    ...(choices.hasLinks ? WEIGHTED_LINKS : []),
+    ...(choices.hasDisks ? WEIGHTED_DISKS : []),
+    ...(choices.workers > 1 ? WEIGHTED_WORKERS : []),
+  ]);
 }

@@ -1,6 +1,7 @@
 /** A client that is alone on its keys: it writes, appends, patches, removes and reads, and knows what must be there. */
-import type { S3Client, S3Outcome } from '../support/s3-client.js';
+import type { S3Outcome } from '../support/s3-client.js';
 import { type SeededRandom } from '../support/seeded-random.js';
+import type { Attempts } from './sdk-attempts.js';
 import {
   HistoryViolation,
   ObjectHistory,
@@ -56,7 +57,7 @@ export function countOutcome(counts: WriterCounts, outcome: OperationOutcome): v
 }
 
 export interface ObjectWriterOptions {
-  readonly client: S3Client;
+  readonly client: Attempts;
   readonly bucket: string;
   readonly keys: readonly string[];
   readonly random: SeededRandom;

@@ -6,6 +6,7 @@ import type { ObjectHistory, ObjectOperation } from './object-history.js';
 import { ObjectWriter, type WriterCounts } from './object-writer.js';
 import { RegisterHistory } from './register-history.js';
 import { RegisterWriter, Sequence } from './register-writer.js';
+import { SdkAttempts } from './sdk-attempts.js';
 
 export interface TrafficOptions {
   readonly client: S3Client;
@@ -14,6 +15,7 @@ export interface TrafficOptions {
   readonly onFinding: (message: string) => void;
 }
 
+/** The first of them is the AWS SDK. */
 const OBJECT_WRITERS = 4;
 const KEYS_PER_WRITER = 6;
 const REGISTER_WRITERS = 3;
@@ -45,6 +47,7 @@ export class Traffic {
   readonly #writers: readonly ObjectWriter[];
   readonly #registers: readonly RegisterHistory[];
   readonly #registerWriters: readonly RegisterWriter[];
+  readonly #sdk: SdkAttempts;
   #running: Promise<void>[] = [];
   #isPaused = true;
 
@@ -52,10 +55,11 @@ export class Traffic {
     this.#options = options;
     const { client, bucket, random, onFinding } = options;
     const shared = { client, bucket, counts: this.counts, onFinding };
-    this.#writers = Array.from(
-      { length: OBJECT_WRITERS },
-      (_, index) => new ObjectWriter({ ...shared, keys: keysOf(index), random: random.fork() }),
-    );
+    this.#sdk = new SdkAttempts(client.access, client);
+    this.#writers = Array.from({ length: OBJECT_WRITERS }, (_, index) => {
+      const own = { keys: keysOf(index), random: random.fork() };
+      return new ObjectWriter({ ...shared, ...own, ...(index === 0 && { client: this.#sdk }) });
+    });
     this.#registers = Array.from({ length: REGISTERS }, (_, index) => new RegisterHistory(`shared/${index}`));
     this.#registerWriters = Array.from(
       { length: REGISTER_WRITERS },
@@ -80,6 +84,11 @@ export class Traffic {
     this.#isPaused = true;
     await Promise.all(this.#running);
     this.#running = [];
+  }
+
+  /** Precondition: paused. */
+  close(): void {
+    this.#sdk.close();
   }
 
   /** A random object and something that its writer might do to it. Precondition: paused. */

@@ -3,9 +3,12 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+export function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
 function run(program: string, args: readonly string[]): void {
-  const isRoot = process.getuid?.() === 0;
-  const result = isRoot
+  const result = isRoot()
     ? spawnSync(program, args, { encoding: 'utf8' })
     : spawnSync('sudo', ['-n', program, ...args], { encoding: 'utf8' });
   if (result.status !== 0) throw new Error(`${program} ${args.join(' ')}: ${result.stderr || result.error}`);
@@ -32,11 +35,15 @@ export class SmallDisk {
     return join(this.folder, 'filler');
   }
 
-  /** Takes all that is left, to the last byte. */
-  fill(): void {
+  /** Takes all that is left: to the last byte, or to the last so many. */
+  fill(leaveMebibytes = 0): void {
     const piece = Buffer.alloc(MEBIBYTE);
     try {
-      for (;;) writeFileSync(this.#filler, piece, { flag: 'a' });
+      for (;;) {
+        const { bavail, bsize } = statfsSync(this.folder);
+        if (leaveMebibytes > 0 && bavail * bsize <= leaveMebibytes * MEBIBYTE) return;
+        writeFileSync(this.#filler, piece, { flag: 'a' });
+      }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
     }

@@ -3,7 +3,7 @@
  * wiped and started again alone.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AdminStatus } from '../../src/admin/schemas.js';
@@ -14,6 +14,7 @@ import type { OsdConnection } from '../../src/wire/osd-connection.js';
 import { AdminClient } from './admin-client.js';
 import { childrenOf } from './child-processes.js';
 import { findFreePorts } from './free-ports.js';
+import { Links } from './links.js';
 import { ManagedProcess } from './managed-process.js';
 import { compareMirrors, type MirrorComparison } from './mirror-comparison.js';
 import { viewOsd } from './osd-view.js';
@@ -24,6 +25,7 @@ import { type S3Access, S3Client } from './s3-client.js';
 /** The name of every mirror set here. */
 export const TEST_SET_ID = 'test-set';
 
+const OSD_NAMES = ['osd-0', 'osd-1'] as const;
 const OSD_SECRET = 'test-secret-of-the-mirror-set';
 const ADMIN_TOKEN = 'test-token-of-the-admin-api';
 const READ_TOKEN = 'test-token-that-may-only-look';
@@ -52,6 +54,16 @@ export interface SystemOptions {
   readonly workers?: number;
   /** What else is configured; what is said here (addresses, secrets, the first key) goes over it. */
   readonly configurationFile?: string;
+  /** Gateway and OSDs reach the OSDs through proxies, `links`. */
+  readonly hasLinks?: boolean;
+}
+
+/** Where the parts listen, and where others find the OSDs. */
+interface Places {
+  readonly s3Port: number;
+  readonly adminPort: number;
+  readonly osdPorts: readonly [number, number];
+  readonly links: Links | null;
 }
 
 export interface OsdHandle {
@@ -73,18 +85,22 @@ export class TallySystem {
   readonly gateway: ManagedProcess;
   readonly osds: readonly [OsdHandle, OsdHandle];
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #links: Links | null;
   readonly #isTemporary: boolean;
 
-  private constructor(folder: string, ports: readonly number[], options: SystemOptions) {
-    const [s3Port = 0, adminPort = 0, osd0Port = 0, osd1Port = 0] = ports;
+  private constructor(folder: string, places: Places, options: SystemOptions) {
+    const { s3Port, adminPort, osdPorts, links } = places;
     this.folder = folder;
+    this.#links = links;
     this.#isTemporary = options.folder === undefined;
-    const urls = [`http://127.0.0.1:${osd0Port}`, `http://127.0.0.1:${osd1Port}`] as const;
+    const members = OSD_NAMES.map(
+      (name, index) => `${name}=http://127.0.0.1:${links?.portOf(name) ?? osdPorts[index]}`,
+    );
     this.#environment = {
       TALLY_DATA: folder,
       TALLY_SET_ID: TEST_SET_ID,
       TALLY_SET_SECRET: OSD_SECRET,
-      TALLY_MEMBERS: `osd-0=${urls[0]},osd-1=${urls[1]}`,
+      TALLY_MEMBERS: members.join(','),
       TALLY_ADMIN_TOKEN: ADMIN_TOKEN,
       TALLY_ADMIN_READ_TOKEN: READ_TOKEN,
       TALLY_ACCESS_KEY: ACCESS_KEY,
@@ -102,7 +118,8 @@ export class TallySystem {
     this.adminUrl = `http://127.0.0.1:${adminPort}`;
     this.admin = new AdminClient(this.adminUrl, ADMIN_TOKEN);
     this.gateway = this.makeGateway('gateway', s3Port, adminPort);
-    this.osds = [this.#makeOsd('osd-0', urls[0]), this.#makeOsd('osd-1', urls[1])];
+    const [name0, name1] = OSD_NAMES;
+    this.osds = [this.#makeOsd(name0, osdPorts[0]), this.#makeOsd(name1, osdPorts[1])];
   }
 
   /** Formats and starts everything, and waits until it serves with both mirrors in sync. */
@@ -110,8 +127,12 @@ export class TallySystem {
     const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'tally-'));
     mkdirSync(join(folder, 'logs'), { recursive: true });
     makeMasterKeys(join(folder, 'secrets'));
-    const ports = await findFreePorts(4);
-    const system = new TallySystem(folder, ports, options);
+    const [s3Port = 0, adminPort = 0, osd0Port = 0, osd1Port = 0] = await findFreePorts(4);
+    const osdPorts = [osd0Port, osd1Port] as const;
+    const callers = () => system.processes.filter(({ isRunning }) => isRunning);
+    const listeners = OSD_NAMES.map((name, index) => ({ name, port: osdPorts[index] ?? 0 }));
+    const links = options.hasLinks === true ? await Links.start(listeners, callers) : null;
+    const system: TallySystem = new TallySystem(folder, { s3Port, adminPort, osdPorts, links }, options);
     try {
       for (const osd of system.osds) {
         system.format(osd);
@@ -158,15 +179,28 @@ export class TallySystem {
     };
   }
 
-  #osdEnvironment(name: string): Record<string, string> {
+  get hasLinks(): boolean {
+    return this.#links !== null;
+  }
+
+  /** Precondition: it was started with them. */
+  get links(): Links {
+    if (this.#links === null) throw new Error('this system was started without links');
+    return this.#links;
+  }
+
+  #osdEnvironment(name: string, port: number): Record<string, string> {
     return {
       ...this.#environment,
       TALLY_OSD_NAME: name,
+      TALLY_OSD_LISTEN: `127.0.0.1:${port}`,
       TALLY_OSD_STORE: join(this.folder, name),
     };
   }
 
-  #makeOsd(name: string, url: string): OsdHandle {
+  /** The tests themselves ask it without a proxy. */
+  #makeOsd(name: string, port: number): OsdHandle {
+    const url = `http://127.0.0.1:${port}`;
     return {
       name,
       url,
@@ -175,7 +209,7 @@ export class TallySystem {
         name,
         program: process.execPath,
         args: [cliEntry(), 'osd'],
-        environment: this.#osdEnvironment(name),
+        environment: this.#osdEnvironment(name, port),
         logPath: join(this.folder, 'logs', `${name}.log`),
       }),
       connection: new HttpOsdConnection({
@@ -189,7 +223,10 @@ export class TallySystem {
   /** Makes a new, empty store for an OSD that is not running. */
   format(osd: OsdHandle): void {
     const result = spawnSync(process.execPath, [cliEntry(), 'format'], {
-      env: { PATH: process.env['PATH'] ?? '', ...this.#osdEnvironment(osd.name) },
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        ...this.#osdEnvironment(osd.name, Number(new URL(osd.url).port)),
+      },
       encoding: 'utf8',
     });
     if (result.status !== 0) throw new Error(`format ${osd.name}: ${result.stdout}${result.stderr}`);
@@ -197,7 +234,8 @@ export class TallySystem {
 
   /** A new disk: whatever the OSD had is gone. It must not be running. */
   wipe(osd: OsdHandle): void {
-    rmSync(osd.storeFolder, { recursive: true });
+    // The folder itself may be where a disk is mounted.
+    for (const name of readdirSync(osd.storeFolder)) rmSync(join(osd.storeFolder, name), { recursive: true });
     this.format(osd);
   }
 
@@ -297,6 +335,7 @@ export class TallySystem {
     await this.killAll();
     await Promise.all([this.s3.close(), this.admin.close()]);
     await Promise.all(this.osds.map(({ connection }) => connection.close()));
+    await this.#links?.close();
     if (this.#isTemporary && !keep) rmSync(this.folder, { recursive: true, force: true });
   }
 }
