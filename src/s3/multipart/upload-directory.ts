@@ -21,6 +21,7 @@ import {
   indexObjectId,
   isUploadId,
   newUploadId,
+  OLDER_PARTS_CONTAINER,
   partNumberOf,
   partsContainer,
   partVersion,
@@ -58,6 +59,23 @@ export function placeOf({ bucket, key, uploadId }: UploadName): UploadPlace {
 
 export function noSuchUpload(uploadId: string): S3Error {
   return new S3Error('NoSuchUpload', { details: { UploadId: uploadId.slice(0, 256) } });
+}
+
+function toPart(number: number, head: ObjectHead): Part {
+  return { number, head, attributes: decodeObjectAttributes(head.attributes) };
+}
+
+/** Of a part that is in both, the one of `own` is the later one. */
+function mergePages(own: PartPage, older: PartPage, limit: number): PartPage {
+  const byNumber = new Map([...older.parts, ...own.parts].map((part) => [part.number, part]));
+  // What a page that was cut does not tell of is left to the next one.
+  const horizon = Math.min(
+    ...[own, older].map(({ parts, isTruncated }) => (isTruncated ? (parts.at(-1)?.number ?? 0) : Infinity)),
+  );
+  const known = [...byNumber.values()]
+    .filter(({ number }) => number <= horizon)
+    .sort((left, right) => left.number - right.number);
+  return { parts: known.slice(0, limit), isTruncated: known.length > limit || horizon !== Infinity };
 }
 
 export class UploadDirectory {
@@ -116,7 +134,14 @@ export class UploadDirectory {
 
   /** Parts in order of their numbers, those above `after`. `limit` is from 1 to LIST_LIMIT_MAX. */
   async listParts(place: UploadPlace, after: number, limit: number): Promise<PartPage> {
-    const { bucket, key, uploadId } = place;
+    const [own, older] = await Promise.all([
+      this.#listOwn(place, after, limit),
+      this.#listOlder(place.uploadId, after, limit),
+    ]);
+    return older.parts.length === 0 ? own : mergePages(own, older, limit);
+  }
+
+  async #listOwn({ bucket, key, uploadId }: UploadPlace, after: number, limit: number): Promise<PartPage> {
     const page = await this.#storage.list({
       container: partsContainer(bucket),
       prefix: key,
@@ -131,9 +156,24 @@ export class UploadDirectory {
         entry.kind === 'object' && entry.name === key ? partNumberOf(uploadId, entry.version) : null;
       // Other uploads and other keys follow behind the last part.
       if (entry.kind !== 'object' || number === null) return { parts, isTruncated: false };
-      const { head } = entry;
-      parts.push({ number, head, attributes: decodeObjectAttributes(head.attributes) });
+      parts.push(toPart(number, entry.head));
     }
+    return { parts, isTruncated: page.truncated };
+  }
+
+  /** Those that were uploaded before parts lived under their key. */
+  async #listOlder(uploadId: string, after: number, limit: number): Promise<PartPage> {
+    const page = await this.#storage.list({
+      container: OLDER_PARTS_CONTAINER,
+      prefix: `${uploadId}/`,
+      after: partVersion(uploadId, after),
+      delimiter: '',
+      limit,
+    });
+    const parts = page.entries.flatMap((entry): Part[] => {
+      const number = entry.kind === 'object' ? partNumberOf(uploadId, entry.name) : null;
+      return entry.kind === 'object' && number !== null ? [toPart(number, entry.head)] : [];
+    });
     return { parts, isTruncated: page.truncated };
   }
 

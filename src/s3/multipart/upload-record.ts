@@ -6,6 +6,8 @@
  *   .uploads           <upload id>                  no content; {"v":1,"initiatedMs":0,"bucketCreatedMs":0,"bucket":"...","key":"..."}
  *   .parts.<bucket>    <key>  version <upload id>/<five digits>    the part's bytes; attributes as an object's
  *
+ *   .parts             <upload id>/<five digits>    a part of an upload that was begun before parts lived under their key: read, never written
+ *
  * The first is the upload: without it there is none, whatever else lies about. The second is the sweeper's index; it is
  * written first and removed last, so nothing of an upload is ever without it. `object` has the attributes of the object to be.
  */
@@ -24,6 +26,8 @@ import { asFields, countField, textField, wordField } from '../stored-fields.js'
 
 export const INDEX_CONTAINER = '.uploads';
 const PARTS_CONTAINER = '.parts';
+/** Where parts were before they lived under their key; the name there is what their version is now. */
+export const OLDER_PARTS_CONTAINER = PARTS_CONTAINER;
 const FORMAT = 1;
 const TIME_DIGITS = 12;
 const RANDOM_BYTES = 16;

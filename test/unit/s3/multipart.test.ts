@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from '@node-rs/crc32';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { makeObjectId } from '../../../src/protocol/object-id.js';
+import { partObjectId } from '../../../src/s3/multipart/upload-record.js';
 import { elements, md5, sha256, TestServer, until } from './harness.js';
 import { MultipartClient, PART_BYTES_MIN } from './multipart-rig.js';
 
@@ -238,6 +240,42 @@ describe('multipart uploads', () => {
       expect(elements(whole.text, 'PartNumber')).toEqual(numbers);
       expect(elements(whole.text, 'IsTruncated')).toEqual(['false']);
     }
+  });
+
+  /** As a part was stored before parts lived under their key. */
+  async function makeOlder(number: number): Promise<void> {
+    const { storage } = server;
+    const id = partObjectId({ bucket: 'photos', key: 'big', uploadId: upload.uploadId }, number);
+    const head = await storage.head(id);
+    if (head === null) throw new Error('there is no such part');
+    await storage.replace({
+      id: makeObjectId('.parts', `${upload.uploadId}/0000${number}`),
+      content: storage.composeContent([{ head, extent: { offset: 0, length: head.sizeBytes } }]),
+      attributes: head.attributes,
+    });
+    await storage.remove({ id });
+  }
+
+  it('parts that an earlier release kept elsewhere are listed, paged, replaced, completed and removed with the others', async () => {
+    await upload.create();
+    const second = await upload.upload(2, 'two of yesterday');
+    await upload.upload(3, 'three of yesterday');
+    await makeOlder(2);
+    await makeOlder(3);
+    const first = await upload.upload(1, 'one of today');
+    const third = await upload.upload(3, 'three of today');
+    expect(elements((await upload.list()).text, 'ETag')).toEqual(
+      [first, second, third].map(({ etag }) => etag.replaceAll('"', '&quot;')),
+    );
+    const page = await upload.list('&max-parts=1&part-number-marker=1');
+    expect([elements(page.text, 'PartNumber'), elements(page.text, 'IsTruncated')]).toEqual([
+      ['2'],
+      ['true'],
+    ]);
+    expect((await upload.complete([first, second, third])).status).toBe(200);
+    const { text } = await server.send({ target: '/photos/big' });
+    expect(text).toBe('one of todaytwo of yesterdaythree of today');
+    await expect.poll(() => countEntries('.parts')).toBe(0);
   });
 
   it('ListParts pages by part number', async () => {
