@@ -83,6 +83,8 @@ export default defineConfig(
       'src/cli/**/*.ts',
       'bench/**/*.ts',
       'test/crash/**/*.ts',
+      'test/docker/**/*.ts',
+      'test/guide/**/*.ts',
       'test/fuzz/campaign.ts',
       'test/s3-suite/**/*.ts',
     ],

@@ -49,7 +49,7 @@ describe('the package', () => {
       ]),
     );
     const needed =
-      /^(?:package\.json|README\.md|LICENSE|dist\/.*(?<!\.map|\.d\.ts|\.test\.js)|openapi\/\w+\.yaml|schema\/tally\.schema\.json|packaging\/systemd\/[\w@.-]+)$/;
+      /^(?:package\.json|README\.md|LICENSE|dist\/.*(?<!\.map|\.d\.ts|\.test\.js|\.tsbuildinfo)|openapi\/\w+\.yaml|schema\/tally\.schema\.json|packaging\/systemd\/[\w@.-]+)$/;
     expect(paths.filter((path) => !needed.test(path))).toEqual([]);
   });
 

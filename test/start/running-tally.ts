@@ -18,7 +18,7 @@ export interface Ran {
 }
 
 /** The environment of a person who has not set up anything. */
-function plainEnvironment(): NodeJS.ProcessEnv {
+export function plainEnvironment(): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env);
   return Object.fromEntries(entries.filter(([name]) => !/^(TALLY|npm|AWS)_/.test(name)));
 }
@@ -34,10 +34,10 @@ export function runTally(args: readonly string[], environment: NodeJS.ProcessEnv
   return { exitCode: status, stdout, stderr };
 }
 
-/** Runs a line as if it were pasted into a shell in the repository's folder. */
-export function paste(line: string): Ran {
+/** Runs a line as if it were pasted into a shell in the repository's folder, or another one. */
+export function paste(line: string, folder = repository): Ran {
   const { status, stdout, stderr } = spawnSync('sh', ['-c', line], {
-    cwd: repository,
+    cwd: folder,
     encoding: 'utf8',
     timeout: 60_000,
     env: plainEnvironment(),
@@ -88,8 +88,11 @@ export class RunningTally {
   readonly #child: ChildProcess;
   #output = '';
 
-  private constructor(child: ChildProcess) {
+  readonly #isGroup: boolean;
+
+  private constructor(child: ChildProcess, isGroup = false) {
     this.#child = child;
+    this.#isGroup = isGroup;
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8');
       stream?.on('data', (text: string) => (this.#output += text));
@@ -103,6 +106,17 @@ export class RunningTally {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     return new RunningTally(child);
+  }
+
+  /** As a person starts it in this folder: through npx, with a process group that Ctrl-C reaches as a whole. */
+  static startInstalled(folder: string, args: readonly string[]): RunningTally {
+    const child = spawn('npx', ['--no-install', 'tally', ...args], {
+      cwd: folder,
+      env: plainEnvironment(),
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    return new RunningTally(child, true);
   }
 
   /** Everything that it has printed. */
@@ -144,7 +158,9 @@ export class RunningTally {
   }
 
   async end(signal: NodeJS.Signals): Promise<number | null> {
-    this.#child.kill(signal);
+    const isRunning = this.#child.exitCode === null && this.#child.signalCode === null;
+    if (isRunning && this.#isGroup) process.kill(-this.processId, signal);
+    else this.#child.kill(signal);
     return this.exit();
   }
 

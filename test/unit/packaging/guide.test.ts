@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { parseConfiguration } from '../../../src/cli/configuration-file.js';
 import { resolveConfiguration } from '../../../src/cli/configuration.js';
 import { placeOfOsd } from '../../../src/cli/osd-place.js';
+import { readGuide, textFor } from '../../guide/guide-steps.js';
 
 function read(path: string): string {
   return readFileSync(join(import.meta.dirname, '../../..', path), 'utf8');
@@ -27,6 +28,21 @@ describe('the guide for two machines', () => {
     const fired = alerts.groups.flatMap(({ rules }) => rules.map(({ alert }) => alert));
     const told = [...read('docs/two-machines.md').matchAll(/^### (Tally\w+)$/gm)].map(([, name]) => name);
     expect(told).toEqual(fired);
+  });
+
+  it('says of every block of commands on which machine it is typed (npm run test:guide does so)', () => {
+    const steps = readGuide(read('docs/two-machines.md'));
+    expect(steps.filter(({ on }) => on !== 'none').length).toBeGreaterThan(20);
+    expect(steps.filter(({ on }) => on === 'none').map(({ section }) => section)).toEqual([
+      'When an alert fires',
+    ]);
+    expect(() => readGuide('# A\n\n```sh\ntrue\n```\n')).toThrow('does not say where');
+  });
+
+  it('has lines that are others on the second machine', () => {
+    const text = 'osd=osd-0     # on the second machine: osd=osd-1\nformat $osd\n';
+    expect(textFor('first', text)).toBe('osd=osd-0\nformat $osd\n');
+    expect(textFor('second', text)).toBe('osd=osd-1\nformat $osd\n');
   });
 
   it('has a configuration that each service takes', () => {

@@ -1,0 +1,118 @@
+/** What is done besides the guide while it is gone through: what its reader would see by himself, and a cable that is pulled. */
+import type { Machine } from './machine.js';
+import type { Network } from './network.js';
+import type { Transcript } from './transcript.js';
+
+export interface Stage {
+  readonly first: Machine;
+  readonly second: Machine;
+  readonly network: Network;
+  readonly transcript: Transcript;
+}
+
+/** Types something that the guide does not have, and has it in the transcript. */
+export async function typeAlso({ transcript }: Stage, machine: Machine, text: string): Promise<string> {
+  const output = await machine.type(text);
+  transcript.ran(machine.name, text, output);
+  return output;
+}
+
+export function expectThat(isSo: boolean, claim: string, seen: string): void {
+  if (!isSo) throw new Error(`it does not hold that ${claim}:\n${seen}`);
+}
+
+const WRITES = 60;
+
+/** A client writes while the cable of the second machine is pulled and plugged in again. */
+async function pullTheCable(stage: Stage): Promise<void> {
+  const { first, second, network, transcript } = stage;
+  transcript.heading('The cable between the machines is pulled while a client writes');
+  transcript.remark('Not in the guide: one client puts an object after the other on the first machine.');
+  await first.type('ls /etc | head -60 >/root/names');
+  await typeAlso(
+    stage,
+    first,
+    [
+      `for number in $(seq ${WRITES}); do`,
+      `  s3 -o /dev/null -w '%{http_code}\\n' -T /etc/os-release https://10.0.0.1:9000/photos/cable-$number`,
+      '  sleep 0.2',
+      'done >/root/answers 2>&1 &',
+    ].join('\n'),
+  );
+  await first.type('until [ "$(wc -l </root/answers)" -ge 10 ]; do sleep 0.1; done');
+  network.pull('second');
+  transcript.remark('Now the cable of the second machine is pulled, in the middle of it.');
+  await typeAlso(stage, second, 'ip -brief link show eth0');
+  await first.type('until (status || true) | grep "osd-1 *away"; do sleep 0.2; done');
+  const away = await typeAlso(stage, first, 'status || true');
+  expectThat(/osd-1 +away/.test(away), 'osd-1 is away', away);
+  await first.type(`until [ "$(wc -l </root/answers)" -ge ${WRITES} ]; do sleep 0.1; done`);
+  const answers = await typeAlso(stage, first, 'sort /root/answers | uniq -c');
+  expectThat(answers.trim() === `${WRITES} 200`, 'every write was answered with 200', answers);
+  network.plugIn('second');
+  transcript.remark('And plugged in again.');
+  await typeAlso(stage, first, 'until status >/dev/null; do sleep 0.2; done; status');
+  await typeAlso(
+    stage,
+    first,
+    [
+      `for number in $(seq ${WRITES}); do s3 https://10.0.0.1:9000/photos/cable-$number | cmp - /etc/os-release || echo lost; done`,
+      'sudo -u tally tally verify --wait --config /etc/tally/tally.yaml',
+    ].join('\n'),
+  );
+}
+
+async function expectMutualTls(stage: Stage): Promise<void> {
+  stage.transcript.remark('Not in the guide: an OSD talks to nobody who shows no certificate.');
+  const told = await typeAlso(
+    stage,
+    stage.first,
+    'curl -sS --cacert /etc/tally/ca.pem https://10.0.0.2:9010/health/live || echo refused',
+  );
+  expectThat(told.includes('refused'), 'who shows no certificate is refused', told);
+  const live = await typeAlso(
+    stage,
+    stage.first,
+    'cd /etc/tally && curl -sS --cacert ca.pem --cert machine.pem --key machine.key https://10.0.0.2:9010/health/live',
+  );
+  expectThat(!live.includes('curl:'), 'who shows one is served', live);
+}
+
+async function expectNewCertificate(stage: Stage): Promise<void> {
+  const log = '/var/log/units/tally-osd@osd-1.log';
+  await typeAlso(
+    stage,
+    stage.second,
+    `until grep -o 'a new certificate is in use' ${log}; do sleep 0.5; done`,
+  );
+}
+
+async function expectUpgraded(stage: Stage): Promise<void> {
+  const { first, second } = stage;
+  for (const machine of [first, second]) await typeAlso(stage, machine, 'tally --version');
+  await typeAlso(
+    stage,
+    first,
+    's3 https://10.0.0.1:9000/photos/first | cmp - /etc/os-release && echo the same bytes',
+  );
+}
+
+async function expectWhole(stage: Stage): Promise<void> {
+  await typeAlso(stage, stage.first, 'sudo -u tally tally verify --wait --config /etc/tally/tally.yaml');
+}
+
+async function expectMoved(stage: Stage): Promise<void> {
+  const text = 's3 https://10.0.0.2:9000/photos/first | cmp - /etc/os-release && echo the same bytes';
+  const words = await typeAlso(stage, stage.first, text);
+  expectThat(words.includes('the same bytes'), 'the gateway on the second machine serves', words);
+}
+
+/** After the section of this heading. */
+export const AFTER: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
+  '4. The first object': pullTheCable,
+  'Certificates: renewing them': expectNewCertificate,
+  Upgrade: expectUpgraded,
+  'A disk is replaced': expectWhole,
+  'Moving the gateway': expectMoved,
+  'When an alert fires': expectMutualTls,
+};
