@@ -215,6 +215,28 @@ describe('F28: a recovery that ends anywhere leaves a set that the next one repa
   });
 });
 
+failureCase('F14: a drop of rows of an old epoch that arrives after another recovery drops nothing', {
+  trace: (set) => {
+    const tag = set.write('replace', 'a', 'one');
+    set.startRecovery();
+    while (set.copyRequests(M0, 'drop-rows').length === 0) set.stepNetwork();
+    const late = set.copyRequests(M0, 'drop-rows');
+    set.loseAll();
+    set.crashHost();
+    set.crash(M1);
+    set.recover();
+    set.arriveLate(late);
+    set.loseAll();
+    set.rollBackBefore(M1, tag);
+    set.rest();
+  },
+  // A peer's witness, which a drop of rows brings along, would tell.
+  alreadyOff: { planRecovery: noWitnesses },
+  rule: 'rows are dropped in the epoch of the recovery that matched them',
+  off: { mayDropRows: () => true },
+  ends: 'diverged',
+});
+
 failureCase('F28: what an attempt that crashed has sent does not land in the next one', {
   mirrors: 3,
   trace: (set) => {
