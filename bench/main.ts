@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- [--suite put-4k,get-4k,...|all] [--seconds 5] [--connections 64,16] [--keys 5000] [--uploads 20x64]
- *                    [--load 'put 4 KiB'] [--data FOLDER]
+ *                    [--load 'put 4 KiB'] [--data FOLDER] [--workers 1,2]
  *                    [--endpoint URL --access-key K --secret-key S [--region R] [--syncs yes|no] [--process NAME=PID]...]`
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -47,6 +47,14 @@ function syncsOf(text: string): Syncs {
   return text === 'yes' || text === 'no' || text === 'unknown' ? text : fail('--syncs is yes or no');
 }
 
+/** How many workers the gateways have that are measured side by side. */
+function workersOf(text: string): readonly [number, ...number[]] {
+  const [first, ...others] = text.split(',').map(Number);
+  const all = [first ?? 0, ...others] as const;
+  if (all.some((count) => !Number.isInteger(count) || count < 1)) fail('--workers is 1,2 or the like');
+  return [all[0], ...others];
+}
+
 function readOptions() {
   const { values } = parseArgs({
     options: {
@@ -57,6 +65,7 @@ function readOptions() {
       uploads: { type: 'string', default: '20x64' },
       load: { type: 'string', default: '' },
       data: { type: 'string' },
+      workers: { type: 'string', default: '1' },
       endpoint: { type: 'string' },
       'access-key': { type: 'string', default: '' },
       'secret-key': { type: 'string', default: '' },
@@ -74,6 +83,7 @@ function readOptions() {
     memory: uploadsOf(values.uploads),
     pace: { seconds: Number(values.seconds), connections: values.connections.split(',').map(Number) },
     data: values.data ?? null,
+    workers: workersOf(values.workers),
     endpoint: values.endpoint ?? null,
   };
 }
@@ -102,6 +112,8 @@ interface Targets {
   /** Ours, when it is; null for another endpoint. */
   readonly tally: Awaited<ReturnType<typeof startTally>> | null;
   readonly measured: BenchTarget;
+  /** Ours with other numbers of workers, for small objects. */
+  readonly variants: readonly BenchTarget[];
   readonly floors: readonly BenchTarget[];
 }
 
@@ -114,7 +126,7 @@ interface SuiteResult {
 
 async function runSuite(
   suite: Suite,
-  { tally, measured, floors }: Targets,
+  { tally, measured, variants, floors }: Targets,
   options: Options,
   report: Report,
 ): Promise<SuiteResult | null> {
@@ -130,7 +142,7 @@ async function runSuite(
     case 'small': {
       const { operation, sizeBytes } = suite;
       const small = { suite: name, operation, sizeBytes, ...options.pace };
-      return withTable(await benchSmallObjects(all, small, report));
+      return withTable(await benchSmallObjects([measured, ...variants, ...floors], small, report));
     }
     case 'list':
       return withTable(await benchList(measured, { keyCount: options.keyCount, ...options.pace }, report));
@@ -157,18 +169,21 @@ async function runSuite(
 }
 
 async function measure(options: Options, report: Report): Promise<SuiteResult[]> {
-  const tally = options.endpoint === null ? await startTally(options.data) : null;
+  const [workers, ...others] = options.workers;
+  const tally = options.endpoint === null ? await startTally(options.data, workers) : null;
   const measured = tally ?? (await openEndpoint(options, options.endpoint ?? ''));
+  const variants: BenchTarget[] = [];
+  if (tally !== null) for (const count of others) variants.push(await startTally(null, count));
   const floors = [await startFloor(options.data), await startMemoryFloor()];
   const results: SuiteResult[] = [];
   try {
     for (const suite of options.suites) {
       report(`\n${suite.name}`);
-      const result = await runSuite(suite, { tally, measured, floors }, options, report);
+      const result = await runSuite(suite, { tally, measured, variants, floors }, options, report);
       if (result !== null) results.push(result);
     }
   } finally {
-    for (const target of [...floors, measured]) await target.dispose();
+    for (const target of [...floors, ...variants, measured]) await target.dispose();
   }
   return results;
 }

@@ -29,14 +29,22 @@ const servesAll = (): boolean => true;
 
 export async function startTally(
   folder: string | null,
+  workers = 1,
 ): Promise<BenchTarget & { readonly system: TallySystem }> {
-  const system = await TallySystem.start({ ...(folder !== null && { folder }), logLevel: LOG_LEVEL });
+  const system = await TallySystem.start({
+    ...(folder !== null && { folder }),
+    logLevel: LOG_LEVEL,
+    workers,
+  });
   await system.s3.createBucket(BENCH_BUCKET);
   return {
-    name: 'Tally',
+    name: workers > 1 ? `Tally, ${workers} workers` : 'Tally',
     access: system.access,
     syncs: 'yes',
-    processes: system.processes.map(({ name, processId }) => ({ name, processId })),
+    processes: [
+      ...system.processes.map(({ name, processId }) => ({ name, processId })),
+      ...system.workerProcessIds.map((processId, index) => ({ name: `worker-${index}`, processId })),
+    ],
     serves: servesAll,
     system,
     dispose: () => system.dispose(),

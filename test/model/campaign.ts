@@ -2,10 +2,10 @@
  * A long campaign of random runs, each from one seed.
  *
  *   npm run test:simulate -- [--seeds 10000] [--seed 1] [--operations 1000] [--mirrors 2|3] [--calm 4]
- *                            [--variant online|suspended] [--repeat-every 100] [--failures 1]
+ *                            [--variant online|suspended] [--writers 1|2] [--repeat-every 100] [--failures 1]
  *
  * A run is over after so many reads and writes of clients, faults and messages not counted, and then brought to rest. What is
- * not given follows from the seed: two mirrors or three; online or suspended; faults often, rarely or seldom. A failing
+ * not given follows from the seed: two mirrors or three; one writer or two; online or suspended; faults often, rarely or seldom. A failing
  * seed prints what the checkers found, the shortest trace that still finds it, and the command that runs it again; the
  * exit code is then 1. Every hundredth seed runs twice (`--repeat-every`), and must be the same run to the last line.
  */
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     mirrors: { type: 'string' },
     calm: { type: 'string' },
     variant: { type: 'string' },
+    writers: { type: 'string' },
     'repeat-every': { type: 'string', default: '100' },
     failures: { type: 'string', default: '1' },
   },
@@ -44,6 +45,7 @@ function weatherOf(seed: number): Weather {
     mirrors: values.mirrors === undefined ? 3 - (seed % 2) : Number(values.mirrors),
     calm: values.calm === undefined ? (CALM[seed % CALM.length] ?? 1) : Number(values.calm),
     isOnline: variant === 'online',
+    writers: values.writers === undefined ? 1 + (Math.floor(seed / 4) % 2) : Number(values.writers),
     operations,
   };
 }
@@ -57,9 +59,9 @@ const totals = new Map<string, number>();
 const sums = { operations: 0, steps: 0, copied: 0, unmatched: 0, newSets: 0, runTwice: 0, failures: 0 };
 
 function tell(seed: number, result: RunResult): void {
-  const { mirrors, calm, isOnline } = weatherOf(seed);
+  const { mirrors, calm, isOnline, writers = 1 } = weatherOf(seed);
   const all = choicesOf(seed, operations * CHOICES_PER_OPERATION_MAX).slice(0, result.taken);
-  const weather = { mirrors, calm, isOnline };
+  const weather = { mirrors, calm, isOnline, writers };
   print(`seed ${seed}, ${JSON.stringify(weather)}: ${JSON.stringify(result.violations)}`);
   const shrunk = shrinkChoices(rules, weather, all);
   const shortest = runChoices(rules, weather, shrunk);

@@ -18,6 +18,15 @@ import { decideWrite, type TagRow } from '../../src/protocol/write.js';
 import type { Rules } from './rules.js';
 
 type PlanObject = Rules['planObject'];
+
+/** The writers take every object by turns. */
+export function makeWritersTakeTurns(): Rules['writerOf'] {
+  let turn = 0;
+  return (_objectId, writers) => {
+    turn += 1;
+    return turn % writers;
+  };
+}
 type DecideWrite = Rules['decideWrite'];
 
 const FIRST_EPOCH = toEpoch(1);

@@ -60,6 +60,8 @@ export interface Weather {
   readonly calm: number;
   /** False: writes wait during the whole recovery, and nobody is let in beside them. */
   readonly isOnline: boolean;
+  /** Tag generators, each with its shard of the objects. Default: one. */
+  readonly writers?: number;
   /** The run comes to its rest after so many reads and writes of clients; all choices are taken, when it is not said. */
   readonly operations?: number;
 }
@@ -73,8 +75,8 @@ export class RandomRun {
   /** By step. */
   readonly #weights: readonly number[];
 
-  constructor(rules: Rules, { mirrors, calm, isOnline }: Weather, isTraced: boolean) {
-    this.world = new World({ rules, mirrors, isTraced });
+  constructor(rules: Rules, { mirrors, calm, isOnline, writers = 1 }: Weather, isTraced: boolean) {
+    this.world = new World({ rules, mirrors, writers, isTraced });
     this.#weights = STEPS.map(({ name, weight }) => (ORDINARY_STEPS.has(name) ? weight * calm : weight));
     this.isOnline = isOnline;
   }

@@ -10,6 +10,7 @@ import {
   anyoneVouches,
   duplicatesApply,
   firstTrustedIsSource,
+  makeWritersTakeTurns,
   noWitnesses,
   presentIsComplete,
   rangesNotUnited,
@@ -38,14 +39,17 @@ function expectSound(weather: Weather, list: readonly Choice[]): void {
   expect(violations, trace.join('\n')).toEqual([]);
 }
 
+/** How much of it is enough where the runs of one writer have shown the rest. */
+const RUNS_OF_TWO_WRITERS = Math.ceil(RUNS / 5);
+
 describe.each([2, 3])('random runs of %i mirrors', (mirrors) => {
-  it('I1 to I7: whatever crashes, is lost, late or repeated, and whoever is cut off or loses state', () => {
+  const holds = (writers: number, runs: number): void => {
     const property = fc.property(fc.constantFrom(1, 4, 12), fc.boolean(), choices, (calm, isOnline, list) => {
-      expectSound({ mirrors, calm, isOnline }, list);
+      expectSound({ mirrors, calm, isOnline, writers }, list);
     });
     fc.assert(property, {
       seed: SEED,
-      numRuns: RUNS,
+      numRuns: runs,
       reporter: (details) => {
         if (!details.failed) return;
         const said = details.errorInstance instanceof Error ? details.errorInstance.message : '';
@@ -54,6 +58,14 @@ describe.each([2, 3])('random runs of %i mirrors', (mirrors) => {
         );
       },
     });
+  };
+
+  it('I1 to I7: whatever crashes, is lost, late or repeated, and whoever is cut off or loses state', () => {
+    holds(1, RUNS);
+  });
+
+  it('I1 to I7 with two writers, each with its own tags and its own shard of the objects', () => {
+    holds(2, RUNS_OF_TWO_WRITERS);
   });
 
   it('the same seed is the same run, to the last line', () => {
@@ -70,9 +82,9 @@ describe.each([2, 3])('random runs of %i mirrors', (mirrors) => {
 const SEEDS_MAX = 3_000;
 
 /** The first seed that shows that a rule is missing. */
-function firstFailingSeed(rules: Rules, mirrors: number): number | null {
+function firstFailingSeed(rules: Rules, mirrors: number, writers = 1): number | null {
   for (let seed = 1; seed <= SEEDS_MAX; seed += 1) {
-    const weather = { mirrors, calm: seed % 2 === 0 ? 4 : 1, isOnline: seed % 3 > 0 };
+    const weather = { mirrors, calm: seed % 2 === 0 ? 4 : 1, isOnline: seed % 3 > 0, writers };
     if (runChoices(rules, weather, choicesOf(seed, STEPS)).violations.length > 0) return seed;
   }
   return null;
@@ -97,5 +109,9 @@ describe('random runs without one of the rules', () => {
   ];
   it.each(withoutOne)('it shows that it is missing: %s', (_rule, mirrors, off) => {
     expect(firstFailingSeed(withRules(off), mirrors)).not.toBeNull();
+  });
+
+  it('it shows that it is missing: every object has one writer', () => {
+    expect(firstFailingSeed(withRules({ writerOf: makeWritersTakeTurns() }), 2, 2)).not.toBeNull();
   });
 });

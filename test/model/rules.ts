@@ -27,6 +27,7 @@ import {
 } from '../../src/protocol/fence.js';
 import { areAllRowsForgone, forgoRows, isSettled } from '../../src/protocol/forgone-rows.js';
 import { TagGenerator } from '../../src/protocol/generator.js';
+import { writerOf } from '../../src/protocol/shard.js';
 import { decideRead, decideReadStart, readableInRecovery } from '../../src/protocol/read-gate.js';
 import { decideHeal } from '../../src/protocol/heal.js';
 import { planObject, rowsAfterPush, sameSummary } from '../../src/protocol/reconcile-plan.js';
@@ -79,6 +80,7 @@ export interface Rules {
   readonly sameSummary: typeof sameSummary;
   /** F37, F17. */
   readonly rowsAfterPush: typeof rowsAfterPush;
+  readonly writerOf: typeof writerOf;
   readonly createGenerator: (generator: GeneratorId, epoch: Epoch) => TagGenerator;
 
   // The duties of the parts around it.
@@ -156,6 +158,7 @@ const realRules: Rules = {
   planObject,
   sameSummary,
   rowsAfterPush,
+  writerOf,
   createGenerator: (generator, epoch) => new TagGenerator(generator, epoch),
 
   commitOrder: 'batch',

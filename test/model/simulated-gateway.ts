@@ -4,7 +4,6 @@
  */
 import type { AuthorityState, MirrorId } from '../../src/protocol/authority-state.js';
 import { rowsKeptFor } from '../../src/protocol/forgone-rows.js';
-import type { TagGenerator } from '../../src/protocol/generator.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { Epoch, Tag } from '../../src/protocol/tag.js';
 import type { MirrorAnswer, WriteProgress } from '../../src/protocol/write-outcome.js';
@@ -20,6 +19,7 @@ import type { Steps } from './recovery.js';
 import type { Rules } from './rules.js';
 import { checksumOf } from './simulated-disk.js';
 import { SET_ID } from './simulated-mirror.js';
+import type { TagGenerators } from './tag-generators.js';
 
 export interface WriteIntent {
   readonly objectId: ObjectId;
@@ -64,10 +64,11 @@ export class SimulatedGateway {
   readonly #ports: GatewayPorts;
   /** Those that a write must be on before its rows are cleared. */
   #keptFor: readonly MirrorId[];
-  readonly #generator: TagGenerator;
+  readonly #generators: TagGenerators;
   readonly #pending = new Map<Tag, PendingWrite>();
   readonly #known: Map<ObjectId, ObjectState | null>;
-  readonly #ledger = new Map<MirrorId, ClearItem[]>();
+  /** Of each generator, by mirror. */
+  readonly #ledger = new Map<string, ClearItem[]>();
   #inSync: readonly MirrorId[];
   /** What the authority said last **to this writer**: never its present epoch, which may be that of a recovery. */
   #grantedEpoch: Epoch;
@@ -83,7 +84,7 @@ export class SimulatedGateway {
     name: string,
     start: {
       readonly state: AuthorityState;
-      readonly generator: TagGenerator;
+      readonly generators: TagGenerators;
       readonly known: ReadonlyMap<ObjectId, ObjectState | null>;
     },
     ports: GatewayPorts,
@@ -93,12 +94,12 @@ export class SimulatedGateway {
     this.#keptFor = rowsKeptFor(start.state);
     this.#inSync = start.state.inSync;
     this.#grantedEpoch = start.state.epoch;
-    this.#generator = start.generator;
+    this.#generators = start.generators;
     this.#known = new Map(start.known);
   }
 
   get epoch(): Epoch {
-    return this.#generator.epoch;
+    return this.#generators.epoch;
   }
 
   get status(): string {
@@ -174,10 +175,10 @@ export class SimulatedGateway {
     const sizeBytes = base?.kind === 'present' ? base.sizeBytes : 0;
     const hasContent = intent.kind === 'range-write' || intent.kind === 'extend';
     const offset = intent.kind === 'extend' ? sizeBytes : Math.min(intent.offset ?? 0, sizeBytes);
-    const tag = this.#generator.issue();
+    const tag = this.#generators.issue(intent.objectId);
     return {
       setId: SET_ID,
-      epoch: this.#generator.epoch,
+      epoch: this.#generators.epoch,
       tag,
       objectId: intent.objectId,
       kind: intent.kind,
@@ -191,7 +192,8 @@ export class SimulatedGateway {
   }
 
   #send(pending: PendingWrite, mirror: MirrorId): void {
-    const clears = this.#takeReady(mirror);
+    const index = this.#generators.indexOf(pending.issued.transaction.tag);
+    const clears = this.#takeReady(index, mirror);
     pending.unanswered.set(mirror, (pending.unanswered.get(mirror) ?? 0) + 1);
     this.#ports.network.call(
       this.name,
@@ -200,7 +202,7 @@ export class SimulatedGateway {
         kind: 'write',
         transaction: pending.issued.transaction,
         bytes: pending.bytes,
-        floor: this.#generator.floor(),
+        floor: this.#generators.floor(index),
         clears,
       },
       (response) => this.#onAnswer(pending, mirror, response),
@@ -285,7 +287,7 @@ export class SimulatedGateway {
     this.#ports.log(() => `${this.name} refuses ${transaction.tag}`);
     if (this.#known.get(transaction.objectId) === state) this.#known.set(transaction.objectId, pending.base);
     this.#pending.delete(transaction.tag);
-    this.#generator.settle(transaction.tag);
+    this.#generators.settle(transaction.tag);
   }
 
   #acknowledge(pending: PendingWrite): void {
@@ -300,9 +302,8 @@ export class SimulatedGateway {
     const ready = this.#ports.rules.readyTokens(this.#progressOf(pending));
     if (ready.length === 0) return;
     pending.isReady = true;
-    for (const { mirror, token, witnesses } of ready) {
-      this.#ledger.set(mirror, [...(this.#ledger.get(mirror) ?? []), { token, witnesses }]);
-    }
+    const index = this.#generators.indexOf(pending.issued.transaction.tag);
+    for (const { mirror, token, witnesses } of ready) this.#giveBack(index, mirror, [{ token, witnesses }]);
   }
 
   /** A tag is in flight while a request for it may still be on its way. */
@@ -310,7 +311,7 @@ export class SimulatedGateway {
     const isOpenSomewhere = [...pending.unanswered.values()].some((count) => count > 0);
     if (!pending.isAcknowledged || isOpenSomewhere) return;
     this.#pending.delete(pending.issued.transaction.tag);
-    this.#generator.settle(pending.issued.transaction.tag);
+    this.#generators.settle(pending.issued.transaction.tag);
   }
 
   #leaveOut(mirrors: readonly MirrorId[]): void {
@@ -424,9 +425,9 @@ export class SimulatedGateway {
     this.#status = 'open';
     for (const pending of this.#pending.values()) this.#decide(pending);
     if (!this.isOpen) return;
-    for (const [tag] of this.#pending) this.#generator.settle(tag);
+    for (const [tag] of this.#pending) this.#generators.settle(tag);
     this.#pending.clear();
-    this.#generator.advance(this.#grantedEpoch);
+    this.#generators.advance(this.#grantedEpoch);
   }
 
   depose(): void {
@@ -436,9 +437,15 @@ export class SimulatedGateway {
     this.#ports.onDeposed(this);
   }
 
-  #takeReady(mirror: MirrorId): ClearItem[] {
-    const ready = this.#ledger.get(mirror) ?? [];
-    this.#ledger.delete(mirror);
+  #giveBack(index: number, mirror: MirrorId, clears: readonly ClearItem[]): void {
+    const place = `${index} ${mirror}`;
+    this.#ledger.set(place, [...(this.#ledger.get(place) ?? []), ...clears]);
+  }
+
+  #takeReady(index: number, mirror: MirrorId): ClearItem[] {
+    const place = `${index} ${mirror}`;
+    const ready = this.#ledger.get(place) ?? [];
+    this.#ledger.delete(place);
     return ready;
   }
 
@@ -459,9 +466,9 @@ export class SimulatedGateway {
       // Somebody who is out may have been let in already: his rows stay.
       if (!rules.areAllRowsForgone(state)) return;
     }
-    const floor = this.#generator.floor();
+    const floors = this.#generators.floors();
     for (const mirror of this.#inSync) {
-      const rows = (tables.get(mirror) ?? []).filter(({ tag }) => rules.isSettled(tag, [floor]));
+      const rows = (tables.get(mirror) ?? []).filter(({ tag }) => rules.isSettled(tag, floors));
       const witnesses = sequences
         .filter((other) => other.mirror !== mirror && this.#inSync.includes(other.mirror))
         .map(({ storeId, commitSequence }) => ({ storeId, commitSequence }));
@@ -474,16 +481,15 @@ export class SimulatedGateway {
   sendClears(): void {
     if (this.#status !== 'open' && this.#status !== 'draining') return;
     for (const mirror of [...this.#inSync, ...this.#rebuilding]) {
-      const clears = this.#takeReady(mirror);
-      this.#ports.network.call(
-        this.name,
-        mirror,
-        { kind: 'clear', batch: { epoch: this.#grantedEpoch, clears, floor: this.#generator.floor() } },
-        (response) => {
-          if (response !== null || clears.length === 0) return;
-          this.#ledger.set(mirror, [...(this.#ledger.get(mirror) ?? []), ...clears]);
-        },
-      );
+      for (const index of this.#generators.indexes) this.#sendClearsOf(index, mirror);
     }
+  }
+
+  #sendClearsOf(index: number, mirror: MirrorId): void {
+    const clears = this.#takeReady(index, mirror);
+    const batch = { epoch: this.#grantedEpoch, clears, floor: this.#generators.floor(index) };
+    this.#ports.network.call(this.name, mirror, { kind: 'clear', batch }, (response) => {
+      if (response === null && clears.length > 0) this.#giveBack(index, mirror, clears);
+    });
   }
 }

@@ -29,6 +29,7 @@ import {
   SET_ID,
   SimulatedMirror,
 } from './simulated-mirror.js';
+import { TagGenerators } from './tag-generators.js';
 import type { Violation, ViolationCode } from './violation.js';
 
 export interface PlannedObject {
@@ -62,6 +63,8 @@ export function objectNamed(name: string): ObjectId {
 export interface WorldOptions {
   readonly rules: Rules;
   readonly mirrors: number;
+  /** Tag generators, each with its shard of the objects. Default: one. */
+  readonly writers?: number;
   /** Goes on judging when every mirror in sync has lost state: then nobody may pick one of them (F33). */
   readonly judgesHopeless?: boolean;
   /** False: nothing is written down of what happens; that takes a third of the time. */
@@ -104,6 +107,7 @@ export class World {
   #isBeyondGuarantee = false;
   #seen: readonly unknown[] = [];
   readonly #judgesHopeless: boolean;
+  readonly #writers: number;
 
   readonly #log: (line: () => string) => void;
 
@@ -111,6 +115,7 @@ export class World {
     this.#log = options.isTraced === false ? () => undefined : (line) => void this.trace.push(line());
     this.rules = options.rules;
     this.#judgesHopeless = options.judgesHopeless === true;
+    this.#writers = options.writers ?? 1;
     const ids = Array.from({ length: options.mirrors }, (_, index) => mirrorName(index));
     const observer = {
       onApplied: (applied: AppliedWrite) => void this.events.applied.push(applied),
@@ -286,10 +291,15 @@ export class World {
         known.set(objectId, stored.state);
     }
     this.#processCount += 1;
-    const generator = this.rules.createGenerator(toGeneratorId(1), state.epoch);
+    const generators = new TagGenerators(
+      Array.from({ length: this.#writers }, (_, index) =>
+        this.rules.createGenerator(toGeneratorId(index + 1), state.epoch),
+      ),
+      this.rules,
+    );
     this.writer = new SimulatedGateway(
       `writer-${this.#processCount}`,
-      { state, generator, known },
+      { state, generators, known },
       {
         rules: this.rules,
         network: this.network,
