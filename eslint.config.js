@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
 const environmentMessage = 'Only src/cli reads the environment; take the value as a parameter.';
 
 export default defineConfig(
-  globalIgnores(['dist', 'dist-tools', 'coverage', 'data', 'bench/results', 'src/console/generated']),
+  globalIgnores(['dist', 'dist-tools', 'coverage', 'data', 'bench/results', 'src/api']),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   eslint.configs.recommended,
   {

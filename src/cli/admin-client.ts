@@ -1,16 +1,12 @@
-/** Speaks to the admin API of a running gateway. Every answer is checked against the API's own schemas. */
-import type { Static, TSchema } from 'typebox';
+/**
+ * Speaks to the admin API of a running gateway, by the types that are made of openapi/admin.yaml. Every answer is checked against the
+ * schemas of the server as well: what answers may be something else, or of another version.
+ */
+import createClient from 'openapi-fetch';
+import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { type AdminBuckets, bucketsSchema } from '../admin/object-schemas.js';
+import { bucketsSchema } from '../admin/object-schemas.js';
 import {
-  type AdminEvents,
-  type AdminForcePlan,
-  type AdminOperation,
-  type AdminPace,
-  type AdminPaceChange,
-  type AdminSets,
-  type AdminStatus,
-  type AdminTagTable,
   alreadyRunningSchema,
   errorSchema,
   eventsSchema,
@@ -23,16 +19,31 @@ import {
   statusSchema,
   tagTableSchema,
 } from '../admin/schemas.js';
-import {
-  type AdminVerification,
-  verifyRunningSchema,
-  verifySchema,
-  verifyStartedSchema,
-} from '../admin/verify-routes.js';
-import type { Fetch, FetchAnswer } from '../wire/trusting-fetch.js';
+import { verifyRunningSchema, verifySchema, verifyStartedSchema } from '../admin/verify-routes.js';
+import type { components, paths } from '../api/admin-api.js';
+import type { Fetch } from '../wire/trusting-fetch.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
 import { systemCodeOf } from './system-error.js';
+
+/** What was answered is looked at, never changed. */
+type Answered<Value> = Value extends readonly (infer Item)[]
+  ? readonly Answered<Item>[]
+  : Value extends object
+    ? { readonly [Name in keyof Value]: Answered<Value[Name]> }
+    : Value;
+
+type Schemas = components['schemas'];
+export type AdminStatus = Answered<Schemas['Status']>;
+export type AdminMirror = Answered<Schemas['Mirror']>;
+export type AdminSets = Answered<Schemas['Sets']>;
+export type AdminOperation = Answered<Schemas['Operation']>;
+export type AdminProgress = Answered<Schemas['Progress']>;
+export type AdminPace = Answered<Schemas['Pace']>;
+export type AdminPaceChange = Schemas['PaceChange'];
+export type AdminForcePlan = Answered<Schemas['ForcePlan']>;
+export type AdminTagTable = Answered<Schemas['TagTable']>;
+export type AdminVerification = Answered<NonNullable<Schemas['Verify']['verification']>>;
 
 const ANSWER_WITHIN_MS = 10_000;
 const EVENT_CHARACTERS_MAX = 1024 * 1024;
@@ -56,14 +67,15 @@ export interface StartedReconcile {
   readonly isNew: boolean;
 }
 
-function conform<Schema extends TSchema>(schema: Schema, value: unknown, url: string): Static<Schema> {
-  const validator = Compile(schema);
-  if (validator.Check(value)) return value;
-  throw new OperationalError(
-    'bad-answer',
-    EXIT.unavailable,
-    `What answers at ${url} is not Tally's admin API.`,
-  );
+interface Answer<Value> {
+  readonly data?: Value;
+  readonly error?: unknown;
+  readonly response: Response;
+}
+
+/** The schemas are those of the contract: a test compares the two. */
+function isOf<Value>(schema: TSchema, value: unknown): value is Value {
+  return Compile(schema).Check(value);
 }
 
 function parseJson(text: string): unknown {
@@ -85,16 +97,35 @@ function certificateReason(error: unknown): string | null {
   return certificateReason(error.cause);
 }
 
+/** openapi-fetch speaks node's Request and Response; a fetch that trusts other authorities is undici's, and has its own. */
+function adapt(fetchFrom: Fetch): (request: Request) => Promise<Response> {
+  return async (request) => {
+    const { status, body } = await fetchFrom(request.url, {
+      method: request.method,
+      headers: Object.fromEntries(request.headers),
+      signal: request.signal,
+      ...(request.body !== null && { body: await request.text() }),
+    });
+    return new Response(body, { status });
+  };
+}
+
 export class AdminClient {
   readonly #url: string;
   readonly #token: string;
   readonly #fetch: Fetch;
+  readonly #client: ReturnType<typeof createClient<paths>>;
 
   /** `fetchFrom` knows whom to trust. */
   constructor(url: string, token: string, fetchFrom: Fetch = fetch) {
     this.#url = url.replace(/\/+$/, '');
     this.#token = token;
     this.#fetch = fetchFrom;
+    this.#client = createClient<paths>({
+      baseUrl: this.#url,
+      headers: { authorization: `Bearer ${token}` },
+      fetch: adapt(fetchFrom),
+    });
   }
 
   /** What is asked of one mirror set beside the first. */
@@ -103,108 +134,109 @@ export class AdminClient {
   }
 
   async sets(): Promise<AdminSets> {
-    return conform(setsSchema, await this.#json(await this.#send('GET', '/sets')), this.#url);
+    return this.#value(setsSchema, await this.#reach(this.#client.GET('/sets', within())));
   }
 
   async status(): Promise<AdminStatus> {
-    return conform(statusSchema, await this.#json(await this.#send('GET', '/status')), this.#url);
+    return this.#value(statusSchema, await this.#reach(this.#client.GET('/status', within())));
   }
 
-  async events(): Promise<AdminEvents['events']> {
-    return conform(eventsSchema, await this.#json(await this.#send('GET', '/events')), this.#url).events;
+  async events(): Promise<Schemas['Events']['events']> {
+    return this.#value(eventsSchema, await this.#reach(this.#client.GET('/events', within()))).events;
   }
 
   async reconcile(): Promise<StartedReconcile> {
-    const response = await this.#send('POST', '/reconcile');
-    if (response.status === 409) {
-      const { operation } = conform(alreadyRunningSchema, parseJson(await response.text()), this.#url);
-      return { operation, isNew: false };
-    }
-    return { operation: conform(operationSchema, await this.#json(response), this.#url), isNew: true };
+    const answer = await this.#reach(this.#client.POST('/reconcile', within()));
+    if (answer.response.status !== 409)
+      return { operation: this.#value(operationSchema, answer), isNew: true };
+    const { operation } = this.#conform<Schemas['AlreadyRunning']>(alreadyRunningSchema, answer.error);
+    return { operation, isNew: false };
   }
 
-  async setPace(change: AdminPaceChange): Promise<AdminPace> {
-    const response = await this.#send('PATCH', '/pace', ANSWER_WITHIN_MS, JSON.stringify(change));
-    return conform(paceSchema, await this.#json(response), this.#url);
+  async setPace(change: Schemas['PaceChange']): Promise<AdminPace> {
+    const answer = await this.#reach(this.#client.PATCH('/pace', { body: change, ...within() }));
+    return this.#value(paceSchema, answer);
   }
 
   /** What is at risk when the set goes on with this mirror alone. */
   async planForce(mirror: string): Promise<AdminForcePlan> {
-    const answer = await this.#json(await this.#send('GET', `/force?mirror=${encodeURIComponent(mirror)}`));
-    return conform(forcePlanSchema, answer, this.#url);
+    const params = { query: { mirror } };
+    return this.#value(
+      forcePlanSchema,
+      await this.#reach(this.#client.GET('/force', { params, ...within() })),
+    );
   }
 
   async force(mirror: string, words: string): Promise<AdminForcePlan> {
-    const body = JSON.stringify({ mirror, words });
-    return conform(
-      forcePlanSchema,
-      await this.#json(await this.#send('POST', '/force', ANSWER_WITHIN_MS, body)),
-      this.#url,
-    );
+    const answer = await this.#reach(this.#client.POST('/force', { body: { mirror, words }, ...within() }));
+    return this.#value(forcePlanSchema, answer);
   }
 
   /** The mirrors that scrub now. */
   async scrub(mirror: string | null): Promise<readonly string[]> {
-    const query = mirror === null ? '' : `?mirror=${encodeURIComponent(mirror)}`;
-    const answer = await this.#json(await this.#send('POST', `/scrub${query}`));
-    return conform(scrubStartedSchema, answer, this.#url).mirrors;
+    const params = { query: mirror === null ? {} : { mirror } };
+    const answer = await this.#reach(this.#client.POST('/scrub', { params, ...within() }));
+    return this.#value(scrubStartedSchema, answer).mirrors;
   }
 
   /** One page of a mirror's tag table, oldest commit first; `after` is the `next` of the page before. */
   async tagTable(mirror: string, after: string | null, limit: number): Promise<AdminTagTable> {
-    const query = new URLSearchParams({ mirror, limit: String(limit), ...(after !== null && { after }) });
-    const answer = await this.#json(await this.#send('GET', `/tag-table?${query.toString()}`));
-    return conform(tagTableSchema, answer, this.#url);
+    const params = { query: { mirror, limit, ...(after !== null && { after }) } };
+    return this.#value(
+      tagTableSchema,
+      await this.#reach(this.#client.GET('/tag-table', { params, ...within() })),
+    );
   }
 
-  async buckets(): Promise<AdminBuckets['buckets']> {
-    return conform(bucketsSchema, await this.#json(await this.#send('GET', '/buckets')), this.#url).buckets;
+  async buckets(): Promise<Schemas['Buckets']['buckets']> {
+    return this.#value(bucketsSchema, await this.#reach(this.#client.GET('/buckets', within()))).buckets;
   }
 
   async verify({ repairs, isQuick, bytesPerSecond }: VerifyRequest): Promise<StartedVerification> {
-    const query = new URLSearchParams({ repair: String(repairs), quick: String(isQuick) });
-    if (bytesPerSecond !== null) query.set('bytesPerSecond', String(bytesPerSecond));
-    const response = await this.#send('POST', `/verify?${query.toString()}`);
-    if (response.status === 409) {
-      const running = conform(verifyRunningSchema, parseJson(await response.text()), this.#url);
+    const query = { repair: repairs, quick: isQuick, ...(bytesPerSecond !== null && { bytesPerSecond }) };
+    const answer = await this.#reach(this.#client.POST('/verify', { params: { query }, ...within() }));
+    if (answer.response.status === 409) {
+      const running = this.#conform<Schemas['VerifyRunning']>(verifyRunningSchema, answer.error);
       return { verification: running.verification, isNew: false };
     }
-    const started = conform(verifyStartedSchema, await this.#json(response), this.#url);
-    return { verification: started.verification, isNew: true };
+    return { verification: this.#value(verifyStartedSchema, answer).verification, isNew: true };
   }
 
   /** Ends the one that runs; rejects when there is none. */
   async stopVerification(): Promise<AdminVerification> {
-    const answer = await this.#json(await this.#send('DELETE', '/verify'));
-    return conform(verifyStartedSchema, answer, this.#url).verification;
+    const answer = await this.#reach(this.#client.DELETE('/verify', within()));
+    return this.#value(verifyStartedSchema, answer).verification;
   }
 
   /** The one that runs, or the latest one. */
   async verification(): Promise<AdminVerification | null> {
-    const answer = await this.#json(await this.#send('GET', '/verify'));
-    return conform(verifySchema, answer, this.#url).verification;
+    const answer = await this.#reach(this.#client.GET('/verify', within()));
+    return this.#value(verifySchema, answer).verification;
   }
 
   /** Newest first. */
   async operations(): Promise<readonly AdminOperation[]> {
-    const response = await this.#send('GET', '/reconcile');
-    return conform(operationsSchema, await this.#json(response), this.#url).operations;
+    const answer = await this.#reach(this.#client.GET('/reconcile', within()));
+    return this.#value(operationsSchema, answer).operations;
   }
 
   /** Every state of a reconciliation as it changes; the last one says how it ended, unless the gateway went away. */
   async *follow(id: string): AsyncGenerator<AdminOperation, void, undefined> {
-    const response = await this.#send('GET', `/reconcile/${encodeURIComponent(id)}/events`, null);
-    if (!response.ok || response.body === null) await this.#json(response);
+    const params = { path: { id } };
+    const answer = await this.#reach(
+      this.#client.GET('/reconcile/{id}/events', { params, parseAs: 'stream' }),
+    );
+    if (!answer.response.ok) throw this.#refusal(answer);
     let rest = '';
     try {
-      for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      for await (const piece of answer.response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
         rest += piece;
         const events = rest.split('\n\n');
         rest = events.pop() ?? '';
         if (rest.length > EVENT_CHARACTERS_MAX) return;
         for (const event of events) {
           const data = /^data: (.*)$/m.exec(event)?.[1];
-          if (data !== undefined) yield conform(operationSchema, parseJson(data), this.#url);
+          if (data !== undefined) yield this.#conform<AdminOperation>(operationSchema, parseJson(data));
         }
       }
     } catch (error) {
@@ -212,39 +244,44 @@ export class AdminClient {
     }
   }
 
-  async #send(
-    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
-    path: string,
-    withinMs: number | null = ANSWER_WITHIN_MS,
-    body: string | null = null,
-  ): Promise<FetchAnswer> {
+  async #reach<Value>(asking: Promise<Answer<Value>>): Promise<Answer<Value>> {
     try {
-      return await this.#fetch(this.#url + path, {
-        method,
-        headers: {
-          authorization: `Bearer ${this.#token}`,
-          ...(body !== null && { 'content-type': 'application/json' }),
-        },
-        ...(body !== null && { body }),
-        ...(withinMs !== null && { signal: AbortSignal.timeout(withinMs) }),
-      });
+      return await asking;
     } catch (error) {
+      // Something else than JSON.
+      if (error instanceof SyntaxError) throw this.#stranger();
       throw this.#unreachable(error);
     }
   }
 
-  async #json(response: FetchAnswer): Promise<unknown> {
-    const value = parseJson(await response.text());
-    if (response.ok) return value;
+  #value<Value>(schema: TSchema, answer: Answer<Value>): Value {
+    if (answer.data === undefined) throw this.#refusal(answer);
+    return this.#conform<Value>(schema, answer.data);
+  }
+
+  #conform<Value>(schema: TSchema, value: unknown): Value {
+    if (isOf<Value>(schema, value)) return value;
+    throw this.#stranger();
+  }
+
+  #stranger(): OperationalError {
+    return new OperationalError(
+      'bad-answer',
+      EXIT.unavailable,
+      `What answers at ${this.#url} is not Tally's admin API.`,
+    );
+  }
+
+  #refusal({ error, response }: Answer<unknown>): OperationalError {
     if (response.status === 401) {
-      throw new OperationalError(
+      return new OperationalError(
         'wrong-token',
         EXIT.permission,
         `The admin API at ${this.#url} refused the token.`,
       );
     }
-    const { code, message } = conform(errorSchema, value, this.#url);
-    throw new OperationalError(code, code === 'forbidden' ? EXIT.permission : EXIT.unavailable, message);
+    const { code, message } = this.#conform<Schemas['Error']>(errorSchema, error);
+    return new OperationalError(code, code === 'forbidden' ? EXIT.permission : EXIT.unavailable, message);
   }
 
   #unreachable(cause: unknown): OperationalError {
@@ -264,4 +301,8 @@ export class AdminClient {
       { cause },
     );
   }
+}
+
+function within(): { readonly signal: AbortSignal } {
+  return { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) };
 }

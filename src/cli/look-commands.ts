@@ -1,6 +1,5 @@
 /** `tally tags` and `tally bucket list`: looks at what is there, for people. */
-import type { AdminTagTable } from '../admin/schemas.js';
-import type { AdminClient } from './admin-client.js';
+import type { AdminTagTable, AdminClient } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
 import { cell, printable, renderTitled } from './text-table.js';

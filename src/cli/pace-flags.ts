@@ -1,5 +1,5 @@
 /** `tally reconcile --pace 20MiB/s`, `--pause`, `--resume` as a change of the pace. */
-import type { AdminPaceChange } from '../admin/schemas.js';
+import type { AdminPaceChange } from './admin-client.js';
 import {
   COPY_BYTES_PER_SECOND_MIN,
   COPY_SHARE_PERCENT_MAX,

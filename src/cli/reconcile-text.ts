@@ -1,5 +1,5 @@
 /** A reconciliation in words: while it runs, and afterwards what was matched and what was copied. */
-import type { AdminOperation, AdminPace, AdminProgress } from '../admin/schemas.js';
+import type { AdminOperation, AdminPace, AdminProgress } from './admin-client.js';
 import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
 
 export function describeProgress(progress: AdminProgress, elapsedMs: number): string {

@@ -2,8 +2,7 @@
  * `tally force`: goes on with one mirror when the mirror set waits. Says first what is at risk; acts only when that is answered with the
  * very words that are asked for, typed at a terminal or given as `--i-understand`.
  */
-import type { AdminForcePlan } from '../admin/schemas.js';
-import type { AdminClient } from './admin-client.js';
+import type { AdminForcePlan, AdminClient } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
 import { askAtTerminal } from './terminal-question.js';

@@ -1,6 +1,5 @@
 /** `tally reconcile`: starts a reconciliation, and with `--wait` shows it to its end; or changes the pace of copying. */
-import type { AdminOperation, AdminPaceChange } from '../admin/schemas.js';
-import type { AdminClient } from './admin-client.js';
+import type { AdminOperation, AdminPaceChange, AdminClient } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
 import { describeEnd, describePace, describeProgress } from './reconcile-text.js';

@@ -1,7 +1,6 @@
 /** `tally scrub`: makes OSDs read everything that they have, and with `--wait` shows them until they are through. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AdminMirror } from '../admin/schemas.js';
-import type { AdminClient } from './admin-client.js';
+import type { AdminMirror, AdminClient } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { formatBytes, plural } from './figures.js';
 import { WorkDisplay } from './work-display.js';

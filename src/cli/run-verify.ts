@@ -1,7 +1,6 @@
 /** `tally verify`: compares the mirrors object by object, and with `--wait` shows it to its end. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AdminVerification } from '../admin/verify-routes.js';
-import type { AdminClient, VerifyRequest } from './admin-client.js';
+import type { AdminClient, AdminVerification, VerifyRequest } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
 import { OperationalError } from './operational-error.js';

@@ -1,9 +1,8 @@
 /** `tally status`: one look, or a look every second. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AdminClient } from './admin-client.js';
+import type { AdminClient, AdminSets, AdminStatus } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
-import type { AdminSets, AdminStatus } from '../admin/schemas.js';
 import { formatBytes, formatDuration } from './figures.js';
 import { describeBriefly } from './reconcile-text.js';
 import { isAllInSync, renderStatus } from './status-table.js';

@@ -1,6 +1,6 @@
 /** What `tally status` shows to people. */
 import pico from 'picocolors';
-import type { AdminMirror, AdminOperation, AdminStatus } from '../admin/schemas.js';
+import type { AdminMirror, AdminOperation, AdminStatus } from './admin-client.js';
 import type { StoreFault } from '../protocol/store-fault.js';
 import { describePace, describeProgress } from './reconcile-text.js';
 import { describeScrub } from './run-scrub.js';

@@ -17,7 +17,7 @@ export interface WorkDisplayOptions {
 const TOLD_EVERY_MS = 5000;
 
 /** Null: too early to say. */
-export function describeTimeLeft(doneShare: number, elapsedMs: number): string | null {
+function describeTimeLeft(doneShare: number, elapsedMs: number): string | null {
   if (doneShare <= 0 || doneShare >= 1 || elapsedMs < 1000) return null;
   return `${formatDuration((elapsedMs * (1 - doneShare)) / doneShare)} left`;
 }

@@ -5,7 +5,7 @@
  * included, and would need a defence against requests forged by other pages), and it is gone with the tab.
  */
 import createClient from 'openapi-fetch';
-import type { components, paths } from './generated/admin-api.ts';
+import type { components, paths } from '../api/admin-api.ts';
 
 type Schemas = components['schemas'];
 export type Access = Schemas['Access'];

@@ -97,7 +97,7 @@ export class OtlpExporter implements SpanSink {
 }
 
 /** An ExportTraceServiceRequest. */
-export function encodeSpans(spans: readonly EndedSpan[], service: OtlpExporterOptions['service']): object {
+function encodeSpans(spans: readonly EndedSpan[], service: OtlpExporterOptions['service']): object {
   const resource = {
     'service.name': service.name,
     'service.instance.id': service.instance,

@@ -41,7 +41,7 @@ export interface TracerOptions {
 const TRACE_ID_BYTES = 16;
 const SPAN_ID_BYTES = 8;
 
-export class Span {
+class Span {
   readonly context: TraceContext;
   readonly #sink: SpanSink;
   readonly #kind: SpanKind;

@@ -3,7 +3,7 @@ import { Agent, fetch as fetchWith } from 'undici';
 import { secureContextOf, type TlsMaterial } from '../tls/tls-material.js';
 
 export interface FetchRequest {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly method: string;
   readonly headers: Record<string, string>;
   readonly body?: string;
   readonly signal?: AbortSignal;

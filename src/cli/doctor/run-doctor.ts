@@ -1,8 +1,7 @@
 /** `tally doctor`: looks at what usually goes wrong, and says what to do. It changes nothing. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { AdminStatus } from '../../admin/schemas.js';
-import { AdminClient } from '../admin-client.js';
+import { type AdminStatus, AdminClient } from '../admin-client.js';
 import { allMembers, type Configuration, memberAddress } from '../configuration.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';
 import { explainError } from '../explain-error.js';

@@ -1,5 +1,5 @@
 /** Services: do they answer, are their ports theirs, and are all of one version? */
-import type { AdminStatus } from '../../admin/schemas.js';
+import type { AdminStatus } from '../admin-client.js';
 import type { Fetch } from '../../wire/trusting-fetch.js';
 import { type Address, formatAddress } from '../address.js';
 import { isTaken } from '../up/ports.js';

@@ -11,9 +11,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pico from 'picocolors';
-import type { AdminOperation } from '../../admin/schemas.js';
+import { type AdminOperation, AdminClient } from '../admin-client.js';
 import { isLoopback } from '../address.js';
-import { AdminClient } from '../admin-client.js';
 import {
   allMembers,
   type Configuration,

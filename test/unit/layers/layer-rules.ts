@@ -5,6 +5,7 @@
 
 /** Low to high. An import goes to the same layer, or to one that the table below names. */
 export const layers = [
+  'api',
   'tls',
   'metrics',
   'tracing',
@@ -23,6 +24,8 @@ export const layers = [
 export type Layer = (typeof layers)[number];
 
 export const allowedLayers: Readonly<Record<Layer, readonly Layer[]>> = {
+  /** Types alone, made of openapi/admin.yaml. */
+  api: [],
   tls: [],
   metrics: [],
   tracing: [],
@@ -35,8 +38,8 @@ export const allowedLayers: Readonly<Record<Layer, readonly Layer[]>> = {
   s3: ['tls', 'protocol', 'gateway'],
   admin: ['tls', 'metrics', 'protocol', 'wire', 'gateway'],
   /** Runs in a browser: all that it has of the server is what openapi/admin.yaml says. */
-  console: [],
-  cli: ['tls', 'metrics', 'tracing', 'protocol', 'wire', 'store', 'osd', 'gateway', 's3', 'admin'],
+  console: ['api'],
+  cli: ['api', 'tls', 'metrics', 'tracing', 'protocol', 'wire', 'store', 'osd', 'gateway', 's3', 'admin'],
 };
 
 const NO_BUILTINS: readonly Layer[] = ['protocol', 'console'];
@@ -58,7 +61,7 @@ const packageHomes: ReadonlyMap<string, Home> = new Map<string, Home>([
   ['prom-client', { layers: ['metrics'] }],
   ['preact', { layers: ['console'] }],
   ['uplot', { layers: ['console'] }],
-  ['openapi-fetch', { layers: ['console'] }],
+  ['openapi-fetch', { layers: ['cli', 'console'] }],
   ['vite', { layers: ['console'] }],
   ['@fastify/static', { layers: ['admin'] }],
   ['pino', { layers: ['cli'] }],

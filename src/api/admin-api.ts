@@ -631,7 +631,7 @@ export interface components {
       mirror: string;
       /** @description The present one. */
       epoch: number;
-      /** @description What may be lost */
+      /** @description What may be lost, one sentence each. */
       risks: string[];
       /** @description To be said letter by letter. Good for this epoch only. */
       words: string;
@@ -810,13 +810,13 @@ export interface components {
       rangesDone: number;
       bytesUnmatched: number;
       bytesCopied: number;
-      /** @description By a full copy since it began */
+      /** @description By a full copy since it began, also before a restart. */
       objectsCompared: number;
       /** @description About so many there are to compare; 0 without a full copy. */
       objectsToCompare: number;
       /** @description How long the full copy takes yet when it goes on as it did so far; null when nobody knows. */
       leftMs: number | null;
-      /** @description By a full copy */
+      /** @description By a full copy, because only the target had them. */
       objectsDeleted: number;
       failure: string | null;
     };
