@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { WritesMode } from '../../src/protocol/forwarding.js';
 import { sleep } from '../support/patience.js';
 import { TallySystem } from '../support/tally-system.js';
 
@@ -37,9 +38,14 @@ export interface ClientSuite<Client> {
 const KILL_AFTER_MS = 40;
 const TABLES_EMPTY_WITHIN_MS = 10_000;
 
+interface Setting<Client> {
+  readonly suite: ClientSuite<Client>;
+  readonly writes: WritesMode;
+}
+
 /** Vitest runs the hooks of a setting around it alone, so one setting's leftovers never reach the other. */
 function inSetting<Client>(
-  suite: ClientSuite<Client>,
+  { suite, writes }: Setting<Client>,
   bucketOf: (stem: string) => string,
   run: (place: () => Workplace, client: () => Client) => void,
 ): void {
@@ -50,7 +56,7 @@ function inSetting<Client>(
     return value;
   };
   beforeAll(async () => {
-    const system = await TallySystem.start();
+    const system = await TallySystem.start({ writes });
     const folder = mkdtempSync(join(tmpdir(), 'tally-client-'));
     place = { system, folder, bucket: bucketOf(suite.client.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')) };
     client = suite.connect(place);
@@ -77,7 +83,7 @@ export function testInBothSettings<Client>(suite: ClientSuite<Client>): void {
   const { claims } = suite;
   describe(suite.client, () => {
     inSetting(
-      suite,
+      { suite, writes: 'direct' },
       (stem) => `${stem}-whole`,
       (place, client) => {
         for (const { name, show } of claims) test(name, () => show(client()));
@@ -88,29 +94,42 @@ export function testInBothSettings<Client>(suite: ClientSuite<Client>): void {
   });
 
   describe(`${suite.client}, with one mirror killed in the middle`, () => {
-    inSetting(
-      suite,
-      (stem) => `${stem}-degraded`,
-      (place, client) => {
-        const middle = Math.floor(claims.length / 2);
-        claims.forEach(({ name, show }, index) => {
-          if (index < middle) test(name, () => show(client()));
-          else if (index > middle) test(`${name}, with one mirror`, () => show(client()));
-          else
-            test(`${name}, while one OSD is killed`, async () => {
-              const { system } = place();
-              await Promise.all([
-                show(client()),
-                sleep((suite.startupMs ?? 0) + KILL_AFTER_MS).then(() => system.osds[1].process.kill()),
-              ]);
-            });
-        });
-
-        test('the OSD comes back, and the mirrors are identical', async () => {
-          place().system.osds[1].process.start();
-          await expectIdenticalMirrors(place());
-        });
-      },
-    );
+    testWithKill({ suite, writes: 'direct' }, 1);
   });
+}
+
+/** As the second of both settings, where writes are forwarded: it is the OSD that issues their tags that is killed. */
+export function testForwarded<Client>(suite: ClientSuite<Client>): void {
+  describe(`${suite.client}, writes forwarded, with their OSD killed in the middle`, () => {
+    testWithKill({ suite, writes: 'forwarded' }, 0);
+  });
+}
+
+function testWithKill<Client>(setting: Setting<Client>, victim: 0 | 1): void {
+  const { suite, writes } = setting;
+  const { claims } = suite;
+  inSetting(
+    setting,
+    (stem) => `${stem}-${writes === 'direct' ? 'degraded' : writes}`,
+    (place, client) => {
+      const middle = Math.floor(claims.length / 2);
+      claims.forEach(({ name, show }, index) => {
+        if (index < middle) test(name, () => show(client()));
+        else if (index > middle) test(`${name}, with one mirror`, () => show(client()));
+        else
+          test(`${name}, while one OSD is killed`, async () => {
+            const { system } = place();
+            await Promise.all([
+              show(client()),
+              sleep((suite.startupMs ?? 0) + KILL_AFTER_MS).then(() => system.osds[victim].process.kill()),
+            ]);
+          });
+      });
+
+      test('the OSD comes back, and the mirrors are identical', async () => {
+        place().system.osds[victim].process.start();
+        await expectIdenticalMirrors(place());
+      });
+    },
+  );
 }
