@@ -2,7 +2,7 @@
  * The worker processes of a gateway: starts them, starts another one in the place of each that ends, and ends them all.
  *
  * A worker that ends by a bug ends the gateway: a process that is wrong must not go on, and its successor would be as wrong. One that was
- * killed, or whose machine ran out of memory, is replaced. All share the address of the S3 endpoint: node's cluster module
+ * killed, or whose machine ran out of memory, is replaced; so is one that says nothing for HEARD_EVERY_MS * UNHEARD_MAX. All share the address of the S3 endpoint: node's cluster module
  * listens for them in this process and hands each connection to one of them in turn.
  */
 import cluster, { type Worker } from 'node:cluster';
@@ -26,6 +26,9 @@ const RESPAWN_DELAY_MAX_MS = 5000;
 const STEADY_AFTER_MS = 10_000;
 const START_WITHIN_MS = 30_000;
 const END_WITHIN_MS = 2000;
+/** A worker that serves tells its figures every second. Looks, not time, are counted: this process may have been stopped itself. */
+const HEARD_EVERY_MS = 5000;
+const UNHEARD_MAX = 6;
 
 export interface WorkerPoolOptions {
   readonly count: number;
@@ -40,6 +43,8 @@ interface Running {
   readonly worker: Worker;
   readonly peer: Peer;
   readonly startedMs: number;
+  /** Looks since it was heard of last. */
+  unheard: number;
 }
 
 export class WorkerPool {
@@ -49,19 +54,19 @@ export class WorkerPool {
   readonly #running = new Map<number, Running>();
   readonly #listening = new Set<number>();
   #respawnDelayMs = RESPAWN_DELAY_MS;
+  #hearing: NodeJS.Timeout | undefined;
   #isEnding = false;
   #allListen: () => void = () => undefined;
   #failed: (error: Error) => void = () => undefined;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
-    const { count, generator, logger } = options;
+    const { count, generator } = options;
     this.fleet = new WorkerFleet({
       generators: generatorsOfWriters(generator, count),
       stepWithinMs: STEP_WITHIN_MS,
       onStuck: (index) => {
-        logger.error({ index }, 'a worker of the gateway hangs; it is ended');
-        this.#running.get(index)?.worker.process.kill('SIGKILL');
+        this.#endStuck(index);
       },
     });
   }
@@ -82,13 +87,17 @@ export class WorkerPool {
     await started.finally(() => {
       clearTimeout(timer);
     });
+    this.#hearing = setInterval(() => {
+      this.#listen();
+    }, HEARD_EVERY_MS);
   }
 
   #spawn(index: number): void {
     const { logger, setId } = this.#options;
     const worker = cluster.fork();
     const peer = new Peer(`worker ${index}`, new ProcessChannel(worker));
-    this.#running.set(index, { worker, peer, startedMs: performance.now() });
+    const running: Running = { worker, peer, startedMs: performance.now(), unheard: 0 };
+    this.#running.set(index, running);
     peer.serve<null>('place', (): PlaceReply => {
       const { generators, state } = this.fleet;
       return { index, generators, setId, state };
@@ -101,6 +110,7 @@ export class WorkerPool {
       if (this.#listening.size === this.#options.count) this.#allListen();
     });
     peer.serve<S3FiguresSnapshot>('figures', (snapshot) => {
+      running.unheard = 0;
       this.figures.take(index, snapshot);
     });
     peer.serve<FailedNote>('failed', ({ code, exitCode, message }) => {
@@ -115,6 +125,19 @@ export class WorkerPool {
       this.#takeEnd(index, code, signal);
     });
     logger.info({ index, processId: worker.process.pid }, 'a worker of the gateway was started');
+  }
+
+  #endStuck(index: number): void {
+    this.#options.logger.error({ index }, 'a worker of the gateway hangs; it is ended');
+    this.#running.get(index)?.worker.process.kill('SIGKILL');
+  }
+
+  #listen(): void {
+    for (const [index, running] of this.#running) {
+      if (!this.#listening.has(index)) continue;
+      running.unheard += 1;
+      if (running.unheard > UNHEARD_MAX) this.#endStuck(index);
+    }
   }
 
   #takeEnd(index: number, code: number | null, signal: NodeJS.Signals | null): void {
@@ -145,6 +168,7 @@ export class WorkerPool {
   /** No request gets in; those that are served have so long to end. */
   async stopServing(drainMs: number): Promise<void> {
     this.#isEnding = true;
+    clearInterval(this.#hearing);
     this.fleet.end();
     this.noteStopping();
     await Promise.all(
