@@ -4,6 +4,7 @@
  * Commands that need servers or a store load them when they run, so that `tally status` answers at once.
  */
 import { Argument, Command } from 'commander';
+import { addBench } from './bench-program.js';
 import { addCommand, connect, connectToSet, load, type ProgramContext } from './command.js';
 import { completionScript, SHELLS, type Shell } from './completion.js';
 import { confirmConfiguration, showConfiguration } from './config-commands.js';
@@ -72,6 +73,7 @@ export function makeProgram(context: ProgramContext): Command {
   addHealth(program, context, run);
   addConfig(program, context, run);
   addLooks(program, context);
+  addBench(program, context);
   addUser(program, context);
   addCompletion(program);
   group(program);
@@ -81,7 +83,7 @@ export function makeProgram(context: ProgramContext): Command {
 /** How `tally --help` is divided; the others are for setting it up. */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   'Run it:': ['up', 'gateway', 'osd', 'format', 'health'],
-  'Look at it:': ['status', 'tags', 'bucket', 'doctor'],
+  'Look at it:': ['status', 'tags', 'bucket', 'doctor', 'bench'],
   'Care for it:': ['reconcile', 'scrub', 'verify', 'force'],
 };
 

@@ -105,6 +105,24 @@ describe('tally user', () => {
   });
 });
 
+describe('tally bench', () => {
+  it('loads the endpoint of the configuration, says what it took, and leaves nothing behind', () => {
+    const run = (...args: string[]) => runTally(['bench', '--data', playground.dataFolder, ...args]);
+    const { stdout, exitCode } = run('--json', '--seconds', '1', '--concurrency', '4', '--size', '300KiB');
+    expect(exitCode).toBe(0);
+    const { phases } = JSON.parse(stdout) as {
+      phases: { operation: string; requestCount: number; bytes: number }[];
+    };
+    expect(phases.map(({ operation }) => operation)).toEqual(['PUT', 'GET', 'HEAD', 'DELETE']);
+    for (const { requestCount } of phases) expect(requestCount).toBeGreaterThan(0);
+    expect(phases[0]).toMatchObject({ bytes: phases[0]!.requestCount * 300 * 1024, failureCount: 0 });
+    expect(phases[3]?.requestCount).toBe(phases[0]?.requestCount);
+    expect(run('--seconds', '1').stdout).toMatch(/^OPERATION +REQUESTS +PER SECOND .*\nPUT +[\d,]+ /m);
+    expect(runTally(['bucket', 'list', '--data', playground.dataFolder]).stdout).not.toContain('tally-bench');
+    expect(run('--size', '1GiB').exitCode).toBe(64);
+  });
+});
+
 describe('tally doctor', () => {
   it('finds nothing wrong with what runs, and names what is', async () => {
     const run = () => runTally(['doctor', '--data', playground.dataFolder]);
