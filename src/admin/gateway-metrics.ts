@@ -29,6 +29,7 @@ const CONDITIONS = wordsOf<MirrorStatus['condition']>({
 const EVENT_KINDS = wordsOf<MirrorSetEvent['kind']>({
   excluded: true,
   forced: true,
+  'authority-rebuilt': true,
   pace: true,
   scrub: true,
   verification: true,

@@ -236,6 +236,7 @@ export const eventsSchema = object({
         scrub: true,
         verification: true,
         forced: true,
+        'authority-rebuilt': true,
         pace: true,
         returned: true,
         'recovery-started': true,

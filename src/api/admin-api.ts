@@ -728,6 +728,7 @@ export interface components {
           | 'scrub'
           | 'verification'
           | 'forced'
+          | 'authority-rebuilt'
           | 'pace'
           | 'returned'
           | 'recovery-started'

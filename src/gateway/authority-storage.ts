@@ -7,6 +7,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import {
+  type AuthorityRun,
   type AuthorityState,
   type ForcedDecision,
   type Member,
@@ -94,6 +95,11 @@ function decodeByMirror<Value>(
   return decoded;
 }
 
+function decodeRun(value: unknown): AuthorityRun {
+  const run = asRecord(value, 'a run');
+  return { run: asString(run['run'], 'run'), epoch: toEpoch(asNumber(run['epoch'], 'epoch')) };
+}
+
 function decodeDecision(value: unknown): ForcedDecision {
   const decision = asRecord(value, 'a decision');
   return {
@@ -110,7 +116,7 @@ function decodeState(value: unknown): AuthorityState {
   if (state['formatVersion'] !== 1) throw new RangeError('unknown format version');
   const phase = state['phase'];
   if (phase !== 'recovering' && phase !== 'active') throw new RangeError('unknown phase');
-  const { cleanStop, sequences, rebuilding, writer, forgiven, forced } = state;
+  const { cleanStop, sequences, rebuilding, writer, forgiven, forced, revision, runs } = state;
   const asMirrors = (names: unknown, what: string) =>
     asArray(names, what).map((mirror) => toMirrorId(asString(mirror, what)));
   return {
@@ -126,8 +132,20 @@ function decodeState(value: unknown): AuthorityState {
     ...(rebuilding === undefined ? {} : { rebuilding: asMirrors(rebuilding, 'rebuilding') }),
     ...(writer === undefined ? {} : { writer: toMirrorId(asString(writer, 'writer')) }),
     ...(forgiven === undefined ? {} : { forgiven: decodeByMirror(forgiven, 'forgiven', asNumber) }),
+    ...(runs === undefined ? {} : { runs: asArray(runs, 'runs').map(decodeRun) }),
+    ...(revision === undefined ? {} : { revision: asNumber(revision, 'revision') }),
     ...(forced === undefined ? {} : { forced: asArray(forced, 'forced').map(decodeDecision) }),
   };
+}
+
+/** As it stands in the file, and as mirrors keep a copy of it (F31). */
+export function encodeAuthorityState(state: AuthorityState): string {
+  return encodeChecksummed(state);
+}
+
+/** Throws RangeError or SyntaxError for anything that `encodeAuthorityState` did not make. */
+export function decodeAuthorityState(text: string): AuthorityState {
+  return decodeState(decodeChecksummed(text));
 }
 
 /** One file in a folder that exists. */
@@ -147,7 +165,7 @@ export class AuthorityFile implements AuthorityStorage {
       throw new AuthorityStateError(this.#path, 'the file can not be opened', { cause: error });
     }
     try {
-      return decodeState(decodeChecksummed(text));
+      return decodeAuthorityState(text);
     } catch (error) {
       throw new AuthorityStateError(this.#path, error instanceof Error ? error.message : 'damaged', {
         cause: error,
@@ -158,6 +176,6 @@ export class AuthorityFile implements AuthorityStorage {
   async save(state: AuthorityState, expectedEpoch: Epoch): Promise<void> {
     const foundEpoch = (await this.load())?.epoch ?? EPOCH_NONE;
     if (foundEpoch !== expectedEpoch) throw new AuthoritySuperseded(expectedEpoch, foundEpoch);
-    await replaceDurably(this.#path, encodeChecksummed(state));
+    await replaceDurably(this.#path, encodeAuthorityState(state));
   }
 }

@@ -11,6 +11,7 @@
 import type { MirrorId } from '../protocol/authority-state.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { CopyNeed } from '../protocol/recovery-plan.js';
+import type { Epoch } from '../protocol/tag.js';
 import type { OsdConnection, ReconcileOrder, ReconcileProgress } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
 import type { Admission, MirrorSet } from './mirror-set.js';
@@ -31,6 +32,8 @@ export interface CatchUpContext {
 export interface Returning {
   readonly need: CopyNeed['kind'];
   readonly mirrors: readonly MirrorId[];
+  /** The highest epoch that one of them was fenced at. */
+  readonly fencedEpoch: Epoch;
 }
 
 export type CatchUpResult =
@@ -44,7 +47,7 @@ export type CatchUpResult =
 
 export async function catchUp(context: CatchUpContext, returning: Returning): Promise<CatchUpResult> {
   const { set } = context;
-  const admission = await set.admit(returning.mirrors, returning.need);
+  const admission = await set.admit(returning.mirrors, returning.need, returning.fencedEpoch);
   if (admission === null) return { kind: 'interrupted' };
   const mirrors = admission.reports.map(({ mirror }) => mirror);
   const [driver] = set.inSync;

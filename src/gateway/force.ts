@@ -4,11 +4,13 @@
  */
 import type { MirrorId } from '../protocol/authority-state.js';
 import { describeRisks, forceTrust, forceWords } from '../protocol/forced-trust.js';
+import { highestFence, reviewAuthority } from '../protocol/lost-authority.js';
 import { type MirrorReport, planRecovery } from '../protocol/recovery-plan.js';
-import { type Epoch, toEpoch } from '../protocol/tag.js';
+import type { Epoch } from '../protocol/tag.js';
+import { lookAtMirror } from './authority-review.js';
+import { encodeAuthorityState } from './authority-storage.js';
 import type { Logger } from './logger.js';
 import type { MirrorSet } from './mirror-set.js';
-import { toReport } from './mirror-report.js';
 import type { RecoveryRunner } from './recovery-runner.js';
 
 export interface ForcePlan {
@@ -54,28 +56,25 @@ interface Looked {
   readonly fencedEpoch: Epoch;
 }
 
-async function look({ set }: ForceContext, name: string): Promise<Looked> {
-  const seen = await Promise.all(
-    set.members.map(({ mirror, connection }) =>
-      connection
-        .identity()
-        .then((identity) => ({ report: toReport(mirror, identity), fencedEpoch: identity.fencedEpoch }))
-        .catch(() => null),
-    ),
-  );
+async function look({ set, logger }: ForceContext, name: string): Promise<Looked> {
+  const seen = await Promise.all(set.members.map((member) => lookAtMirror(member, logger)));
   const present = seen.filter((one) => one !== null);
   const reports = present.map(({ report }) => report);
+  const witnesses = present.map(({ witness }) => witness);
+  const verdict = reviewAuthority(set.state, witnesses);
   const mirror = set.members.find((member) => member.mirror === name)?.mirror;
   if (mirror === undefined) throw new ForceRefusal('no-such-mirror', `there is no mirror ${name}`);
   const trusted = reports.find((report) => report.mirror === mirror);
-  if (set.gate.isOpen || planRecovery(set.state, reports).kind !== 'wait') {
+  const isWaiting = verdict.kind === 'wait' || planRecovery(set.state, reports).kind === 'wait';
+  if (set.gate.isOpen || verdict.kind === 'rebuild' || !isWaiting) {
     throw new ForceRefusal('not-waiting', 'the mirror set waits for no decision');
   }
   if (trusted === undefined) throw new ForceRefusal('mirror-away', `${mirror} does not answer`);
   if (trusted.blank) throw new ForceRefusal('mirror-blank', `${mirror} is an empty store`);
   const { state } = set;
-  const risks = describeRisks(state, trusted, reports);
-  const fencedEpoch = toEpoch(Math.max(...present.map((one) => one.fencedEpoch)));
+  const doubts = verdict.kind === 'wait' ? [`${verdict.reason}: nobody knows what has happened since`] : [];
+  const risks = [...doubts, ...describeRisks(state, trusted, reports)];
+  const fencedEpoch = highestFence(witnesses);
   const plan = { mirror, epoch: state.epoch, risks, words: forceWords(state, mirror) };
   return { plan, reports, fencedEpoch };
 }
@@ -99,6 +98,8 @@ export async function force(context: ForceContext, name: string, words: string):
     const connection = set.connectionOf(mirror);
     await connection.fence(set.epoch);
     await connection.setSelfDoubt(set.epoch, null);
+    // Nor does it speak for another state of the authority any more (F31).
+    await connection.keepAuthorityRecord(set.epoch, encodeAuthorityState(set.state));
     return plan;
   });
 }

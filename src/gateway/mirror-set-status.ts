@@ -90,6 +90,7 @@ export interface MirrorSetEvent {
     | 'scrub'
     | 'verification'
     | 'forced'
+    | 'authority-rebuilt'
     | 'pace'
     | 'returned'
     | 'recovery-started'

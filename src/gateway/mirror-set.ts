@@ -7,6 +7,7 @@
  *   disk that this mirror is left out (I2, F12).
  * - Transitions (exclusion, recovery) run one at a time.
  */
+import { randomUUID } from 'node:crypto';
 import {
   admitMirrors,
   type AuthorityState,
@@ -16,13 +17,14 @@ import {
   nameWriter,
   newAuthorityState,
   recordCleanStop,
+  stampState,
 } from '../protocol/authority-state.js';
 import { type CopyNeed, fullCopyReason, type MirrorReport } from '../protocol/recovery-plan.js';
 import type { WritesMode } from '../protocol/forwarding.js';
 import { invariant } from '../protocol/invariant.js';
-import type { Epoch, Tag } from '../protocol/tag.js';
+import { type Epoch, EPOCH_NONE, type Tag } from '../protocol/tag.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
-import type { AuthorityStorage } from './authority-storage.js';
+import { type AuthorityStorage, AuthoritySuperseded, encodeAuthorityState } from './authority-storage.js';
 import type { DirectedWriter } from './directed-writer.js';
 import { recordFullCopyBegin, recordFullCopyEnd, recordFullCopyNeed } from './full-copies.js';
 import type { Gate } from './gate.js';
@@ -54,6 +56,8 @@ export class MirrorSet {
   /** The writer in this process. */
   readonly writer: SetWriter;
   readonly #options: MirrorSetOptions;
+  /** Names this run of the authority. */
+  readonly #run = randomUUID();
   #state: AuthorityState;
   #rebuilding: readonly MirrorId[] = [];
   /** Whom the last activation named. */
@@ -185,11 +189,27 @@ export class MirrorSet {
     return nameWriter(active, writer);
   }
 
-  /** Puts a new state of the authority on disk; then every writer acts by it. */
-  async saveState(state: AuthorityState): Promise<void> {
+  /**
+   * Puts a new state of the authority on disk; then, when it lets anybody write, every mirror in sync keeps a copy of it (F31); then
+   * every writer acts by it.
+   */
+  async saveState(wanted: AuthorityState): Promise<void> {
+    const state = stampState(wanted, this.#state, this.#run);
     await this.#options.authority.save(state, this.#state.epoch);
     this.#state = state;
+    if (state.phase === 'active') {
+      const record = encodeAuthorityState(state);
+      await Promise.all(
+        state.inSync.map((mirror) => this.connectionOf(mirror).keepAuthorityRecord(state.epoch, record)),
+      );
+    }
     await this.#all((writer) => writer.takeState(state));
+  }
+
+  /** Rejects with AuthoritySuperseded when the state on the authority's disk is another one's. */
+  async assertNotSuperseded(): Promise<void> {
+    const found = (await this.#options.authority.load())?.epoch ?? EPOCH_NONE;
+    if (found !== this.#state.epoch) throw new AuthoritySuperseded(this.#state.epoch, found);
   }
 
   async #all(step: (writer: DirectedWriter) => Promise<void>): Promise<void> {
@@ -251,23 +271,27 @@ export class MirrorSet {
   /**
    * Lets mirrors that are out in as rebuilding, in an epoch of its own (DESIGN.md section 5). Writes wait for a moment: until those in
    * flight are answered, and the mirrors in sync have moved to the new epoch. A mirror that does not answer in time, or that
-   * turns out to need something else, stays out. Null: there is no active epoch.
+   * turns out to need something else, stays out. `above`: the highest epoch that one of them was fenced at. Null: there is no active epoch.
    */
-  async admit(mirrors: readonly MirrorId[], need: CopyNeed['kind']): Promise<Admission | null> {
+  async admit(mirrors: readonly MirrorId[], need: CopyNeed['kind'], above: Epoch): Promise<Admission | null> {
     try {
-      return await this.runTransition(() => this.#admit(mirrors, need));
+      return await this.runTransition(() => this.#admit(mirrors, need, above));
     } catch (error) {
       this.requireRecovery('mirror-lost', error instanceof Error ? error.message : String(error));
       return null;
     }
   }
 
-  async #admit(mirrors: readonly MirrorId[], need: CopyNeed['kind']): Promise<Admission | null> {
+  async #admit(
+    mirrors: readonly MirrorId[],
+    need: CopyNeed['kind'],
+    above: Epoch,
+  ): Promise<Admission | null> {
     if (this.needsRecovery || this.#state.phase !== 'active') return null;
     const returning = mirrors.filter((mirror) => !this.inSync.includes(mirror));
     await this.#halt(`${returning.join(', ')} comes back`, []);
     const from = this.epoch;
-    await this.saveState(beginRecovery(this.#state));
+    await this.saveState(beginRecovery(this.#state, above));
     const [trusted, fenced] = await Promise.all([
       Promise.all(
         this.inSync.map(async (mirror) =>

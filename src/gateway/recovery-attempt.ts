@@ -26,6 +26,8 @@ export interface AttemptContext {
   readonly progressPollMs: number;
   /** Mirrors of which nothing is wanted this time, because their last reconciliation failed. */
   readonly leftOut: ReadonlySet<MirrorId>;
+  /** The highest epoch that one that takes part was fenced at. */
+  readonly fencedEpoch: Epoch;
   /**
    * Which mirrors that are not in sync are brought up under the fence, however much they lack. The others only by rows, and
    * only if it is little: what takes long is done beside the clients (online).
@@ -196,7 +198,7 @@ async function findSuspects({ set }: AttemptContext, { trusted, stale }: Proceed
 /** Runs one attempt. Precondition: no write is in flight and the gate is closed. Never rejects for what a mirror does. */
 export async function attemptRecovery(context: AttemptContext): Promise<AttemptResult> {
   const { set } = context;
-  await set.saveState(beginRecovery(set.state));
+  await set.saveState(beginRecovery(set.state, context.fencedEpoch));
   const { epoch } = set;
   const fenced = await fenceAll(context, epoch);
   const everyone = fenced.map(({ report }) => report);

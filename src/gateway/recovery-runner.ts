@@ -8,15 +8,18 @@
  * Before each attempt it looks at who is there without fencing anyone, so that waiting for a mirror costs no epochs. A
  * stale mirror whose reconciliation failed is left out for a while, so that it can't keep the others from serving.
  */
-import type { MirrorId } from '../protocol/authority-state.js';
+import type { AuthorityState, MirrorId } from '../protocol/authority-state.js';
+import { contradicts, highestFence, reviewAuthority } from '../protocol/lost-authority.js';
 import type { CopyPace } from '../protocol/pace.js';
 import { fullCopyReason, type MirrorReport, planRecovery } from '../protocol/recovery-plan.js';
+import type { Epoch } from '../protocol/tag.js';
 import type { ReconcileProgress } from '../wire/osd-connection.js';
+import type { WrittenMirror } from '../writer/mirror-writer.js';
 import type { Logger } from './logger.js';
 import type { MirrorSet } from './mirror-set.js';
 import type { MirrorSetEvent, ReconcileOperation, ReconcileTrigger } from './mirror-set-status.js';
+import { lookAtMirror, type SeenMirror } from './authority-review.js';
 import { catchUp, type Returning } from './catch-up.js';
-import { toReport } from './mirror-report.js';
 import { sumProgress } from './progress-sum.js';
 import { attemptRecovery, type AttemptResult } from './recovery-attempt.js';
 import type { GatewayTimings } from './timings.js';
@@ -38,6 +41,14 @@ export interface RecoveryRunnerOptions {
   readonly onEvent: (event: MirrorSetEvent) => void;
   /** Our bug, or another gateway took over: the process must stop. */
   readonly onFatal: (error: unknown) => void;
+}
+
+/** What a look at the mirrors came to. */
+interface Outlook {
+  readonly wait: string | null;
+  /** The authority's state, to be put in place of the one that is lost. */
+  readonly rebuilt: AuthorityState | null;
+  readonly fencedEpoch: Epoch;
 }
 
 interface Backoff {
@@ -183,7 +194,8 @@ export class RecoveryRunner {
     const { set, isOnline } = this.#options;
     let returning = isOnline && !set.needsRecovery ? await this.#findReturning() : null;
     const mayStayActive = trigger === 'mirror-returned' || trigger === 'operator';
-    if (!mayStayActive || returning === null) {
+    const isNeedless = isOnline && trigger === 'mirror-returned' && !set.needsRecovery;
+    if (!mayStayActive || (returning === null && !isNeedless)) {
       await this.#recover(id, reason, []);
       returning = isOnline ? await this.#findReturning() : null;
     }
@@ -206,16 +218,29 @@ export class RecoveryRunner {
     this.#waitingForCopy = [];
     if (set.needsRecovery) return null;
     const asked = set.members.filter(({ mirror }) => set.inSync.includes(mirror) || this.mayRejoin(mirror));
-    const answers = await Promise.all(asked.map(({ mirror }) => this.#look(mirror)));
-    const reports = answers.filter((report) => report !== null);
+    const seen = (await this.#look(asked)).filter((mirror) => !this.#isStrange(mirror));
+    const reports = seen.map(({ report }) => report);
+    const fencedEpoch = highestFence(seen.map(({ witness }) => witness));
     const out = reports.filter(({ mirror }) => !set.inSync.includes(mirror));
     const needs = (report: MirrorReport): boolean => fullCopyReason(set.state, report, reports) !== null;
     const byRows = out.filter((report) => !needs(report)).map(({ mirror }) => mirror);
     const [next, ...others] = out.filter(needs).map(({ mirror }) => mirror);
-    if (byRows.length > 0) return { need: 'rows', mirrors: byRows };
+    if (byRows.length > 0) return { need: 'rows', mirrors: byRows, fencedEpoch };
     if (next === undefined) return null;
     this.#waitingForCopy = others;
-    return { need: 'full-copy', mirrors: [next] };
+    return { need: 'full-copy', mirrors: [next], fencedEpoch };
+  }
+
+  /** A mirror that knows more than the authority is never taken back by it: its writes would be lost (F31). */
+  #isStrange({ witness }: SeenMirror): boolean {
+    const { set, logger } = this.#options;
+    const { mirror, fencedEpoch } = witness;
+    if (set.inSync.includes(mirror) || !contradicts(set.state, witness)) return false;
+    const message = `${mirror} is not taken back: it was fenced at epoch ${fencedEpoch} by an authority whose state was put back since to an older one`;
+    logger.error({ mirror, fencedEpoch, epoch: set.epoch }, message);
+    this.#event('recovery-failed', message);
+    this.#postpone(mirror);
+    return true;
   }
 
   /** Online as far as it goes; when rows were enough, then the rest under the fence. */
@@ -260,10 +285,14 @@ export class RecoveryRunner {
       let isQuiet = false;
       while (!this.#isStopping) {
         await this.#takeDecision();
-        const wait = await this.#whatToWaitFor(id);
+        const { wait, rebuilt, fencedEpoch } = await this.#whatToWaitFor(id);
         if (!isQuiet) await set.quiesce(reason);
         isQuiet = true;
-        const isActivated = wait === null && (await this.#attempt(id, takesAlong));
+        if (rebuilt !== null) {
+          await this.#takeRebuilt(rebuilt);
+          continue;
+        }
+        const isActivated = wait === null && (await this.#attempt(id, takesAlong, fencedEpoch));
         if (isActivated && !set.needsRecovery) break;
         // A writer may have ended while the others were let in.
         if (isActivated) isQuiet = false;
@@ -282,12 +311,20 @@ export class RecoveryRunner {
     };
   }
 
-  async #look(mirror: MirrorId): Promise<MirrorReport | null> {
-    try {
-      return toReport(mirror, await this.#options.set.connectionOf(mirror).identity());
-    } catch {
-      return null;
-    }
+  /** Those of these mirrors that answer. */
+  async #look(mirrors: readonly WrittenMirror[]): Promise<SeenMirror[]> {
+    const seen = await Promise.all(mirrors.map((mirror) => lookAtMirror(mirror, this.#options.logger)));
+    return seen.filter((mirror) => mirror !== null);
+  }
+
+  /** The authority's state as the mirrors kept it takes the place of the one that was lost, or put back (F31). */
+  async #takeRebuilt(state: AuthorityState): Promise<void> {
+    const { set, logger } = this.#options;
+    const { epoch, inSync } = state;
+    const message = `the authority's state was lost or put back: rebuilt from what the mirrors keep, with ${inSync.join(', ') || 'nobody'} in sync`;
+    logger.error({ epoch, inSync, before: set.epoch, audit: true }, message);
+    await set.saveState(state);
+    this.#event('authority-rebuilt', message);
   }
 
   async #takeDecision(): Promise<void> {
@@ -298,17 +335,20 @@ export class RecoveryRunner {
     this.#backoff.clear();
   }
 
-  /** Looks at who is there, fencing nobody. Null: an attempt makes sense. */
-  async #whatToWaitFor(id: string): Promise<string | null> {
+  /** Looks at who is there, fencing nobody. `wait` is null when an attempt makes sense. */
+  async #whatToWaitFor(id: string): Promise<Outlook> {
     const { set, timings, clock } = this.#options;
-    const reports = await Promise.all(
-      set.members.map(async ({ mirror }) => {
-        return this.mayRejoin(mirror) ? this.#look(mirror) : null;
-      }),
-    );
-    const present = reports.filter((report) => report !== null);
+    const seen = await this.#look(set.members);
+    const witnesses = seen.map(({ witness }) => witness);
+    const fencedEpoch = highestFence(witnesses);
+    const verdict = reviewAuthority(set.state, witnesses);
+    // Somebody else may have taken over: then this one has nothing to say any more.
+    if (verdict.kind !== 'sound') await set.assertNotSuperseded();
+    if (verdict.kind === 'rebuild') return { wait: null, rebuilt: verdict.state, fencedEpoch };
+    const present = seen.map(({ report }) => report).filter(({ mirror }) => this.mayRejoin(mirror));
     const plan = planRecovery(set.state, present);
     let wait = plan.kind === 'wait' ? plan.reason : null;
+    if (verdict.kind === 'wait') wait = verdict.reason;
     const operation = this.#operations.get(id);
     const sinceStartMs = clock() - (operation?.startedMs ?? 0);
     const mayGiveTime = operation?.trigger === 'start' || operation?.trigger === 'mirror-restarted';
@@ -318,7 +358,7 @@ export class RecoveryRunner {
     }
     wait ??= this.#options.missingWriters();
     this.#noteWait(wait);
-    return wait;
+    return { wait, rebuilt: null, fencedEpoch };
   }
 
   #noteWait(reason: string | null): void {
@@ -330,7 +370,7 @@ export class RecoveryRunner {
   }
 
   /** True when the set is active. */
-  async #attempt(id: string, takesAlong: readonly MirrorId[]): Promise<boolean> {
+  async #attempt(id: string, takesAlong: readonly MirrorId[], fencedEpoch: Epoch): Promise<boolean> {
     const { set, timings, logger, isOnline } = this.#options;
     const leftOut = new Set(
       set.members.map(({ mirror }) => mirror).filter((mirror) => !this.mayRejoin(mirror)),
@@ -339,6 +379,7 @@ export class RecoveryRunner {
       set,
       logger,
       leftOut,
+      fencedEpoch,
       takesAlong: (mirror, need) => !isOnline || (need.kind === 'rows' && takesAlong.includes(mirror)),
       progressPollMs: timings.progressPollMs,
       sleep: (ms) => this.#sleep(ms),

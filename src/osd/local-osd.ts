@@ -403,6 +403,15 @@ export class LocalOsd implements OsdConnection {
     if (!isReadableAt(fence, epoch)) throw refusal('not-active', `the store is not active at ${epoch}`);
   }
 
+  async authorityRecord(): Promise<string | null> {
+    return refuseStoreErrors(() => this.#store.authorityRecord());
+  }
+
+  async keepAuthorityRecord(epoch: Epoch, record: string): Promise<void> {
+    this.#refuseUnlessComparableAt(epoch);
+    await refuseStoreErrors(() => this.#store.setAuthorityRecord(record));
+  }
+
   async setSelfDoubt(epoch: Epoch, reason: string | null): Promise<void> {
     this.#refuseUnlessRecoveringAt(epoch);
     await refuseStoreErrors(() => this.#store.setSelfDoubt(reason));

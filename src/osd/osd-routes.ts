@@ -14,6 +14,7 @@ import {
   healRequest,
   paceRequest,
   reconcileRequest,
+  recordRequest,
   rowDropRequest,
   scrubRequest,
   selfDoubtRequest,
@@ -127,6 +128,14 @@ export function addRepairRoutes(app: FastifyInstance, osd: LocalOsd): void {
   app.post(OSD_PATHS.rowDrops, { bodyLimit: JSON_REQUEST_BYTES_MAX }, async (request, reply) => {
     const { setId, epoch, rows, witnesses } = rowDropRequest.decodeBytes(bodyOf(request));
     return sendJson(reply, await osd.dropRows(setId, epoch, rows, witnesses));
+  });
+  app.get(OSD_PATHS.authorityRecord, async (_request, reply) =>
+    sendJson(reply, { record: await osd.authorityRecord() }),
+  );
+  app.put(OSD_PATHS.authorityRecord, { bodyLimit: JSON_REQUEST_BYTES_MAX }, async (request, reply) => {
+    const { epoch, record } = recordRequest.decodeBytes(bodyOf(request));
+    await osd.keepAuthorityRecord(epoch, record);
+    return sendJson(reply, DONE);
   });
   app.put(OSD_PATHS.selfDoubt, async (request, reply) => {
     const { epoch, reason } = selfDoubtRequest.decodeBytes(bodyOf(request));

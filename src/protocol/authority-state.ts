@@ -51,6 +51,14 @@ export interface ForcedDecision {
   readonly words: string;
 }
 
+/** One run of the process that keeps the authority's state. Each begins with an epoch of its own, so every epoch has one run. */
+export interface AuthorityRun {
+  /** A name at random. */
+  readonly run: string;
+  /** Its first one. */
+  readonly epoch: Epoch;
+}
+
 export interface AuthorityState {
   readonly formatVersion: 1;
   readonly setId: string;
@@ -75,6 +83,10 @@ export interface AuthorityState {
   readonly writer?: MirrorId;
   /** Witnesses up to here say nothing of this mirror any more: an operator knew of them, and trusted it (forced-trust.ts). */
   readonly forgiven?: Readonly<Record<MirrorId, number>>;
+  /** Rises with every state that is put on disk, also within an epoch; absent: an older version never counted (F31). */
+  readonly revision?: number;
+  /** The latest runs of the authority that put a state on disk, oldest first. Absent: an older version (F31). */
+  readonly runs?: readonly AuthorityRun[];
   /** Every decision that an operator took against the rules, oldest first. */
   readonly forced?: readonly ForcedDecision[];
 }
@@ -94,19 +106,19 @@ export function newAuthorityState(setId: string, mirrors: readonly MirrorId[]): 
   };
 }
 
-function nextEpoch(state: AuthorityState): Epoch {
-  return toEpoch(state.epoch + 1);
-}
-
 /** Who was being rebuilt, and who issued the tags, was so in an epoch that is over. */
 function withoutEpochRoles(state: AuthorityState): AuthorityState {
   const { rebuilding, writer, ...rest } = state;
   return rebuilding === undefined && writer === undefined ? state : rest;
 }
 
-/** A new attempt at a recovery: nobody may write until `activate`. The last in-sync set is kept. */
-export function beginRecovery(state: AuthorityState): AuthorityState {
-  return { ...withoutEpochRoles(state), epoch: nextEpoch(state), phase: 'recovering' };
+/**
+ * A new attempt at a recovery: nobody may write until `activate`. The last in-sync set is kept. `above`: the highest epoch that a
+ * mirror was fenced at which is to be fenced now; one that was given up while it was away may have seen more.
+ */
+export function beginRecovery(state: AuthorityState, above: Epoch = EPOCH_NONE): AuthorityState {
+  const epoch = toEpoch(Math.max(state.epoch, above) + 1);
+  return { ...withoutEpochRoles(state), epoch, phase: 'recovering' };
 }
 
 /**
@@ -260,4 +272,15 @@ export function recordCleanStop(
 ): AuthorityState {
   invariant(state.phase === 'active', 'a clean stop ends an active epoch', { phase: state.phase });
   return { ...state, cleanStop: sequences };
+}
+
+const RUNS_KEPT_MAX = 100;
+
+/** The state as this run of an authority puts it on disk after `before`. */
+export function stampState(state: AuthorityState, before: AuthorityState, run: string): AuthorityState {
+  const revision = Math.max(state.revision ?? 0, before.revision ?? 0) + 1;
+  const known = state.runs ?? [];
+  const { epoch } = state;
+  const runs = known.at(-1)?.run === run ? known : [...known, { run, epoch }].slice(-RUNS_KEPT_MAX);
+  return { ...state, revision, runs };
 }

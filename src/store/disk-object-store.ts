@@ -26,7 +26,7 @@ import type { ObjectState, TagRow } from '../protocol/write.js';
 import { performClear, performRowDrop } from './clears.js';
 import { Compaction } from './compaction.js';
 import { performHeal } from './heals.js';
-import { SCRUB_RECORD_KEY } from './keys.js';
+import { AUTHORITY_RECORD_KEY, SCRUB_RECORD_KEY } from './keys.js';
 import { listObjects, readSummaries } from './listing.js';
 import {
   type ClearBatch,
@@ -263,16 +263,29 @@ export class DiskObjectStore implements ObjectStore {
     await endFullCopy(this.#core);
   }
 
+  async authorityRecord(): Promise<string | null> {
+    this.#core.assertOpen();
+    return this.#core.readText(AUTHORITY_RECORD_KEY);
+  }
+
+  async setAuthorityRecord(record: string): Promise<void> {
+    await this.#putText(AUTHORITY_RECORD_KEY, record);
+  }
+
   async scrubRecord(): Promise<string | null> {
     this.#core.assertOpen();
     return this.#core.readText(SCRUB_RECORD_KEY);
   }
 
   async setScrubRecord(record: string): Promise<void> {
+    await this.#putText(SCRUB_RECORD_KEY, record);
+  }
+
+  async #putText(key: Buffer, text: string): Promise<void> {
     this.#core.assertUsable();
     const batch = this.#core.commit.open();
     batch.requireSync();
-    batch.put(SCRUB_RECORD_KEY, encodeText(SCRUB_RECORD_KEY, record));
+    batch.put(key, encodeText(key, text));
     await batch.written;
   }
 

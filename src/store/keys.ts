@@ -8,6 +8,7 @@
  *   05            segments that are open      41 blob u64     a blob without references whose file is still to be removed
  *   06            scrub record
  *   07            renewed store id
+ *   08            copy of the authority's state
  *   10 slot u16   commit ring                 42 seg u64 blob u64   a blob that has fragments in a segment
  *   11 store 16   witness of a peer           43 seg u64      segment table
  *   12 gen u16    floor of a generator
@@ -47,6 +48,7 @@ export const KEY_SPACE = {
   openSegments: 0x05,
   scrubRecord: 0x06,
   renewedStoreId: 0x07,
+  authorityRecord: 0x08,
   ring: 0x10,
   witness: 0x11,
   floor: 0x12,
@@ -64,6 +66,7 @@ export const HEAD_KEY = Buffer.of(KEY_SPACE.head);
 export const SELF_DOUBT_KEY = Buffer.of(KEY_SPACE.selfDoubt);
 export const FULL_COPY_CURSOR_KEY = Buffer.of(KEY_SPACE.fullCopyCursor);
 export const SCRUB_RECORD_KEY = Buffer.of(KEY_SPACE.scrubRecord);
+export const AUTHORITY_RECORD_KEY = Buffer.of(KEY_SPACE.authorityRecord);
 export const RENEWED_STORE_ID_KEY = Buffer.of(KEY_SPACE.renewedStoreId);
 
 export const OPEN_SEGMENTS_KEY = Buffer.of(KEY_SPACE.openSegments);

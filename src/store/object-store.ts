@@ -272,6 +272,11 @@ export interface ObjectStore {
   /** Complete: no doubt, no cursor, in one synced batch. */
   endFullCopy(): Promise<void>;
 
+  /** The copy of the authority's state that was given last (F31), null when none was. */
+  authorityRecord(): Promise<string | null>;
+  /** Durable when it resolves. */
+  setAuthorityRecord(record: string): Promise<void>;
+
   /** What was noted last of a scrub, null when nothing was. */
   scrubRecord(): Promise<string | null>;
   /** Durable when it resolves. */

@@ -5,7 +5,7 @@
  *   commit head (02)       commit sequence u64, fenced epoch u64, has content u8, next blob id u64, settled blob id u64,
  *                          objects u64, tombstones u64, rows u64, row bytes u64, blob bytes u64
  *   self doubt (03)        reason, UTF-8                      full copy cursor (04)   objects compared u64, object id UTF-8
- *   renewed store id (07)  store id 16
+ *   renewed store id (07)  store id 16                        copy of the authority's state (08)   what it gave, UTF-8
  *   ring slot (10)         commit sequence u64
  *   witness (11)           commit sequence u64                floor (12)              tag 14
  *   tag table row (30)     kind u8, mode u8, offset u64, length u64, checksum u32, commit sequence u64, written ms u64

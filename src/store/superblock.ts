@@ -4,7 +4,7 @@
  *   store.json   { "format": "tally-store", "formatVersion": 3, "storeId", "setId", "damage": null | reason }
  *
  * Version 2 has segments beside the blobs of version 1; in version 3 the database may name the store anew (keys.ts 07), for
- * everyone but this file. An older store becomes one of this version when it is opened, before anything is written that
+ * everyone but this file, and keeps a copy of the authority's state. An older store becomes one of this version when it is opened, before anything is written that
  * the older version does not know.
  *
  * Commit order: written to store.json.new, fsynced, renamed, folder synced. `damage` is put there before LevelDB opens (and thereby

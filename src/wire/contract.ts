@@ -29,6 +29,7 @@ export const OSD_PATHS = {
   pushes: '/v1/pushes',
   rowDrops: '/v1/row-drops',
   selfDoubt: '/v1/self-doubt',
+  authorityRecord: '/v1/authority-record',
   fullCopy: '/v1/full-copy',
   fullCopyEnd: '/v1/full-copy-end',
   fullCopyCursor: '/v1/full-copy-cursor',
@@ -75,6 +76,8 @@ export const FRAME_HEADER_BYTES_MAX = 32 * 1024 * 1024;
 export const JSON_REQUEST_BYTES_MAX = 16 * 1024 * 1024;
 /** Any answer that is not a streamed read. The largest are states and listings with long attributes. */
 export const ANSWER_BYTES_MAX = 128 * 1024 * 1024;
+/** The copy of the authority's state that a mirror keeps, in characters. The largest has a hundred decisions of operators. */
+export const AUTHORITY_RECORD_LENGTH_MAX = 1024 * 1024;
 /** Rows of one object that a push brings along. */
 export const PUSH_ROWS_MAX = 4096;
 export const PUSH_EXTENTS_MAX = 4096;

@@ -41,6 +41,7 @@ import {
   identityAnswer,
   listAnswer,
   progressAnswer,
+  recordAnswer,
   pushAnswer,
   readHeader,
   refusalAnswer,
@@ -303,6 +304,14 @@ export class HttpOsdConnection implements OsdConnection {
     const request = Buffer.from(JSON.stringify({ setId, epoch, rows, witnesses }));
     const body = await this.#send('POST', OSD_PATHS.rowDrops, MEDIA_JSON, request);
     return understand(() => decodeClearsReply(parseJson(body.toString('utf8'))));
+  }
+
+  async authorityRecord(): Promise<string | null> {
+    return (await this.#get(OSD_PATHS.authorityRecord, recordAnswer)).record;
+  }
+
+  async keepAuthorityRecord(epoch: Epoch, record: string): Promise<void> {
+    await this.#put(OSD_PATHS.authorityRecord, { epoch, record });
   }
 
   async setSelfDoubt(epoch: Epoch, reason: string | null): Promise<void> {

@@ -6,7 +6,7 @@ import {
   COPY_SHARE_PERCENT_MAX,
   COPY_SHARE_PERCENT_MIN,
 } from '../protocol/pace.js';
-import { PUSH_EXTENTS_MAX, PUSH_ROWS_MAX } from './contract.js';
+import { AUTHORITY_RECORD_LENGTH_MAX, PUSH_EXTENTS_MAX, PUSH_ROWS_MAX } from './contract.js';
 import { makeDecoder } from './decoder.js';
 import {
   EVIDENCE_PAGE_MAX,
@@ -74,6 +74,12 @@ export const selfDoubtRequest = makeDecoder(
   'request',
   strictObject({ epoch: epochSchema, reason: orNull(shortTextSchema) }),
 );
+const recordSchema = Type.String({ maxLength: AUTHORITY_RECORD_LENGTH_MAX });
+export const recordRequest = makeDecoder(
+  'request',
+  strictObject({ epoch: epochSchema, record: recordSchema }),
+);
+export const recordAnswer = makeDecoder('record', strictObject({ record: orNull(recordSchema) }));
 export const fullCopyRequest = makeDecoder(
   'request',
   strictObject({ epoch: epochSchema, storeId: storeIdSchema }),

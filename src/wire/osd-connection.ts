@@ -459,6 +459,10 @@ export interface OsdConnection {
     rows: readonly RowCursor[],
     witnesses: readonly Witness[],
   ): Promise<ClearsReply>;
+  /** The copy of the authority's state that this mirror keeps (F31); null: none. */
+  authorityRecord(): Promise<string | null>;
+  /** Keeps another one, durably, in place of it. Only in the recovery, or at the active epoch, of the authority that gives it. */
+  keepAuthorityRecord(epoch: Epoch, record: string): Promise<void>;
   setSelfDoubt(epoch: Epoch, reason: string | null): Promise<void>;
   /** The store gets this id and doubts itself until the copy ends. Only at the epoch that it is fenced at, before it takes anything. */
   beginFullCopy(epoch: Epoch, storeId: StoreId): Promise<void>;

@@ -634,6 +634,14 @@ export function describeObjectStore(name: string, makeStore: () => Promise<Store
       });
     });
 
+    it('F31: keeps the copy of the authority’s state over restarts', async () => {
+      expect(await driver.store.authorityRecord()).toBeNull();
+      await driver.store.setAuthorityRecord('first');
+      await driver.store.setAuthorityRecord('{"epoch":2}');
+      await restart();
+      expect(await driver.store.authorityRecord()).toBe('{"epoch":2}');
+    });
+
     it('F17: is another store from the begin of a full copy on, incomplete until its end, and keeps its cursor', async () => {
       const copyId = toStoreId('c'.repeat(32));
       await driver.store.setSelfDoubt('a hole in the commit ring');

@@ -734,6 +734,18 @@ function describeRepairs(get: () => OsdConnection): void {
       expect((await osd.identity()).witnesses).toEqual([witness]);
     });
 
+    it('F31: the copy of the authority’s state is kept, and only that of the present epoch', async () => {
+      expect(await osd.authorityRecord()).toBeNull();
+      await osd.keepAuthorityRecord(NEXT, 'fenced ä');
+      await expect(osd.keepAuthorityRecord(EPOCH, 'late')).rejects.toMatchObject({ code: 'stale-epoch' });
+      await osd.activate(NEXT);
+      await osd.keepAuthorityRecord(NEXT, 'active');
+      await expect(osd.keepAuthorityRecord(toEpoch(3), 'early')).rejects.toMatchObject({
+        code: 'not-fenced',
+      });
+      expect(await osd.authorityRecord()).toBe('active');
+    });
+
     it('self-doubt is kept, and only a recovery sets it', async () => {
       await osd.setSelfDoubt(NEXT, 'a hole');
       expect((await osd.identity()).selfDoubt).toBe('a hole');

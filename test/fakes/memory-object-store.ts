@@ -75,6 +75,7 @@ export class MemoryObjectStore implements port.ObjectStore {
   #hasContent = false;
   #selfDoubt: string | null = null;
   #scrubRecord: string | null = null;
+  #authorityRecord: string | null = null;
   #fullCopyCursor: FullCopyCursor | null = null;
   #stageCount = 0;
   #isClosed = false;
@@ -335,6 +336,14 @@ export class MemoryObjectStore implements port.ObjectStore {
     this.#objects.set(heal.objectId, { ...object, bytes: healed });
     this.#commitSequence += 1;
     return { kind: 'landed' };
+  }
+
+  async authorityRecord(): Promise<string | null> {
+    return this.#authorityRecord;
+  }
+
+  async setAuthorityRecord(record: string): Promise<void> {
+    this.#authorityRecord = record;
   }
 
   async scrubRecord(): Promise<string | null> {

@@ -80,6 +80,7 @@ export interface MemorySnapshot {
   readonly storeId: StoreId;
   readonly selfDoubt: string | null;
   readonly cursor: FullCopyCursor | null;
+  readonly authorityRecord: string | null;
 }
 
 function replaceAll<Key, Value>(map: Map<Key, Value>, by: ReadonlyMap<Key, Value>): void {
@@ -108,6 +109,7 @@ export class MemoryOsdStore implements ObjectStore {
   #selfDoubt: string | null = null;
   #cursor: FullCopyCursor | null = null;
   #scrubRecord: string | null = null;
+  #authorityRecord: string | null = null;
 
   constructor(setId: string, storeNumber: number) {
     this.setId = setId;
@@ -131,6 +133,7 @@ export class MemoryOsdStore implements ObjectStore {
       storeId: this.storeId,
       selfDoubt: this.#selfDoubt,
       cursor: this.#cursor,
+      authorityRecord: this.#authorityRecord,
     };
   }
 
@@ -143,6 +146,7 @@ export class MemoryOsdStore implements ObjectStore {
     this.storeId = snapshot.storeId;
     this.#selfDoubt = snapshot.selfDoubt;
     this.#cursor = snapshot.cursor;
+    this.#authorityRecord = snapshot.authorityRecord;
     this.#fence = reopenFence(snapshot.fencedEpoch);
   }
 
@@ -449,6 +453,15 @@ export class MemoryOsdStore implements ObjectStore {
     this.objects.set(heal.objectId, { ...held, bytes: splice(held.bytes, heal.extents, bytes) });
     this.damaged.delete(heal.objectId);
     return { kind: 'landed' };
+  }
+
+  async authorityRecord(): Promise<string | null> {
+    return this.#authorityRecord;
+  }
+
+  async setAuthorityRecord(record: string): Promise<void> {
+    this.#failWithDisk();
+    this.#authorityRecord = record;
   }
 
   async scrubRecord(): Promise<string | null> {

@@ -84,11 +84,15 @@ describe('tally force', () => {
     await rig.gateway.stop();
     rig.authority.saved.length = 0;
     for (const osd of rig.osds) osd.restart();
+    rig.osd(1).mode = 'down';
     await rig.start();
     await untilWaiting();
     const plan = await rig.gateway.planForce('osd-0');
+    expect(plan.risks.join('\n')).toMatch(/lost or was put back.*nobody knows what has happened since/);
     expect(plan.risks.join('\n')).toMatch(/no record of who was in sync/);
     await rig.gateway.force('osd-0', plan.words);
+    await rig.untilInSync(0);
+    rig.osd(1).mode = 'up';
     await rig.untilInSync(0, 1);
     expect(rig.gateway.status().epoch).toBeGreaterThan(epochBefore);
     expect(await rig.get('key')).toBe('content');

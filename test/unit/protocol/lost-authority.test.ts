@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type AuthorityState,
+  newAuthorityState,
+  requireFullCopy,
+  stampState,
+} from '../../../src/protocol/authority-state.js';
+import { type AuthorityWitness, contradicts, reviewAuthority } from '../../../src/protocol/lost-authority.js';
+import { toEpoch } from '../../../src/protocol/tag.js';
+import { activeState, M0, M1, SET } from './protocol-builders.js';
+
+const lost = newAuthorityState(SET, [M0, M1]);
+
+function stateAt(epoch: number, change: Partial<AuthorityState> = {}): AuthorityState {
+  return activeState(2, {
+    epoch: toEpoch(epoch),
+    revision: epoch * 10,
+    runs: [{ run: 'first', epoch: toEpoch(1) }],
+    ...change,
+  });
+}
+
+function witness(
+  mirror: typeof M0,
+  record: AuthorityState | null,
+  fenced = record?.epoch ?? 0,
+): AuthorityWitness {
+  return { mirror, fencedEpoch: toEpoch(fenced), blank: record === null && fenced === 0, record };
+}
+
+describe('F31: the authority’s state is lost', () => {
+  it('is rebuilt when all mirrors are here, and all that are in sync by the latest copy have it', () => {
+    const last = stateAt(7, { inSync: [M0] });
+    const verdict = reviewAuthority(lost, [witness(M0, last, 9), witness(M1, stateAt(5))]);
+    expect(verdict).toMatchObject({
+      kind: 'rebuild',
+      state: { epoch: 10, phase: 'recovering', inSync: [M0], cleanStop: null },
+    });
+  });
+
+  it('is not rebuilt while a mirror is away', () => {
+    expect(reviewAuthority(lost, [witness(M0, stateAt(7))])).toMatchObject({
+      kind: 'wait',
+      reason: expect.stringMatching(/M1 missing/) as unknown,
+    });
+  });
+
+  it('is not rebuilt from a copy that a mirror in sync by it does not have: it may have seen a later one', () => {
+    const witnesses = [witness(M0, stateAt(7)), witness(M1, stateAt(5))];
+    expect(reviewAuthority(lost, witnesses)).toMatchObject({
+      kind: 'wait',
+      reason: expect.stringMatching(/M1 does not have it/) as unknown,
+    });
+    const blank = [witness(M0, stateAt(7)), witness(M1, null)];
+    expect(reviewAuthority(lost, blank).kind).toBe('wait');
+  });
+
+  it('is not made up when nobody has a copy and somebody has data; before anything was written it is made anew, above every fence', () => {
+    const used = { ...witness(M0, null, 4), blank: false };
+    expect(reviewAuthority(lost, [used, witness(M1, null, 4)]).kind).toBe('wait');
+    const fenced = [
+      { ...witness(M0, null, 4), blank: true },
+      { ...witness(M1, null, 3), blank: true },
+    ];
+    expect(reviewAuthority(lost, fenced)).toMatchObject({
+      kind: 'rebuild',
+      state: { epoch: 4, inSync: [], phase: 'recovering' },
+    });
+  });
+
+  it('is sound when it is new and so are the mirrors, and when it knows all that they know', () => {
+    expect(reviewAuthority(lost, [witness(M0, null), witness(M1, null)])).toEqual({ kind: 'sound' });
+    const state = stateAt(7);
+    expect(reviewAuthority(state, [witness(M0, state), witness(M1, stateAt(5))])).toEqual({ kind: 'sound' });
+  });
+});
+
+describe('F31: an old state is put back', () => {
+  it('is noticed by the fence of one mirror, and the later one is taken from the mirrors', () => {
+    const last = stateAt(7, { inSync: [M1] });
+    const verdict = reviewAuthority(stateAt(5), [witness(M0, stateAt(5), 6), witness(M1, last)]);
+    expect(verdict).toMatchObject({ kind: 'rebuild', state: { epoch: 8, inSync: [M1] } });
+  });
+
+  it('is noticed within an epoch by its revision', () => {
+    const later = requireFullCopy({ ...stateAt(5, { inSync: [M0] }), revision: 51 }, M1, 'rows forgone');
+    const verdict = reviewAuthority(stateAt(5, { inSync: [M0] }), [witness(M0, later), witness(M1, null, 4)]);
+    expect(verdict).toMatchObject({ kind: 'rebuild', state: { members: later.members } });
+  });
+
+  it('that was acted on has a history of its own: nothing is rebuilt, an operator decides', () => {
+    const first = stateAt(9, { inSync: [M1] });
+    const second = stampState(stateAt(6, { inSync: [M0] }), stateAt(5), 'second');
+    const witnesses = [witness(M0, second), witness(M1, first)];
+    for (const state of [second, stateAt(5)]) {
+      expect(reviewAuthority(state, witnesses)).toMatchObject({
+        kind: 'wait',
+        reason: expect.stringMatching(/acknowledged by both/) as unknown,
+      });
+    }
+    expect(contradicts(second, witness(M1, first))).toBe(true);
+    // Also when the epochs of the second history have passed those of the first one.
+    const further = { ...second, epoch: toEpoch(20), revision: 999 };
+    expect(contradicts(further, witness(M1, first))).toBe(true);
+    expect(reviewAuthority(further, witnesses).kind).toBe('wait');
+  });
+
+  it('a mirror that was given up while it was away does not speak against what came since', () => {
+    const forced = requireFullCopy(stateAt(6, { inSync: [M0] }), M1, 'an operator went on without it');
+    const witnesses = [witness(M0, forced), witness(M1, stateAt(9))];
+    expect(reviewAuthority(forced, witnesses)).toEqual({ kind: 'sound' });
+    expect(contradicts(forced, witness(M1, stateAt(9)))).toBe(false);
+  });
+});
