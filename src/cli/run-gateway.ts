@@ -99,8 +99,7 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
     s3Tls: s3Tls?.source ?? null,
   });
   try {
-    await endpoint.listen();
-    await listen(admin, configuration.admin.listen, 'The admin API');
+    await endpoint.listen(() => listen(admin, configuration.admin.listen, 'The admin API'));
   } catch (error) {
     await Promise.all([endpoint.stopServing(0), admin.close()]);
     await sets.stop();
@@ -138,7 +137,8 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
 interface Endpoint {
   readonly sets: PlacedSets;
   readonly figures: S3FiguresSource;
-  listen(): Promise<void>;
+  /** Together with the admin API. */
+  listen(listenAdmin: () => Promise<void>): Promise<void>;
   /** No request gets in; those that are served have so long to end. */
   stopServing(drainMs: number): Promise<void>;
   /** When the mirror sets have stopped. */
@@ -163,7 +163,10 @@ async function startAlone(
   return {
     sets,
     figures,
-    listen: () => listen(s3, configuration.s3.listen, 'The S3 endpoint'),
+    listen: async (listenAdmin) => {
+      await listen(s3, configuration.s3.listen, 'The S3 endpoint');
+      await listenAdmin();
+    },
     stopServing: async (drainMs) => {
       await closeWithin(s3, drainMs);
       await accessLog?.close();
@@ -194,7 +197,11 @@ async function startWorkers(
   return {
     sets,
     figures: workers.figures,
-    listen: () => workers.start(),
+    // Processes take a while to start, and operators want to see what is waited for.
+    listen: async (listenAdmin) => {
+      await listenAdmin();
+      await workers.start();
+    },
     stopServing: (drainMs) => workers.stopServing(drainMs),
     end: async () => {
       clearInterval(telling);

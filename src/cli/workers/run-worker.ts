@@ -110,17 +110,18 @@ async function serve(configuration: Configuration, gateway: Peer): Promise<void>
     locks: workerLocks,
   });
   await mesh.join();
-  await gateway.call('joined', null);
-  const telling = setInterval(() => {
-    gateway.note('figures', figures.snapshot());
-    worker.tellFigures();
-  }, FIGURES_EVERY_MS);
   const address = configuration.s3.listen;
   try {
     await s3.listen(address);
   } catch (error) {
     throw listenError(error, 'The S3 endpoint', formatAddress(address));
   }
+  // Whoever comes now waits until the mirror set is active, which it is not before this.
+  await gateway.call('joined', null);
+  const telling = setInterval(() => {
+    gateway.note('figures', figures.snapshot());
+    worker.tellFigures();
+  }, FIGURES_EVERY_MS);
   keyring.watch();
   stopServing = async (drainMs) => {
     await keyring.stop();

@@ -24,7 +24,7 @@ const RESPAWN_DELAY_MS = 100;
 const RESPAWN_DELAY_MAX_MS = 5000;
 /** A worker that lived for so long may be replaced at once. */
 const STEADY_AFTER_MS = 10_000;
-const START_WITHIN_MS = 30_000;
+const START_WITHIN_MS = 60_000;
 const END_WITHIN_MS = 2000;
 /** A worker that serves tells its figures every second. Looks, not time, are counted: this process may have been stopped itself. */
 const HEARD_EVERY_MS = 5000;
