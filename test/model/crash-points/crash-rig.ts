@@ -10,7 +10,7 @@ import type { AuthorityStorage } from '../../../src/gateway/authority-storage.js
 import { Gateway } from '../../../src/gateway/gateway.js';
 import type { GatewayTimings } from '../../../src/gateway/timings.js';
 import type { VerificationStorage } from '../../../src/gateway/verification/verification-storage.js';
-import type { LocalOsd } from '../../../src/osd/local-osd.js';
+import { LocalOsd } from '../../../src/osd/local-osd.js';
 import { type AuthorityState, type MirrorId, toMirrorId } from '../../../src/protocol/authority-state.js';
 import { toGeneratorId } from '../../../src/protocol/tag.js';
 import { openDatabase, readRange } from '../../../src/store/database.js';
@@ -176,6 +176,8 @@ class CrashMirror {
         if (property === 'url') return this.url;
         if (property === 'then') return undefined;
         if (property === 'close') return async () => undefined;
+        // What the port has and a local OSD has not, as a trace, is not there.
+        if (!(property in LocalOsd.prototype)) return undefined;
         const osd = isCut ? null : (this.#osd as unknown as AnyOsd | null);
         if (property === 'openStage')
           return () => (osd === null ? failingStage() : this.#mortal(this.#stage(osd)));
