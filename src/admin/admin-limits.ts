@@ -1,6 +1,9 @@
 /** Every bound of the admin API. Times are milliseconds. */
 export interface AdminLimits {
   readonly connectionsMax: number;
+  /** Request line and headers, in bytes. */
+  readonly headerBytesMax: number;
+  /** From the first byte of a request to the end of its headers. */
   readonly headersTimeoutMs: number;
   /** A connection on which nothing moves for so long is closed: uploads take as long as they take. */
   readonly connectionIdleMs: number;
@@ -16,6 +19,7 @@ export interface AdminLimits {
 
 export const DEFAULT_ADMIN_LIMITS: AdminLimits = {
   connectionsMax: 256,
+  headerBytesMax: 16 * 1024,
   headersTimeoutMs: 10_000,
   connectionIdleMs: 60_000,
   streamsMax: 32,

@@ -8,6 +8,7 @@
  * - `close()` ends the streams and lets other requests finish.
  */
 import type { RequestListener, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import fastify, {
   LogController,
@@ -107,6 +108,7 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
     bodyLimit: REQUEST_BODY_BYTES_MAX,
+    clientErrorHandler: refuseConnection,
     serverFactory: (listener) => makeServer(listener, limits, options.tls ?? null),
   });
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
@@ -149,16 +151,33 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
 }
 
 function makeServer(listener: RequestListener, limits: AdminLimits, tls: ServerTls | null): Server {
-  const { connectionIdleMs, headersTimeoutMs, connectionsMax } = limits;
+  const { connectionIdleMs, headerBytesMax, headersTimeoutMs, connectionsMax } = limits;
   const options = {
+    // Bodies have a limit on their pauses, and none on the whole time.
     requestTimeout: 0,
+    maxHeaderSize: headerBytesMax,
     headersTimeout: headersTimeoutMs,
+    connectionsCheckingInterval: headersTimeoutMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
   };
   const server = makeNodeServer(listener, options, tls);
   server.setTimeout(connectionIdleMs);
   server.maxConnections = connectionsMax;
   return server;
+}
+
+/** For bytes that are no HTTP request, and for headers that are too many or do not come. */
+function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const { status, message } = ADMIN_ERRORS['bad-request'];
+  const body = JSON.stringify({ code: 'bad-request', message });
+  socket.end(
+    `HTTP/1.1 ${status} Bad Request\r\ncontent-type: application/json; charset=utf-8\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }
 
 /** The one place that turns errors into answers. */

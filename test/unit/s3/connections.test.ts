@@ -5,6 +5,7 @@ import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { expectConnectionLimit } from '../../support/raw-connection.js';
 import { TestServer, until } from './harness.js';
 
 let server: TestServer;
@@ -257,6 +258,12 @@ describe('Expect: 100-continue (RFC 9110 section 10.1.1)', () => {
 });
 
 describe('connections', () => {
+  it('so many are served at once, one more is turned away, and there is room when one is gone', async () => {
+    const small = await TestServer.start({ ...HOLD, limits: { ...HOLD.limits, connectionsMax: 3 } });
+    await expectConnectionLimit(small.port, 3, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await small.close();
+  });
+
   it('a refused upload is read to its end when little is left, so the connection serves on', async () => {
     const socket = await server.openSocket();
     const pieces: string[] = [];
