@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- [--suite put-4k,get-4k,...|all] [--seconds 5] [--connections 64,16] [--keys 5000] [--uploads 20x64]
- *                    [--load 'put 4 KiB'] [--data FOLDER] [--workers 1,2]
+ *                    [--load 'put 4 KiB'] [--data FOLDER] [--workers 1,2] [--stored 1000,10000] [--missed 100,1000]
  *                    [--endpoint URL --access-key K --secret-key S [--region R] [--syncs yes|no] [--process NAME=PID]...]`
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -12,8 +12,8 @@ import { benchMultipart, benchPointers, benchStream } from './large-objects.js';
 import type { MeasuredProcess } from './load.js';
 import { type Measurement, type Syncs, tableOf } from './measurement.js';
 import { benchMemory, type MemoryOptions } from './memory.js';
-import { drawSuite } from './plot.js';
-import { benchReconcile } from './reconcile.js';
+import { drawSuite, type Picture } from './plot.js';
+import { benchRecovery } from './recovery.js';
 import { benchList, benchSmallObjects, LISTED_KEYS_MIN } from './small-objects.js';
 import { DEFAULT_SUITES, findSuites, type Suite } from './suites.js';
 import { benchStore } from './store.js';
@@ -43,6 +43,12 @@ function uploadsOf(text: string): MemoryOptions {
   return { uploads: Number(match[1]), sizeBytes: Number(match[2]) * MIB };
 }
 
+function countsOf(name: string, text: string): readonly number[] {
+  const counts = text.split(',').map(Number);
+  const isGood = counts.every((count) => Number.isSafeInteger(count) && count > 0);
+  return isGood ? counts : fail(`--${name} is whole numbers, such as 1000,10000`);
+}
+
 function syncsOf(text: string): Syncs {
   return text === 'yes' || text === 'no' || text === 'unknown' ? text : fail('--syncs is yes or no');
 }
@@ -64,6 +70,8 @@ function readOptions() {
       keys: { type: 'string', default: String(LISTED_KEYS_MIN) },
       uploads: { type: 'string', default: '20x64' },
       load: { type: 'string', default: '' },
+      stored: { type: 'string', default: '1000,10000,100000' },
+      missed: { type: 'string', default: '100,1000,10000' },
       data: { type: 'string' },
       workers: { type: 'string', default: '1' },
       endpoint: { type: 'string' },
@@ -81,6 +89,11 @@ function readOptions() {
     keyCount,
     suites: suitesOf(values.suite),
     memory: uploadsOf(values.uploads),
+    recovery: {
+      stored: countsOf('stored', values.stored),
+      missed: countsOf('missed', values.missed),
+      seconds: Number(values.seconds),
+    },
     pace: { seconds: Number(values.seconds), connections: values.connections.split(',').map(Number) },
     data: values.data ?? null,
     workers: workersOf(values.workers),
@@ -121,7 +134,8 @@ interface Targets {
 interface SuiteResult {
   readonly suite: string;
   readonly measurements: readonly Measurement[];
-  readonly table: BenchTable;
+  readonly tables: readonly BenchTable[];
+  readonly pictures: readonly Picture[];
 }
 
 async function runSuite(
@@ -136,7 +150,14 @@ async function runSuite(
   const withTable = (measurements: Measurement[]): SuiteResult => ({
     suite: name,
     measurements,
-    table: tableOf(name, NOTE, measurements),
+    tables: [tableOf(name, NOTE, measurements)],
+    pictures: [{ name, svg: drawSuite(name, measurements) }],
+  });
+  const onlyTable = (table: BenchTable): SuiteResult => ({
+    suite: name,
+    measurements: [],
+    tables: [table],
+    pictures: [],
   });
   switch (suite.kind) {
     case 'small': {
@@ -153,16 +174,14 @@ async function runSuite(
     case 'pointers':
       return withTable(await benchPointers(measured, report));
     case 'memory':
-      return { suite: name, measurements: [], table: await benchMemory(measured, options.memory, report) };
+      return onlyTable(await benchMemory(measured, options.memory, report));
     case 'store':
-      return {
-        suite: name,
-        measurements: [],
-        table: await benchStore(options.data, options.load, report),
-      };
-    case 'reconcile':
-      if (tally !== null)
-        return { suite: name, measurements: [], table: await benchReconcile(tally.system, tally, report) };
+      return onlyTable(await benchStore(options.data, options.load, report));
+    case 'recovery':
+      if (tally !== null) {
+        const figures = await benchRecovery(tally.system, tally, options.recovery, report);
+        return { suite: name, measurements: [], ...figures };
+      }
       report('left out: another endpoint has no mirrors that could be killed');
       return null;
   }
@@ -204,10 +223,10 @@ function keep(results: readonly SuiteResult[], startedAt: Date): string {
     join(folder, 'figures.json'),
     JSON.stringify({ startedAt, machine, options, results }, null, 2),
   );
-  const sections = results.map(({ suite, measurements, table }) => {
-    if (measurements.length === 0) return toMarkdown(table);
-    writeFileSync(join(folder, `${suite}.svg`), drawSuite(suite, measurements));
-    return `${toMarkdown(table)}\n![${suite}](${suite}.svg)\n`;
+  const sections = results.map(({ tables, pictures }) => {
+    for (const { name, svg } of pictures) writeFileSync(join(folder, `${name}.svg`), svg);
+    const shown = pictures.map(({ name }) => `![${name}](${name}.svg)\n`);
+    return [...tables.map(toMarkdown), ...shown].join('\n');
   });
   const about = `${startedAt.toISOString()} on ${machine}: \`npm run bench -- ${options.join(' ')}\``;
   const path = join(folder, 'README.md');
@@ -220,7 +239,7 @@ async function main(): Promise<void> {
   const startedAt = new Date();
   if (options.endpoint === null) buildProgram();
   const results = await measure(options, (line) => console.log(line));
-  for (const { table } of results) console.log(toText(table));
+  for (const { tables } of results) for (const table of tables) console.log(toText(table));
   console.log(`\nkept in ${keep(results, startedAt)}`);
 }
 

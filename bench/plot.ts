@@ -10,6 +10,12 @@ const BOTTOM = 70;
 const TICKS = 5;
 const COLOURS = ['#2f6f9f', '#b8562e', '#5b8c3a', '#7d5ba6', '#a38a1f', '#3a8c86'];
 
+/** A file beside the tables. */
+export interface Picture {
+  readonly name: string;
+  readonly svg: string;
+}
+
 interface Bar {
   readonly series: string;
   readonly group: string;

@@ -24,7 +24,7 @@ export type Suite = { readonly name: string } & (
   | { readonly kind: 'multipart' }
   | { readonly kind: 'pointers' }
   | { readonly kind: 'memory' }
-  | { readonly kind: 'reconcile' }
+  | { readonly kind: 'recovery' }
   | { readonly kind: 'store' }
 );
 
@@ -50,7 +50,7 @@ const ALL: readonly Suite[] = [
   { name: 'multipart', kind: 'multipart' },
   { name: 'pointers', kind: 'pointers' },
   { name: 'memory', kind: 'memory' },
-  { name: 'reconcile', kind: 'reconcile' },
+  { name: 'recovery', kind: 'recovery' },
   { name: 'store', kind: 'store' },
 ];
 
