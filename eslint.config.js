@@ -85,6 +85,7 @@ export default defineConfig(
       'test/crash/**/*.ts',
       'test/docker/**/*.ts',
       'test/guide/**/*.ts',
+      'test/newcomer/**/*.ts',
       'test/fuzz/campaign.ts',
       'test/s3-suite/**/*.ts',
     ],
