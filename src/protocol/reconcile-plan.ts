@@ -118,10 +118,8 @@ const UNCERTAIN_OFFSET = 1;
  * source knows nothing of the object.
  */
 export function rowsAfterPush(target: readonly TagRow[], source: ObjectRows): TagRow[] {
-  const { lastTag } = source;
-  if (lastTag === null) return [];
   const kept = target.filter(
-    (row) => !isLater(row.tag, lastTag) && !source.rows.some(({ tag }) => tag === row.tag),
+    (row) => !isLater(row.tag, source.lastTag) && !source.rows.some(({ tag }) => tag === row.tag),
   );
   return [...kept.map(uncertain), ...source.rows].sort((left, right) => (left.tag < right.tag ? -1 : 1));
 }

@@ -110,6 +110,12 @@ describe('the repair of an object', () => {
     ]);
   });
 
+  it('is nothing where all rows match, whatever the last tags: one side has let go of its tombstone', () => {
+    const row = rowOf(T1, { kind: 'remove' });
+    expect(planObject(evidenceOf(sideOf(M0, T1, [row]), sideOf(M1, null, [row])), [M0])).toBeNull();
+    expect(planObject(evidenceOf(sideOf(M0, T1, []), sideOf(M1, null, [])), [M0])).toBeNull();
+  });
+
   it.each(['replace', 'remove'] as const)('is whole where a %s is unmatched', (kind) => {
     const evidence = evidenceOf(sideOf(M0, T2, [rowOf(T2, { kind })]), sideOf(M1, T1, [range(T1, 0, 4)]));
     expect(planObject(evidence, [M0])?.content).toEqual({ kind: 'whole' });
