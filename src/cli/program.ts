@@ -25,7 +25,7 @@ import { addUser } from './user-program.js';
 import { addVerify } from './verify-program.js';
 
 const EXIT_CODES_HELP = `
-Exit codes: 0 done, in sync · 1 not in sync, or doctor found a fault · 64 wrong command line · 69 no answer, or port taken · 70 a bug of Tally
+Exit codes: 0 done, in sync · 1 not in sync, or a fault was found · 64 wrong command line · 69 no answer, or port taken · 70 a bug of Tally
   73 folder in use or not empty · 74 disk or file failed · 75 another gateway took over · 77 no permission
   78 wrong configuration · 130 stopped at once`;
 
