@@ -3,8 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { type AuthorityState, newAuthorityState } from '../../../src/protocol/authority-state.js';
 import { InvariantViolation } from '../../../src/protocol/invariant.js';
 import {
+  FULL_COPY_DOUBT,
   fullCopyReason,
   isNewSet,
+  mayResumeFullCopy,
   type MirrorReport,
   planRecovery,
 } from '../../../src/protocol/recovery-plan.js';
@@ -173,5 +175,58 @@ describe('any state and any reports', () => {
         expect(plan.complete).toBe(present.length === 3);
       }),
     );
+  });
+});
+
+describe('a full copy that was broken off', () => {
+  const begun = activeState(2, {
+    inSync: [M0],
+    sequences: { [M1]: 8 },
+    members: [
+      { mirror: M0, storeId: storeIdOf(0), fullCopyReason: null },
+      { mirror: M1, storeId: storeIdOf(1), fullCopyReason: 'a test says so', copyStoreId: storeIdOf(5) },
+    ],
+  });
+  const target = (change: Partial<MirrorReport> = {}): MirrorReport =>
+    reportOf(M1, { storeId: storeIdOf(5), selfDoubt: FULL_COPY_DOUBT, commitSequence: 9, ...change });
+  const mayResume = (report: MirrorReport, peer: Partial<MirrorReport> = {}): boolean =>
+    mayResumeFullCopy(begun, report, [reportOf(M0, peer), report]);
+
+  it('goes on in the store that it began for, while that says that it is copied to', () => {
+    expect(mayResume(target())).toBe(true);
+    expect(mayResume(target({ storeId: storeIdOf(1) }))).toBe(false);
+    expect(mayResume(target({ selfDoubt: null }))).toBe(false);
+    expect(mayResume(target({ selfDoubt: 'a hole in the commit ring' }))).toBe(false);
+  });
+
+  it('is that of a mirror which has it on record', () => {
+    expect(mayResumeFullCopy(activeState(2), target(), [target()])).toBe(false);
+    expect(mayResume(target({ mirror: M0 }))).toBe(false);
+    expect(mayResume(target({ mirror: M2 }))).toBe(false);
+  });
+
+  it('F17: does not go on in one that stands lower than the authority or a peer has seen it', () => {
+    expect(mayResume(target({ commitSequence: 8 }))).toBe(true);
+    expect(mayResume(target({ commitSequence: 7 }))).toBe(false);
+    const witnesses = [
+      { storeId: storeIdOf(5), commitSequence: 12 },
+      { storeId: storeIdOf(5), commitSequence: 10 },
+      { storeId: storeIdOf(6), commitSequence: 99 },
+    ];
+    expect(mayResume(target({ commitSequence: 12 }), { witnesses })).toBe(true);
+    expect(mayResume(target({ commitSequence: 11 }), { witnesses })).toBe(false);
+  });
+});
+
+describe('what an operator has forgiven a mirror', () => {
+  it('F33: witnesses up to there say nothing any more, later ones do', () => {
+    const state = activeState(2, { forgiven: { [M1]: 20 } });
+    const told = (commitSequence: number): string | null => {
+      const report = reportOf(M1, { commitSequence: 10 });
+      const peer = reportOf(M0, { witnesses: [{ storeId: report.storeId, commitSequence }] });
+      return fullCopyReason(state, report, [peer, report]);
+    };
+    expect(told(20)).toBeNull();
+    expect(told(21)).toMatch(/rolled back/);
   });
 });
