@@ -1,8 +1,4 @@
-/**
- * `npm run bench -- [--suite put-4k,get-4k,...|all] [--seconds 5] [--connections 64,16] [--keys 5000] [--uploads 20x64]
- *                    [--load 'put 4 KiB'] [--data FOLDER] [--workers 1,2] [--stored 1000,10000] [--missed 100,1000]
- *                    [--endpoint URL --access-key K --secret-key S [--region R] [--syncs yes|no] [--process NAME=PID]...]`
- */
+/** `npm run bench -- [options]`; `--help` names them. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +11,7 @@ import { benchMemory, type MemoryOptions } from './memory.js';
 import { drawSuite, type Picture } from './plot.js';
 import { benchRecovery } from './recovery.js';
 import { benchList, benchSmallObjects, LISTED_KEYS_MIN } from './small-objects.js';
-import { DEFAULT_SUITES, findSuites, type Suite } from './suites.js';
+import { DEFAULT_SUITES, findSuites, SUITE_NAMES, type Suite } from './suites.js';
 import { benchStore } from './store.js';
 import { type BenchTable, toMarkdown, toText } from './table.js';
 import { type BenchTarget, startFloor, startMemoryFloor, startTally, useEndpoint } from './target.js';
@@ -23,6 +19,28 @@ import { type BenchTarget, startFloor, startMemoryFloor, startTally, useEndpoint
 const MIB = 1024 * 1024;
 const NOTE =
   'Everything on this machine, every request signed. CPU: user and system time of each measured process. Disk: what the processes had sent to a disk, for each byte of content stored (nothing on a file system in memory). × floor: requests/s against a bare node:http server of this very run. MB = 10^6 bytes.';
+
+const HELP = `Usage: npm run bench -- [options]
+
+  --suite NAMES        of these, with commas, or all (default ${DEFAULT_SUITES}):
+                       ${SUITE_NAMES.join(', ')}
+  --connections LIST   for the suites of many requests (default 64,16)
+  --seconds N          for each of their loads (default 5)
+  --keys N             stored names for list (default and least ${LISTED_KEYS_MIN})
+  --uploads NxMIB      for memory: so many at once, of so many MiB (default 20x64)
+  --load NAME          for store: one of its loads, such as 'put 4 KiB'
+  --workers LIST       processes that serve S3; with several numbers, such as 1,2, they are measured side by side (default 1)
+  --stored LIST --missed LIST
+                       for recovery: objects stored, and writes missed, such as 1000,10000 and 100,1000
+  --data FOLDER        where Tally keeps its stores; it must be new (default: a temporary folder)
+
+Another S3 server instead of a Tally of our own:
+
+  --endpoint URL --access-key K --secret-key S [--region us-east-1]
+  --syncs yes|no       what you know of it, for the table
+  --process NAME=PID   a process of it on this machine, whose CPU and disk writes are counted; as often as there are some
+
+Tables, figures and plots go to a folder of bench/results. bench/README.md says how to read them.`;
 
 function fail(message: string): never {
   console.error(message);
@@ -80,8 +98,13 @@ function readOptions() {
       region: { type: 'string', default: 'us-east-1' },
       syncs: { type: 'string', default: 'unknown' },
       process: { type: 'string', multiple: true, default: [] },
+      help: { type: 'boolean', short: 'h', default: false },
     },
   });
+  if (values.help) {
+    console.log(HELP);
+    process.exit(0);
+  }
   const keyCount = Number(values.keys);
   if (!(keyCount >= LISTED_KEYS_MIN)) fail(`--keys is at least ${LISTED_KEYS_MIN}`);
   return {

@@ -54,6 +54,8 @@ const ALL: readonly Suite[] = [
   { name: 'store', kind: 'store' },
 ];
 
+export const SUITE_NAMES: readonly string[] = ALL.map(({ name }) => name);
+
 /** Short enough for every day. */
 export const DEFAULT_SUITES = 'put-4k,get-4k,head-4k,put-1m,get-1m,list,stream-64m,multipart,pointers';
 
@@ -63,6 +65,6 @@ export function findSuites(names: string): readonly Suite[] {
   return names.split(',').map((name) => {
     const suite = ALL.find((candidate) => candidate.name === name);
     if (suite !== undefined) return suite;
-    throw new RangeError(`--suite is of: all, ${ALL.map((candidate) => candidate.name).join(', ')}`);
+    throw new RangeError(`--suite is of: all, ${SUITE_NAMES.join(', ')}`);
   });
 }
