@@ -3,12 +3,11 @@ import type { ListEntry } from '../../gateway/object-storage.js';
 import { decodeObjectAttributes } from '../attributes.js';
 import { contentBytes } from '../encryption/sealing.js';
 import { S3Error } from '../errors.js';
-import { quoteEtag } from '../etags.js';
 import { toIsoDate } from '../http-date.js';
 import type { S3Response } from '../response.js';
 import { checksumTypeOf } from '../payload/combined-checksums.js';
 import { entryName, listVisible, type VisiblePage } from '../versions/visible-objects.js';
-import { document, element, textElement, XML_CONTENT_TYPE } from '../xml/render.js';
+import { document, element, escapeXml, textElement, XML_CONTENT_TYPE } from '../xml/render.js';
 import type { BucketContext } from './context.js';
 import { toListBounds } from './list-bounds.js';
 import {
@@ -43,7 +42,8 @@ function entryElement(entry: ListEntry, writeName: NameElement, writeOwner: Owne
     'Contents',
     writeName('Key', entry.name),
     textElement('LastModified', toIsoDate(modifiedMs)),
-    textElement('ETag', quoteEtag(etag)),
+    // As textElement writes quoteEtag, without looking for the quotes that are always there.
+    element('ETag', `&quot;${escapeXml(etag)}&quot;`),
     checksum === null
       ? ''
       : textElement('ChecksumAlgorithm', checksum.algorithm) +

@@ -47,7 +47,9 @@ export function optionalElement(name: string, text: string | null): string {
 
 /** An element with content that is XML already. */
 export function element(name: string, ...content: readonly string[]): string {
-  return `<${name}>${content.join('')}</${name}>`;
+  let text = `<${name}>`;
+  for (const part of content) text += part;
+  return `${text}</${name}>`;
 }
 
 /** A whole document in S3's namespace. */
