@@ -6,10 +6,10 @@
  */
 import { runHere } from '../support/overlay-root.js';
 
-export const MACHINES = ['first', 'second'] as const;
+const MACHINES = ['first', 'second'] as const;
 export type MachineName = (typeof MACHINES)[number];
 
-export const ADDRESSES: Readonly<Record<MachineName, string>> = { first: '10.0.0.1', second: '10.0.0.2' };
+const ADDRESSES: Readonly<Record<MachineName, string>> = { first: '10.0.0.1', second: '10.0.0.2' };
 
 export class Network {
   readonly #prefix = `tally-${process.pid}`;

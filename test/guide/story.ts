@@ -11,13 +11,13 @@ export interface Stage {
 }
 
 /** Types something that the guide does not have, and has it in the transcript. */
-export async function typeAlso({ transcript }: Stage, machine: Machine, text: string): Promise<string> {
+async function typeAlso({ transcript }: Stage, machine: Machine, text: string): Promise<string> {
   const output = await machine.type(text);
   transcript.ran(machine.name, text, output);
   return output;
 }
 
-export function expectThat(isSo: boolean, claim: string, seen: string): void {
+function expectThat(isSo: boolean, claim: string, seen: string): void {
   if (!isSo) throw new Error(`it does not hold that ${claim}:\n${seen}`);
 }
 
