@@ -184,18 +184,22 @@ export class ForwardedWriter implements WritePath {
     const { connection, link } = appointment;
     const order = { ...appointment.order, ...change, revision: appointment.order.revision + 1 };
     const told = appointment.told.then(async () => {
-      // Another epoch has begun.
-      if (this.#appointment?.link !== link) return;
+      if (!this.#isCurrent(link)) return;
       try {
         await connection.appointWriter(order);
       } catch (error) {
-        if (this.#appointment?.link !== link) return;
+        if (!this.#isCurrent(link)) return;
         this.#options.logger.warn({ writer: order.self, err: error }, 'the writer does not take an order');
         link.cut(error instanceof Error ? error.message : String(error));
       }
     });
     this.#appointment = { order, connection, link, told };
     await told;
+  }
+
+  /** False: another epoch has begun. */
+  #isCurrent(link: ForwardLink): boolean {
+    return this.#appointment?.link === link;
   }
 
   async drain(): Promise<void> {

@@ -7,7 +7,6 @@ import { makeToken, toStoreId } from '../../../src/protocol/token.js';
 import type { WriteTransaction } from '../../../src/protocol/write.js';
 import {
   BATCH_WRITES_MAX,
-  type OsdConnection,
   OsdRefusal,
   OsdUnreachable,
   type TransactionBatch,
@@ -56,12 +55,16 @@ function commitAll(batch: TransactionBatch): TransactionBatchReply {
 
 function linkTo(transact: (batch: TransactionBatch) => Promise<TransactionBatchReply>): MirrorLink {
   const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-  return new MirrorLink(toMirrorId('osd-0'), { transact } as unknown as OsdConnection, {
-    setId: 'set',
-    epoch: () => epoch,
-    floor: () => tagOf(1),
-    logger,
-  });
+  return new MirrorLink(
+    toMirrorId('osd-0'),
+    { transact },
+    {
+      setId: 'set',
+      epoch: () => epoch,
+      floor: () => tagOf(1),
+      logger,
+    },
+  );
 }
 
 describe('the way of transactions to one mirror', () => {
