@@ -9,7 +9,7 @@ const env = { NO_COLOR: '1' };
 const needsPrograms = [
   'test/clients/{aws-cli,boto3,curl,duplicity,rclone,restic,s3cmd,s3fs}.test.ts',
   'test/browser/**/*.test.ts',
-  'test/start/{docker,installed,systemd,tls}.test.ts',
+  'test/start/{installed,systemd,tls}.test.ts',
   'test/crash/full-disk.test.ts',
 ];
 
