@@ -3,9 +3,9 @@ import { isRoot } from '../support/small-disk.js';
 import { type CampaignOptions, runCampaign } from './campaign-run.js';
 
 /** The long ones run by `npm run test:crash -- --cycles N --seed S`. */
-const CYCLES = 9;
-const CYCLES_WITH_WORKERS = 5;
-const CYCLES_FORWARDED = 3;
+const CYCLES = 7;
+const CYCLES_WITH_WORKERS = 3;
+const CYCLES_FORWARDED = 2;
 const SEED = 20_261_123;
 
 async function expectNoFindings(cycles: number, how: Partial<CampaignOptions>): Promise<void> {
