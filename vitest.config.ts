@@ -56,7 +56,7 @@ export default defineConfig({
           name: 'programs',
           env,
           include: needsPrograms,
-          maxWorkers: 1,
+          maxWorkers: 2,
           testTimeout: 3 * oneMinuteMs,
           hookTimeout: 2 * oneMinuteMs,
           sequence: { groupOrder: 3 },
