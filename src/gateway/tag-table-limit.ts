@@ -6,7 +6,8 @@
  * dropping (another epoch, a restart) leaves rows that are needless, and the next look goes on.
  */
 import type { MirrorId } from '../protocol/authority-state.js';
-import { areAllRowsForgone, forgoRows, isSettled } from '../protocol/forgone-rows.js';
+import { areAllRowsForgone, bearsWitness, forgoRows, isSettled } from '../protocol/forgone-rows.js';
+import type { Epoch } from '../protocol/tag.js';
 import type { Witness } from '../protocol/token.js';
 import { type OsdIdentity, ROWS_PAGE_MAX, type RowCursor } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
@@ -91,7 +92,8 @@ export class TagTableLimit {
       const { epoch } = set;
       const floors = await set.floors();
       if (floors === null || set.epoch !== epoch || this.#isStopped || !areAllRowsForgone(set.state)) return;
-      const witnesses = await this.#witnessesFor(mirror);
+      const witnesses = await this.#witnessesFor(mirror, epoch);
+      if (witnesses === null) return;
       const page = await connection.rows(after, ROWS_PAGE_MAX);
       const settled = page.filter(({ tag }) => isSettled(tag, floors));
       if (settled.length > 0) {
@@ -104,15 +106,12 @@ export class TagTableLimit {
     }
   }
 
-  /** Rows go with witnesses of the mirrors that have those writes (F17). */
-  async #witnessesFor(mirror: MirrorId): Promise<Witness[]> {
+  /** Rows go with witnesses of the mirrors that have those writes (F17). Null: one of them was restarted since. */
+  async #witnessesFor(mirror: MirrorId, epoch: Epoch): Promise<Witness[] | null> {
     const { set } = this.#options;
     const others = set.inSync.filter((other) => other !== mirror);
-    return Promise.all(
-      others.map(async (other) => {
-        const { storeId, commitSequence } = await set.connectionOf(other).identity();
-        return { storeId, commitSequence };
-      }),
-    );
+    const identities = await Promise.all(others.map((other) => set.connectionOf(other).identity()));
+    if (!identities.every(({ activeEpoch }) => bearsWitness(activeEpoch, epoch))) return null;
+    return identities.map(({ storeId, commitSequence }) => ({ storeId, commitSequence }));
   }
 }

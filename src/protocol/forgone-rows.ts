@@ -7,7 +7,7 @@
  */
 import { type AuthorityState, type MirrorId, requireFullCopy } from './authority-state.js';
 import { invariant } from './invariant.js';
-import { type Tag, tagEpoch, tagGenerator } from './tag.js';
+import { type Epoch, type Tag, tagEpoch, tagGenerator } from './tag.js';
 
 /** Puts on record that these mirrors are copied in full when they come back. To be on disk before a row is dropped. */
 export function forgoRows(
@@ -54,4 +54,12 @@ export function isSettled(tag: Tag, floors: readonly Tag[]): boolean {
   const own = floors.find((floor) => tagGenerator(floor) === tagGenerator(tag));
   if (own !== undefined) return tag < own;
   return floors.length > 0 && floors.every((floor) => tagEpoch(tag) < tagEpoch(floor));
+}
+
+/**
+ * F17: true when the commit sequence that a mirror tells now bears witness to what it answered in this epoch: it has been up since it was
+ * activated. One that was restarted may have been rolled back meanwhile, and its sequence would hide that.
+ */
+export function bearsWitness(activeEpoch: Epoch, epoch: Epoch): boolean {
+  return activeEpoch === epoch;
 }

@@ -25,7 +25,7 @@ import {
   mayDropRows,
   reopenFence,
 } from '../../src/protocol/fence.js';
-import { areAllRowsForgone, forgoRows, isSettled } from '../../src/protocol/forgone-rows.js';
+import { areAllRowsForgone, bearsWitness, forgoRows, isSettled } from '../../src/protocol/forgone-rows.js';
 import { TagGenerator } from '../../src/protocol/generator.js';
 import { writerOf } from '../../src/protocol/shard.js';
 import { decideRead, decideReadStart, readableInRecovery } from '../../src/protocol/read-gate.js';
@@ -59,6 +59,7 @@ export interface Rules {
   readonly forgoRows: typeof forgoRows;
   readonly areAllRowsForgone: typeof areAllRowsForgone;
   readonly isSettled: typeof isSettled;
+  readonly bearsWitness: typeof bearsWitness;
   readonly isComparableAt: typeof isComparableAt;
   readonly decidePush: typeof decidePush;
   readonly decideHeal: typeof decideHeal;
@@ -138,6 +139,7 @@ const realRules: Rules = {
   forgoRows,
   areAllRowsForgone,
   isSettled,
+  bearsWitness,
   isComparableAt,
   decidePush,
   decideHeal,

@@ -452,7 +452,7 @@ export class SimulatedGateway {
   /** The tag tables are full, and somebody is away (F27). `tables`: what the mirrors have now. */
   forgoRows(
     tables: ReadonlyMap<MirrorId, readonly TagRow[]>,
-    sequences: readonly (Witness & { readonly mirror: MirrorId })[],
+    identities: readonly (Witness & { readonly mirror: MirrorId; readonly activeEpoch: Epoch })[],
   ): void {
     if (this.#status !== 'open') return;
     const { rules, authority, network } = this.#ports;
@@ -469,9 +469,11 @@ export class SimulatedGateway {
     const floors = this.#generators.floors();
     for (const mirror of this.#inSync) {
       const rows = (tables.get(mirror) ?? []).filter(({ tag }) => rules.isSettled(tag, floors));
-      const witnesses = sequences
-        .filter((other) => other.mirror !== mirror && this.#inSync.includes(other.mirror))
-        .map(({ storeId, commitSequence }) => ({ storeId, commitSequence }));
+      const others = identities.filter(
+        (other) => other.mirror !== mirror && this.#inSync.includes(other.mirror),
+      );
+      if (!others.every(({ activeEpoch }) => rules.bearsWitness(activeEpoch, this.#grantedEpoch))) continue;
+      const witnesses = others.map(({ storeId, commitSequence }) => ({ storeId, commitSequence }));
       const drop = { kind: 'drop-rows', epoch: this.#grantedEpoch, rows, witnesses } as const;
       network.call(this.name, mirror, drop, () => undefined);
     }

@@ -407,18 +407,11 @@ export class World {
   forgoRows(): void {
     this.step('rows are forgone', () => {
       const tables = [...this.mirrors].map(([id, { disk }]) => [id, [...disk.image.rows.values()]] as const);
-      const witnesses = [...this.mirrors].map(
-        ([
-          mirror,
-          {
-            disk: { durableImage },
-          },
-        ]) => {
-          const { storeId, commitSequence } = durableImage;
-          return { mirror, storeId, commitSequence };
-        },
-      );
-      this.writer?.forgoRows(new Map(tables), witnesses);
+      const identities = [...this.mirrors].map(([mirror, { disk, fence, isUp }]) => {
+        const { storeId, commitSequence } = disk.durableImage;
+        return { mirror, storeId, commitSequence, activeEpoch: isUp ? fence.activeEpoch : EPOCH_NONE };
+      });
+      this.writer?.forgoRows(new Map(tables), identities);
     });
   }
 

@@ -375,3 +375,22 @@ failureCase('F27: rows of a write in flight stay, whoever is away', {
   off: { isSettled: () => true },
   ends: 'I4',
 });
+
+failureCase('F17: rows that are forgone go with no witness of a mirror that was restarted meanwhile', {
+  mirrors: 3,
+  trace: (set) => {
+    set.write('replace', 'a', 'one');
+    set.clearAll();
+    set.cutOff(M2);
+    set.write('replace', 'a', 'two');
+    const tag = set.write('replace', 'b', 'three');
+    set.rollBackBefore(M1, tag);
+    set.forgoRows();
+    set.settle();
+    set.crashHost();
+    set.rest();
+  },
+  rule: 'the witness of a write is a mirror that has been up since its activation',
+  off: { bearsWitness: () => true },
+  ends: 'I2',
+});

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { isSettled } from '../../../src/protocol/forgone-rows.js';
-import { makeTag, type Tag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
+import { bearsWitness, isSettled } from '../../../src/protocol/forgone-rows.js';
+import { EPOCH_NONE, makeTag, type Tag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
 
 function tag(epoch: number, counter: number, generator: number): Tag {
   return makeTag({ epoch: toEpoch(epoch), counter, generator: toGeneratorId(generator) });
@@ -29,5 +29,13 @@ describe('isSettled: rows that may go, by the floors of those who write', () => 
 
   it('without anybody who writes nothing is', () => {
     expect(isSettled(tag(3, 7, 2), [])).toBe(false);
+  });
+});
+
+describe('who bears witness to the writes of an epoch', () => {
+  it('F17: only who has been active in it all the time; a restart, or another epoch, ends that', () => {
+    expect(bearsWitness(toEpoch(3), toEpoch(3))).toBe(true);
+    expect(bearsWitness(EPOCH_NONE, toEpoch(3))).toBe(false);
+    expect(bearsWitness(toEpoch(2), toEpoch(3))).toBe(false);
   });
 });
