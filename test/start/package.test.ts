@@ -1,6 +1,6 @@
 /** What `npm pack` makes of a build. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -37,6 +37,14 @@ function importedPackages(): string[] {
   );
   return [...new Set(names)].filter((name) => !name.startsWith('node:') && !builtinModules.includes(name));
 }
+
+describe('the build', () => {
+  it('leaves a program that can be run: npx marks it as one only when it meets a folder for the first time', () => {
+    expect(() => {
+      accessSync(join(root, 'dist/cli/main.js'), constants.X_OK);
+    }).not.toThrow();
+  });
+});
 
 describe('the package', () => {
   it('has all that runs, and nothing else', () => {
