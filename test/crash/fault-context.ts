@@ -13,6 +13,8 @@ export interface FaultContext {
   readonly random: SeededRandom;
   /** Null: the OSDs share the disk of this machine, which nobody fills. */
   readonly disks: Disks | null;
+  /** The fault takes away the gateway or the last mirror in sync too: from now on writes may be turned away. */
+  readonly onOutage: () => void;
 }
 
 export type Fault = (context: FaultContext) => Promise<void>;

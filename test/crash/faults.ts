@@ -123,6 +123,7 @@ async function killDuringFullCopy(context: FaultContext, copied: OsdHandle): Pro
   const { system, random } = context;
   await sleep(random.integer(50, 1500));
   const victim = random.pick([copied.process, system.otherThan(copied).process, system.gateway]);
+  if (victim !== copied.process) context.onOutage();
   await victim.kill();
   if (random.chance(0.5)) await pause(context);
   if (victim === system.gateway) await restartGateway(context);
