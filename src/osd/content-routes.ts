@@ -20,12 +20,13 @@ import {
   type TransactionBatch,
   type TransactionBatchReply,
 } from '../wire/osd-connection.js';
-import { decodePush } from '../wire/push-frame.js';
+import { BATCH_PUSH_BYTES_MAX, decodePush, decodePushes, encodePushesReply } from '../wire/push-frame.js';
 import { asObjectId } from '../wire/record-reader.js';
 import { rangeOfText } from '../wire/request-paths.js';
 import { decodeReads, encodeReadsReply } from '../wire/reads-frame.js';
 import { decodeTransactions, encodeTransactionsReply } from '../wire/transaction-frame.js';
 import type { StoreRead } from '../store/object-store.js';
+import { pushTogether } from './batched-pushes.js';
 import { readTogether } from './batched-reads.js';
 import type { ErrorResponder } from './error-responses.js';
 import type { LocalOsd } from './local-osd.js';
@@ -35,6 +36,7 @@ import { type OsdTrace, traceWrites } from './osd-trace.js';
 import { refusal } from './refusal.js';
 
 const TRANSACTIONS_BYTES_MAX = FRAME_HEADER_BYTES_MAX + BATCH_CONTENT_BYTES_MAX;
+const PUSH_BATCH_BYTES_MAX = FRAME_HEADER_BYTES_MAX + BATCH_PUSH_BYTES_MAX;
 const PUSH_BYTES_MAX = FRAME_HEADER_BYTES_MAX + INLINE_CONTENT_BYTES_MAX;
 
 /** What travels in batches, one after the other and all day. */
@@ -67,6 +69,15 @@ export function hotRequests(osd: LocalOsd, responder: ErrorResponder, trace: Osd
         bytesMax: JSON_REQUEST_BYTES_MAX,
         answerMediaType: MEDIA_FRAME,
         perform: async (body) => encodeReadsReply(await readTogether(osd, decodeReads(body), responder)),
+      },
+    ],
+    [
+      OSD_PATHS.pushBatches,
+      {
+        mediaType: MEDIA_FRAME,
+        bytesMax: PUSH_BATCH_BYTES_MAX,
+        answerMediaType: MEDIA_JSON,
+        perform: async (body) => encodePushesReply(await pushTogether(osd, decodePushes(body), responder)),
       },
     ],
   ]);

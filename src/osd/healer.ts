@@ -22,7 +22,7 @@ export interface HealerOptions {
   readonly self: OsdConnection;
   readonly store: ObjectStore;
   readonly connect: (url: string) => OsdConnection;
-  /** Content of a push or a heal as a stage of this store. */
+  /** Content of a heal as a stage of this store. */
   readonly stage: (bytes: PushContent) => Promise<string | null>;
   readonly discardStage: (stageId: string) => Promise<void>;
   readonly logger: OsdLogger;

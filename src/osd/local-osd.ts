@@ -106,7 +106,7 @@ export class LocalOsd implements OsdConnection {
     this.#healer = new Healer({
       self: this,
       ...options,
-      stage: (bytes) => this.#stageOfPush(bytes),
+      stage: (bytes) => this.#stageOfHeal(bytes),
       discardStage: (stageId) => this.#discardQuietly(stageId),
     });
     this.#scrubber = new Scrubber({ healer: this.#healer, ...options });
@@ -350,12 +350,11 @@ export class LocalOsd implements OsdConnection {
   }
 
   async push(push: RemotePush): Promise<RemotePushReply> {
-    const { bytes, ...fields } = push;
-    const stageId = await this.#stageOfPush(bytes);
+    const stageId = push.bytes.kind === 'stage' ? push.bytes.stageId : null;
     if (stageId !== null) this.#stages.claim(stageId);
     let isUsed = false;
     try {
-      const reply = await refuseStoreErrors(() => this.#store.push({ ...fields, stageId }));
+      const reply = await refuseStoreErrors(() => this.#store.push(push));
       isUsed = reply.kind === 'landed' || reply.code === 'unknown-stage';
       return reply;
     } finally {
@@ -363,7 +362,7 @@ export class LocalOsd implements OsdConnection {
     }
   }
 
-  async #stageOfPush(bytes: PushContent): Promise<string | null> {
+  async #stageOfHeal(bytes: PushContent): Promise<string | null> {
     switch (bytes.kind) {
       case 'none':
         return null;

@@ -5,7 +5,7 @@
 import type { ObjectStore } from '../store/object-store.js';
 
 /** A table of this size is walked in no time. */
-const SMALL_TABLE_ROWS_MAX = 1000;
+const SMALL_TABLE_ROWS_MAX = 100;
 /** What was found in a larger one is shown for so long. */
 const LARGE_TABLE_REFRESH_MS = 5_000;
 

@@ -77,7 +77,7 @@ export async function* readRange(
   }
 }
 
-type DatabaseIterator = Iterator<Database, Buffer, Buffer>;
+export type DatabaseIterator = Iterator<Database, Buffer, Buffer>;
 
 /** The next entries of an iterator, none at its end. Throws StoreError. */
 export async function nextPage(iterator: DatabaseIterator, entriesMax: number): Promise<[Buffer, Buffer][]> {

@@ -233,6 +233,11 @@ export class DiskObjectStore implements ObjectStore {
     return readRows(this.#core.parts.database, after, limit);
   }
 
+  async rowsOf(id: ObjectId, limit: number): Promise<TagRow[]> {
+    this.#core.assertOpen();
+    return this.#core.rowsOf(id, limit);
+  }
+
   async oldestRowMs(): Promise<number | null> {
     this.#core.assertOpen();
     return this.#oldestRow.writtenMs();

@@ -173,6 +173,9 @@ export interface RowCursor {
   readonly tag: Tag;
 }
 
+/** Bytes that come with a push, or that were staged before it. */
+export type PushBytes = Exclude<WriteContent, { readonly kind: 'compose' }>;
+
 /** What reconciliation lands on a target for one object, in one batch. */
 export interface Push extends PushClaim {
   readonly objectId: ObjectId;
@@ -184,8 +187,7 @@ export interface Push extends PushClaim {
    */
   readonly content:
     { readonly kind: 'whole' } | { readonly kind: 'extents'; readonly extents: readonly Extent[] };
-  /** The bytes, staged before; null when there are none. */
-  readonly stageId: string | null;
+  readonly bytes: PushBytes;
   readonly contentChecksum: number;
   /** The source's rows of that object. They take the place of all rows that the target has for it (F37). */
   readonly rows: readonly TagRow[];
@@ -248,6 +250,8 @@ export interface ObjectStore {
 
   /** Rows after `after` in table order, at most `limit`. */
   rows(after: RowCursor | null, limit: number): Promise<TagRow[]>;
+  /** The first `limit` rows of one object, in order of tags. */
+  rowsOf(id: ObjectId, limit: number): Promise<TagRow[]>;
   /** The oldest row's `writtenMs`, null when there is none. May take time in proportion to the rows, at most once per change of the oldest. */
   oldestRowMs(): Promise<number | null>;
   /** Objects and tombstones after `after` in id order (UTF-8 bytes), at most `limit`: one side of a full copy. */

@@ -17,11 +17,7 @@ import type { StoreCore } from './store-core.js';
 
 type RefusalCode = Extract<PushReply, { kind: 'refused' }>['code'];
 
-const NO_CONTENT: StoredContent = {
-  source: { kind: 'inline', bytes: Buffer.alloc(0) },
-  lengthBytes: 0,
-  contentChecksum: crc32c(Buffer.alloc(0)),
-};
+const NO_BYTES = Buffer.alloc(0);
 
 /** Throws RangeError for a push that contradicts itself: its last tag is not its state's, or it has rows and no state. */
 export async function performPush(core: StoreCore, stages: Stages, push: Push): Promise<PushReply> {
@@ -45,6 +41,8 @@ class Pushing {
   readonly #push: Push;
   readonly #edit: ContentEdit;
   #admittedMap: ExtentMap = [];
+  /** What came inside the push, once it was looked at: its checksum is computed once. */
+  #inline: StoredContent | null = null;
 
   constructor(core: StoreCore, stages: Stages, push: Push) {
     this.#core = core;
@@ -74,11 +72,13 @@ class Pushing {
     const { state } = this.#push;
     if (state === null) return this.#admit(entry, null);
     if (state.kind === 'tombstone') return this.#admit(entry, { kind: 'tombstone', state });
-    const map = this.#newMap(entry, content);
+    if (this.#edit.isOutOfSpace || !this.#hasRoom()) return this.#refuse(entry, 'no-space');
+    const needStored = this.#edit.needStored(content);
+    if (needStored !== null) return { kind: 'wait', until: needStored };
+    const map = this.#newMap(entry, this.#edit.stored(content));
     if (map === null) return this.#refuse(entry, 'no-base');
     const needRewritten = this.#edit.needRewritten(map);
     if (needRewritten !== null) return { kind: 'wait', until: needRewritten };
-    if (this.#edit.isOutOfSpace) return this.#refuse(entry, 'no-space');
     return this.#admit(entry, { kind: 'present', state, map: this.#edit.rewritten(map) });
   }
 
@@ -89,7 +89,20 @@ class Pushing {
   }
 
   #contentAtHand(): StoredContent | null {
-    return this.#push.stageId === null ? NO_CONTENT : this.#stages.peek(this.#push.stageId);
+    const { bytes: pushed } = this.#push;
+    if (pushed.kind === 'stage') return this.#stages.peek(pushed.stageId);
+    if (this.#inline === null) {
+      const bytes = pushed.kind === 'bytes' ? pushed.bytes : NO_BYTES;
+      const contentChecksum = crc32c(bytes);
+      this.#inline = { source: { kind: 'inline', bytes }, lengthBytes: bytes.length, contentChecksum };
+    }
+    return this.#inline;
+  }
+
+  /** What was staged has its room already. */
+  #hasRoom(): boolean {
+    const { bytes } = this.#push;
+    return bytes.kind !== 'bytes' || this.#core.parts.freeSpace.hasRoomFor(bytes.bytes.length);
   }
 
   /** How many bytes of content the push says that it has. */
@@ -121,12 +134,14 @@ class Pushing {
   #admit(entry: ObjectEntry, next: StoredObject | null): Attempt<PushReply> {
     const needReferences = this.#edit.needReferences(entry, next);
     if (needReferences !== null) return { kind: 'wait', until: needReferences };
+    const { bytes } = this.#push;
+    if (bytes.kind === 'bytes') this.#core.parts.freeSpace.admit(bytes.bytes.length);
     const batch = this.#core.commit.open();
     batch.countTransaction();
     this.#core.changeObject(batch, entry, next);
     this.#replaceRows(batch, entry);
     this.#admittedMap = mapOf(next);
-    if (this.#push.stageId !== null) this.#useStage(this.#push.stageId);
+    if (bytes.kind === 'stage') this.#useStage(bytes.stageId);
     return { kind: 'done', result: batch.written.then((): PushReply => ({ kind: 'landed' })) };
   }
 

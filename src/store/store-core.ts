@@ -12,7 +12,7 @@ import type { BlobFiles } from './blob-files.js';
 import type { BlobLedger } from './blob-ledger.js';
 import type { BlobReaper } from './blob-reaper.js';
 import { ringOperation } from './commit-ring.js';
-import { type Database, readRange } from './database.js';
+import type { Database } from './database.js';
 import type { DeadInline } from './dead-inline.js';
 import { inlineBytes, referenceChanges } from './extent-map.js';
 import type { FragmentReads } from './fragment-reads.js';
@@ -25,6 +25,7 @@ import { StoreError } from './object-store.js';
 import type { OpenBlobs } from './open-blobs.js';
 import type { PackedLane } from './packed-lane.js';
 import { PointReads } from './point-reads.js';
+import { RowReads } from './row-reads.js';
 import {
   decodeObject,
   decodeTombstone,
@@ -92,6 +93,7 @@ export class StoreCore {
   /** Called in an object's turn when a row of it was cleared. */
   onRowsCleared: (entry: ObjectEntry) => void = () => undefined;
   readonly #reads: PointReads;
+  readonly #rowReads: RowReads;
   readonly #witnesses: Map<StoreId, number>;
   readonly #floors: Map<GeneratorId, Tag>;
   readonly #dirtyWitnesses = new Set<StoreId>();
@@ -107,6 +109,7 @@ export class StoreCore {
     this.parts = parts;
     this.identity = start.identity;
     this.#reads = new PointReads(parts.database);
+    this.#rowReads = new RowReads(parts.database);
     this.fence = start.fence;
     this.selfDoubt = start.selfDoubt;
     this.fullCopyCursor = start.fullCopyCursor;
@@ -270,11 +273,12 @@ export class StoreCore {
 
   /** Loads all rows of an object into its entry. */
   async loadRows(entry: ObjectEntry): Promise<void> {
-    const rows: TagRow[] = [];
-    for await (const [key, value] of readRange(this.parts.database, keys.rowBounds(entry.id))) {
-      rows.push(values.decodeRow(key, value));
-    }
-    entry.learnRows(rows);
+    entry.learnRows(await this.rowsOf(entry.id, Number.POSITIVE_INFINITY));
+  }
+
+  /** The first rows of an object on disk. */
+  rowsOf(id: ObjectId, limit: number): Promise<TagRow[]> {
+    return this.#rowReads.of(id, limit);
   }
 
   /** One small text of the store's own; null when it is not there. */

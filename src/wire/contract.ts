@@ -27,6 +27,7 @@ export const OSD_PATHS = {
   states: '/v1/states',
   evidence: '/v1/evidence',
   pushes: '/v1/pushes',
+  pushBatches: '/v1/push-batches',
   rowDrops: '/v1/row-drops',
   selfDoubt: '/v1/self-doubt',
   authorityRecord: '/v1/authority-record',

@@ -91,7 +91,8 @@ import {
   encodeReads,
   type ReadBatch,
 } from './reads-frame.js';
-import { encodePush } from './push-frame.js';
+import { type BatchedPushReply, decodePushesReply, encodePush, encodePushes } from './push-frame.js';
+import { PushQueue } from './push-queue.js';
 import {
   listPath,
   objectPath,
@@ -131,6 +132,10 @@ export class HttpOsdConnection implements OsdConnection {
   readonly #small: Pool;
   readonly #streams: Pool;
   readonly #reads = new ReadQueue((batch) => this.#readTogether(batch));
+  readonly #pushes = new PushQueue({
+    alone: (push) => this.#pushAlone(push),
+    together: (pushes) => this.#pushTogether(pushes),
+  });
   readonly #timeouts: OsdTimeouts;
   readonly #authorization: string;
 
@@ -290,7 +295,16 @@ export class HttpOsdConnection implements OsdConnection {
     return objects;
   }
 
-  async push(push: RemotePush): Promise<RemotePushReply> {
+  push(push: RemotePush): Promise<RemotePushReply> {
+    return this.#pushes.run(push);
+  }
+
+  async #pushTogether(pushes: readonly RemotePush[]): Promise<readonly BatchedPushReply[]> {
+    const body = await this.#send('POST', OSD_PATHS.pushBatches, MEDIA_FRAME, encodePushes(pushes));
+    return understand(() => decodePushesReply(body, pushes.length));
+  }
+
+  async #pushAlone(push: RemotePush): Promise<RemotePushReply> {
     const body = await this.#send('POST', OSD_PATHS.pushes, MEDIA_FRAME, encodePush(push));
     return understand(() => pushAnswer.decodeBytes(body));
   }

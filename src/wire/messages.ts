@@ -320,6 +320,17 @@ const pushReplySchema = Type.Union([
   }),
 ]);
 export const pushAnswer = makeDecoder('push', pushReplySchema);
+export const pushBatchAnswer = makeDecoder(
+  'pushes',
+  strictObject({
+    replies: Type.Array(
+      Type.Union([
+        ...pushReplySchema.anyOf,
+        strictObject({ kind: Type.Literal('failed'), code: shortTextSchema, message: Type.String() }),
+      ]),
+    ),
+  }),
+);
 
 export const cursorAnswer = makeDecoder('cursor', strictObject({ cursor: orNull(cursorSchema) }));
 

@@ -1,40 +1,110 @@
 /**
- * The request of POST /v1/pushes, a frame (see `frame.ts`):
+ * The requests that land what a reconciliation sends, frames (see `frame.ts`).
  *
- *   header  { epoch, objectId, expectedLastTag, lastTag, state, content: { kind: "whole" } | { kind: "extents", extents },
- *             bytes: { kind: "none" } | { kind: "inline", lengthBytes } | { kind: "staged", stageId },
- *             contentChecksum, rows: [tag table row] }
+ * POST /v1/pushes, one push:
+ *
+ *   header  push = { epoch, objectId, expectedLastTag, lastTag, state, content: { kind: "whole" } | { kind: "extents", extents },
+ *                    bytes: { kind: "none" } | { kind: "inline", lengthBytes } | { kind: "staged", stageId },
+ *                    contentChecksum, rows: [tag table row] }
  *   bytes   `lengthBytes` bytes when `bytes` is "inline", else none
+ *
+ * POST /v1/push-batches, several of them:
+ *
+ *   header  { pushes: [push] }
+ *   bytes   for each push with "inline" bytes, in order: `lengthBytes` bytes
+ *
+ * The answer of a batch, JSON: { replies: [ answer of POST /v1/pushes | { kind: "failed", code, message } ] }, one for each push, in order.
  */
 import { extentEnd } from '../protocol/extent.js';
-import { encodeFrame, splitFrame } from './frame.js';
+import { ContentCursor, encodeFrame, splitFrame } from './frame.js';
 import { MalformedMessage } from './malformed-message.js';
-import { pushHeader } from './messages.js';
-import type { RemotePush, PushContent } from './osd-connection.js';
+import { pushBatchAnswer, pushHeader } from './messages.js';
+import type { PushContent, RemotePush, RemotePushReply } from './osd-connection.js';
+import { asArray, asRecord } from './record-reader.js';
 
-export function encodePush(push: RemotePush): Buffer {
-  const { bytes, ...fields } = push;
+/** Pushes in one request; their rows, and their bytes, all together. One that is more than that by itself travels alone. */
+export const BATCH_PUSHES_MAX = 128;
+export const BATCH_PUSH_ROWS_MAX = 2048;
+export const BATCH_PUSH_BYTES_MAX = 2 * 1024 * 1024;
+
+/** One push of a batch that is neither landed nor refused by the rules: the whole request would have failed with this. */
+export type BatchedPushReply =
+  RemotePushReply | { readonly kind: 'failed'; readonly code: string; readonly message: string };
+
+type BytesHeader = ReturnType<typeof pushHeader.decode>['bytes'];
+
+function encodeBytes(bytes: PushContent, contents: Buffer[]): BytesHeader {
   switch (bytes.kind) {
     case 'none':
-      return encodeFrame({ ...fields, bytes: { kind: 'none' } }, []);
+      return { kind: 'none' };
     case 'bytes':
-      return encodeFrame({ ...fields, bytes: { kind: 'inline', lengthBytes: bytes.bytes.length } }, [
-        bytes.bytes,
-      ]);
+      contents.push(bytes.bytes);
+      return { kind: 'inline', lengthBytes: bytes.bytes.length };
     case 'stage':
-      return encodeFrame({ ...fields, bytes: { kind: 'staged', stageId: bytes.stageId } }, []);
+      return { kind: 'staged', stageId: bytes.stageId };
   }
+}
+
+function encodeHeader({ bytes, ...fields }: RemotePush, contents: Buffer[]): object {
+  return { ...fields, bytes: encodeBytes(bytes, contents) };
+}
+
+export function encodePush(push: RemotePush): Buffer {
+  const contents: Buffer[] = [];
+  return encodeFrame(encodeHeader(push, contents), contents);
+}
+
+export function encodePushes(pushes: readonly RemotePush[]): Buffer {
+  const contents: Buffer[] = [];
+  return encodeFrame({ pushes: pushes.map((push) => encodeHeader(push, contents)) }, contents);
 }
 
 /** Throws MalformedMessage. The content is a view of `frame`. */
 export function decodePush(frame: Buffer): RemotePush {
   const { header, content } = splitFrame(frame);
+  const cursor = new ContentCursor(content);
+  const push = decodeHeader(header, cursor);
+  cursor.finish();
+  return push;
+}
+
+/** Throws MalformedMessage. Contents are views of `frame`. */
+export function decodePushes(frame: Buffer): RemotePush[] {
+  const { header, content } = splitFrame(frame);
+  const cursor = new ContentCursor(content);
+  const headers = asArray(asRecord(header, 'batch')['pushes'], 'pushes', BATCH_PUSHES_MAX);
+  const pushes = headers.map((value) => decodeHeader(value, cursor));
+  cursor.finish();
+  return pushes;
+}
+
+export function encodePushesReply(replies: readonly BatchedPushReply[]): Buffer {
+  return Buffer.from(JSON.stringify({ replies }));
+}
+
+/** Throws MalformedMessage, also when the answer has not one reply for each of `pushCount` pushes. */
+export function decodePushesReply(body: Buffer, pushCount: number): readonly BatchedPushReply[] {
+  const { replies } = pushBatchAnswer.decodeBytes(body);
+  if (replies.length !== pushCount) throw new MalformedMessage('not one reply for each push');
+  return replies;
+}
+
+function decodeHeader(header: unknown, cursor: ContentCursor): RemotePush {
   const { bytes, ...fields } = pushHeader.decode(header);
-  const inlineBytes = bytes.kind === 'inline' ? bytes.lengthBytes : 0;
-  if (content.length !== inlineBytes) throw new MalformedMessage('the frame has not the bytes it promises');
-  const push = { ...fields, bytes: pushContent(bytes, content) };
+  const push = { ...fields, bytes: decodeBytes(bytes, cursor) };
   checkPush(push);
   return push;
+}
+
+function decodeBytes(bytes: BytesHeader, cursor: ContentCursor): PushContent {
+  switch (bytes.kind) {
+    case 'none':
+      return { kind: 'none' };
+    case 'inline':
+      return { kind: 'bytes', bytes: cursor.take(bytes.lengthBytes) };
+    case 'staged':
+      return { kind: 'stage', stageId: bytes.stageId };
+  }
 }
 
 /** A push that contradicts itself is the sender's mistake. */
@@ -48,19 +118,5 @@ function checkPush(push: RemotePush): void {
   const sizeBytes = state?.kind === 'present' ? state.sizeBytes : 0;
   if (content.kind === 'extents' && content.extents.some((extent) => extentEnd(extent) > sizeBytes)) {
     throw new MalformedMessage('an extent is outside the object');
-  }
-}
-
-function pushContent(
-  bytes: { kind: 'none' } | { kind: 'inline' } | { kind: 'staged'; stageId: string },
-  content: Buffer,
-): PushContent {
-  switch (bytes.kind) {
-    case 'none':
-      return { kind: 'none' };
-    case 'inline':
-      return { kind: 'bytes', bytes: content };
-    case 'staged':
-      return { kind: 'stage', stageId: bytes.stageId };
   }
 }

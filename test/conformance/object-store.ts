@@ -311,6 +311,21 @@ export function describeObjectStore(name: string, makeStore: () => Promise<Store
           expect(rows[index]!.tag < rows[index + 1]!.tag).toBe(true);
       });
 
+      it('gives the rows of single objects, however many are asked for at once', async () => {
+        const names = Array.from({ length: 300 }, (_, index) => `${index % 7}/${index}`);
+        for (const name of names) await driver.put(idOf(name), Buffer.from(name));
+        for (const name of names.slice(0, 40)) await driver.append(idOf(name), Buffer.from('+'));
+        for (let count = 0; count < 200; count += 1) await driver.append(idOf('3/3'), Buffer.from('+'));
+        const all = await driver.allRows();
+        // What is a prefix of another name, and what has no rows, too.
+        const asked = ['3/3', 'none', '3', ...names.toReversed(), '6/6', 'zzz'].map((name) => idOf(name));
+        const found = await Promise.all(asked.map((id) => driver.store.rowsOf(id, 1000)));
+        expect(found).toEqual(asked.map((id) => all.filter(({ objectId }) => objectId === id)));
+        const few = await Promise.all(asked.map((id) => driver.store.rowsOf(id, 2)));
+        expect(few).toEqual(found.map((rows) => rows.slice(0, 2)));
+        expect(found[0]).toHaveLength(202);
+      });
+
       it('knows when the oldest row was written', async () => {
         expect(await driver.store.oldestRowMs()).toBeNull();
         const { token } = expectCommitted(await driver.put(idOf('a'), Buffer.from('a')));
@@ -601,6 +616,26 @@ export function describeObjectStore(name: string, makeStore: () => Promise<Store
         expectBytes(await driver.content(id), Buffer.concat([expected.subarray(0, 99), Buffer.from('x')]));
       });
 
+      it('land the same whether their bytes come along or were staged before', async () => {
+        await driver.recover(2);
+        const sizes = [0, 1, 1024, 20_000, 100_000, 300_000];
+        const pushes = sizes.flatMap((sizeBytes, index) => {
+          const bytes = patternBytes(sizeBytes, index);
+          const state = present(sizeBytes, 20 + index);
+          const inline = { bytes: { kind: 'bytes', bytes }, contentChecksum: crc32c(bytes) } as const;
+          return [
+            driver.push({ objectId: idOf(`staged-${index}`), state }, bytes),
+            driver.push({ objectId: idOf(`inline-${index}`), state, ...inline }),
+          ];
+        });
+        for (const reply of await Promise.all(pushes)) expect(reply).toEqual({ kind: 'landed' });
+        await restart();
+        for (const [index, sizeBytes] of sizes.entries()) {
+          for (const way of ['staged', 'inline'])
+            expectBytes(await driver.content(idOf(`${way}-${index}`)), patternBytes(sizeBytes, index));
+        }
+      });
+
       it('refuse extents that have nothing to land on', async () => {
         await driver.recover(2);
         const content = { kind: 'extents', extents: [{ offset: 0, length: 1 }] } as const;
@@ -628,7 +663,7 @@ export function describeObjectStore(name: string, makeStore: () => Promise<Store
         expect(await driver.push(other, Buffer.from('x'))).toMatchObject({ code: 'changed' });
         const damaged = { ...push, contentChecksum: 1 };
         expect(await driver.push(damaged, Buffer.from('x'))).toMatchObject({ code: 'checksum-mismatch' });
-        const lost = { ...push, stageId: 'no-such-stage' };
+        const lost = { ...push, bytes: { kind: 'stage', stageId: 'no-such-stage' } as const };
         expect(await driver.push(lost)).toMatchObject({ code: 'unknown-stage' });
         expectBytes(await driver.content(id), Buffer.from('old'));
       });

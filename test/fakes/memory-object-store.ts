@@ -411,6 +411,11 @@ export class MemoryObjectStore implements port.ObjectStore {
     return rows.filter((row) => after === null || compareCursors(row, after) > 0).slice(0, limit);
   }
 
+  async rowsOf(id: ObjectId, limit: number): Promise<TagRow[]> {
+    const rows = [...this.#rows.values()].filter(({ objectId }) => objectId === id);
+    return rows.sort(compareCursors).slice(0, limit);
+  }
+
   async oldestRowMs(): Promise<number | null> {
     const times = [...this.#rows.values()].map(({ writtenMs }) => writtenMs);
     return times.length === 0 ? null : Math.min(...times);
@@ -428,12 +433,13 @@ export class MemoryObjectStore implements port.ObjectStore {
 
   async push(push: port.Push): Promise<port.PushReply> {
     this.#assertOpen();
-    const { objectId, state, content, stageId } = push;
+    const { objectId, state, content } = push;
+    const stageId = push.bytes.kind === 'stage' ? push.bytes.stageId : null;
     const object = this.#objects.get(objectId);
     const targetLastTag = object?.state.lastTag ?? null;
     const verdict = fences.decidePush({ fence: this.#fence, targetLastTag }, push);
     if (verdict.kind === 'refuse') return { kind: 'refused', code: verdict.code };
-    const bytes = stageId === null ? NO_BYTES : this.#stages.get(stageId);
+    const bytes = this.#contentOf(push.bytes) ?? undefined;
     if (bytes === undefined) return { kind: 'refused', code: 'unknown-stage' };
     const extents = content.kind === 'extents' ? content.extents : [{ offset: 0, length: stateBytes(state) }];
     const statedBytes = state?.kind === 'present' ? extents.reduce((sum, { length }) => sum + length, 0) : 0;

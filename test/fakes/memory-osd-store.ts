@@ -383,6 +383,12 @@ export class MemoryOsdStore implements ObjectStore {
       .slice(0, limit);
   }
 
+  async rowsOf(id: ObjectId, limit: number): Promise<TagRow[]> {
+    return this.#sortedRows()
+      .filter(({ objectId }) => objectId === id)
+      .slice(0, limit);
+  }
+
   async oldestRowMs(): Promise<number | null> {
     return this.rowsByKey.size === 0 ? null : 0;
   }
@@ -402,11 +408,13 @@ export class MemoryOsdStore implements ObjectStore {
 
   async push(push: Push): Promise<PushReply> {
     this.onPush?.(push);
-    const { objectId, state, content, stageId } = push;
+    const { objectId, state, content } = push;
+    const stageId = push.bytes.kind === 'stage' ? push.bytes.stageId : null;
     const held = this.objects.get(objectId);
     const verdict = decidePush({ fence: this.#fence, targetLastTag: held?.state.lastTag ?? null }, push);
     if (verdict.kind === 'refuse') return { kind: 'refused', code: verdict.code };
-    const bytes = stageId === null ? Buffer.alloc(0) : this.stages.get(stageId);
+    const sent = push.bytes.kind === 'bytes' ? push.bytes.bytes : Buffer.alloc(0);
+    const bytes = stageId === null ? sent : this.stages.get(stageId);
     if (bytes === undefined) return { kind: 'refused', code: 'unknown-stage' };
     if (crc32c(bytes) !== push.contentChecksum) return { kind: 'refused', code: 'checksum-mismatch' };
     let after = bytes;

@@ -7,6 +7,7 @@ import { toEpoch } from '../../../src/protocol/tag.js';
 import { OSD_PATHS, OSD_PATHS_WITHOUT_SECRET } from '../../../src/wire/contract.js';
 import { OSD_ERROR_STATUS } from '../../../src/wire/error-codes.js';
 import { makeDecoder } from '../../../src/wire/decoder.js';
+import type { RemotePush } from '../../../src/wire/osd-connection.js';
 import { paceRequest } from '../../../src/wire/messages.js';
 import { tagRowSchema } from '../../../src/wire/schemas.js';
 import { MemoryOsdStore } from '../../fakes/memory-osd-store.js';
@@ -16,6 +17,7 @@ import { encodeForwarded, encodeForwardedReply } from '../../../src/wire/forward
 import { answersOf, batchOf, forwardedOf, M0, orderFor } from './forwarded-writes.js';
 import { encodeTransactions } from '../../../src/wire/transaction-frame.js';
 import { encodeReads } from '../../../src/wire/reads-frame.js';
+import { encodePushes } from '../../../src/wire/push-frame.js';
 import { splitFrame } from '../../../src/wire/frame.js';
 
 interface Operation {
@@ -137,6 +139,21 @@ describe('openapi/osd.yaml', () => {
     for (const summary of summaries) check('ObjectSummary', summary);
     for (const state of await running.connection.states([ID, objectNamed('gone')]))
       check('ObjectState', state);
+  });
+
+  it('describes batches of pushes', async () => {
+    const push: RemotePush = {
+      ...{ epoch: toEpoch(EPOCH - 1), objectId: ID, expectedLastTag: null, lastTag: null, state: null },
+      ...{ content: { kind: 'whole' }, bytes: { kind: 'none' }, contentChecksum: 0, rows: [] },
+    };
+    const staged = { ...push, bytes: { kind: 'stage', stageId: 'no such stage' } } as const;
+    const batch = encodePushes([push, staged]);
+    check('PushBatch', splitFrame(batch).header);
+    const answer = await post(OSD_PATHS.pushBatches, batch);
+    check('PushBatchReply', JSON.parse(answer.toString('utf8')));
+    check('PushBatchReply', {
+      replies: [{ kind: 'landed' }, { kind: 'failed', code: 'closing', message: '' }],
+    });
   });
 
   it('describes transactions, pushes and reconciliations', async () => {

@@ -172,13 +172,16 @@ export class StoreDriver {
     bytes: Buffer = NO_BYTES,
   ): Promise<PushReply> {
     const head = await this.store.head(push.objectId);
-    const stageId = bytes.length === 0 ? null : (await this.stage(bytes)).stageId;
+    const staged =
+      bytes.length === 0
+        ? ({ kind: 'none' } as const)
+        : ({ kind: 'stage', stageId: (await this.stage(bytes)).stageId } as const);
     return this.store.push({
       epoch: this.epoch,
       expectedLastTag: head?.lastTag ?? null,
       lastTag: push.state?.lastTag ?? null,
       content: { kind: 'whole' },
-      stageId,
+      bytes: staged,
       contentChecksum: crc32c(bytes),
       rows: [],
       ...push,

@@ -14,6 +14,7 @@ import type {
   TransactionContent,
   TransactionItem,
 } from '../../../src/wire/osd-connection.js';
+import type { BatchedPushReply } from '../../../src/wire/push-frame.js';
 import type { BatchedRange, BatchedReply, ReadBatch } from '../../../src/wire/reads-frame.js';
 
 const text = fc.string({ unit: 'binary', maxLength: 20 });
@@ -185,3 +186,18 @@ export const pushes: fc.Arbitrary<RemotePush> = fc
       rows: fc.array(rows, { maxLength: state === null ? 0 : 4 }),
     });
   });
+
+export const pushBatchReplies: fc.Arbitrary<readonly BatchedPushReply[]> = fc.array(
+  fc.oneof(
+    fc.constant({ kind: 'landed' } as const),
+    fc
+      .constantFrom('changed' as const, 'no-base' as const)
+      .map((code) => ({ kind: 'refused' as const, code })),
+    fc.record({
+      kind: fc.constant('failed' as const),
+      code: fc.constantFrom('overloaded', 'unheard-of'),
+      message: text,
+    }),
+  ),
+  { maxLength: 5 },
+);

@@ -8,7 +8,15 @@ import type {
   TransactionBatch,
   TransactionBatchReply,
 } from '../../../src/wire/osd-connection.js';
-import { decodePush, encodePush } from '../../../src/wire/push-frame.js';
+import {
+  type BatchedPushReply,
+  decodePush,
+  decodePushes,
+  decodePushesReply,
+  encodePush,
+  encodePushes,
+  encodePushesReply,
+} from '../../../src/wire/push-frame.js';
 import {
   type BatchedReply,
   decodeReads,
@@ -23,7 +31,14 @@ import {
   encodeTransactions,
   encodeTransactionsReply,
 } from '../../../src/wire/transaction-frame.js';
-import { batches, batchReplies, pushes, readBatches, readBatchReplies } from './arbitraries.js';
+import {
+  batches,
+  batchReplies,
+  pushBatchReplies,
+  pushes,
+  readBatches,
+  readBatchReplies,
+} from './arbitraries.js';
 
 const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
 
@@ -94,11 +109,25 @@ describeCodec<RemotePush>({
   decode: decodePush,
 });
 
+describeCodec<readonly RemotePush[]>({
+  name: 'the request of several pushes',
+  values: fc.array(pushes, { maxLength: 4 }),
+  encode: encodePushes,
+  decode: decodePushes,
+});
+
+describeCodec<readonly BatchedPushReply[]>({
+  name: 'the answer to several pushes',
+  values: pushBatchReplies,
+  encode: encodePushesReply,
+  decode: (body) => decodePushesReply(body, countOf(body, 'replies')),
+});
+
 describeCodec<TransactionBatchReply>({
   name: 'the answer to transactions',
   values: batchReplies,
   encode: encodeTransactionsReply,
-  decode: (body) => decodeTransactionsReply(body, writeCountOf(body)),
+  decode: (body) => decodeTransactionsReply(body, countOf(body, 'writes')),
 });
 
 describeCodec<ReadBatch>({
@@ -115,7 +144,7 @@ describeCodec<readonly BatchedReply[]>({
   decode: (frame) => decodeReadsReply(frame, readCountOf(frame)),
 });
 
-/** As `writeCountOf`. */
+/** As `countOf`. */
 function readCountOf(frame: Buffer): number {
   try {
     const { header } = splitFrame(frame);
@@ -126,12 +155,12 @@ function readCountOf(frame: Buffer): number {
   }
 }
 
-/** How many writes an answer is for, which its receiver knows without it. */
-function writeCountOf(body: Buffer): number {
+/** How much an answer is for, which its receiver knows without it. */
+function countOf(body: Buffer, name: string): number {
   try {
-    const parsed: unknown = JSON.parse(body.toString('utf8'));
-    const writes = typeof parsed === 'object' && parsed !== null && 'writes' in parsed ? parsed.writes : [];
-    return Array.isArray(writes) ? writes.length : 0;
+    const parsed = JSON.parse(body.toString('utf8')) as Readonly<Record<string, unknown>> | null;
+    const items = parsed?.[name];
+    return Array.isArray(items) ? items.length : 0;
   } catch {
     return 0;
   }
@@ -154,7 +183,7 @@ describe('frames', () => {
     expect(() => splitFrame(frame)).toThrow(MalformedMessage);
   });
 
-  it('an answer without one reply for each write or read is refused', () => {
+  it('an answer without one reply for each write, read or push is refused', () => {
     const reply = encodeTransactionsReply({
       storeId: fc.sample(batchReplies, 1)[0]!.storeId,
       writes: [],
@@ -162,5 +191,6 @@ describe('frames', () => {
     });
     expect(() => decodeTransactionsReply(reply, 1)).toThrow(MalformedMessage);
     expect(() => decodeReadsReply(encodeReadsReply([]), 1)).toThrow(MalformedMessage);
+    expect(() => decodePushesReply(encodePushesReply([]), 1)).toThrow(MalformedMessage);
   });
 });
