@@ -88,17 +88,28 @@ function withTls<Tls extends object, Section extends { readonly tls?: Tls }>(
   return section.tls === undefined ? section : { ...section, tls: inFolder(section.tls, folder) };
 }
 
+type Members = NonNullable<NonNullable<ConfigurationLayer['mirrorSet']>['members']>;
+
+function withSockets<Section extends { readonly members?: Members }>(
+  section: Section,
+  folder: string,
+): Section {
+  if (section.members === undefined) return section;
+  const members = section.members.map((member) =>
+    member.socket === undefined ? member : { ...member, socket: resolve(folder, member.socket) },
+  );
+  return { ...section, members };
+}
+
 function withAbsolutePaths(layer: ConfigurationLayer, folder: string): ConfigurationLayer {
   const at = (path: string) => resolve(folder, path);
   const { data, mirrorSet, furtherSets, gateway, s3, admin, credentials, osd, log, metrics } = layer;
   return {
     ...layer,
     ...(data !== undefined && { data: at(data) }),
-    ...(mirrorSet !== undefined && { mirrorSet: inFolder(mirrorSet, folder) }),
+    ...(mirrorSet !== undefined && { mirrorSet: withSockets(inFolder(mirrorSet, folder), folder) }),
     ...(furtherSets !== undefined && {
-      furtherSets: furtherSets.map((set) =>
-        set.secretFile === undefined ? set : { ...set, secretFile: at(set.secretFile) },
-      ),
+      furtherSets: furtherSets.map((set) => withSockets(inFolder(set, folder), folder)),
     }),
     ...(s3 !== undefined && { s3: withTls(inFolder(s3, folder), folder) }),
     ...(gateway?.authority !== undefined && { gateway: { ...gateway, authority: at(gateway.authority) } }),

@@ -42,6 +42,11 @@ const memberSchema = Type.Object(
       description: 'The mirror, such as osd-0.',
     }),
     url: text('Base URL of its OSD, such as http://10.0.0.1:9010; https:// for one with osd.tls.'),
+    socket: Type.Optional(
+      text(
+        'Unix socket on which its OSD listens besides, for whoever calls it on its own machine; others take the URL. Its folder must be private. Not with https://. Default: none',
+      ),
+    ),
   },
   { additionalProperties: false },
 );

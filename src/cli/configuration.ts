@@ -59,6 +59,8 @@ export interface FurtherAdminToken {
 export interface MemberSettings {
   readonly mirror: MirrorId;
   readonly url: string;
+  /** A unix socket of its OSD, for callers on its machine; null: it has none. */
+  readonly socketPath: string | null;
 }
 
 /** A mirror set beside the first one. */
@@ -270,12 +272,24 @@ export function toFurtherKeys(given: GivenKeys, setting: string): FurtherKey[] {
   return keys;
 }
 
-type GivenMembers = readonly { readonly name: string; readonly url: string }[];
+type GivenMembers = NonNullable<NonNullable<ConfigurationLayer['mirrorSet']>['members']>;
+
+/** Linux: 108 with the NUL. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+/** Whether an OSD of this URL can have this socket; if not, why. */
+export function socketFault(url: string, socketPath: string): string | null {
+  const isTooLong = Buffer.byteLength(socketPath) > SOCKET_PATH_BYTES_MAX;
+  if (isTooLong) return `the path of a socket has at most ${SOCKET_PATH_BYTES_MAX} bytes`;
+  return url.startsWith('https:') ? 'a socket has no TLS: leave it out, or the https:// of the URL' : null;
+}
 
 function readMembers(given: GivenMembers, setting: string): MemberSettings[] {
-  return given.map(({ name, url }) => {
+  return given.map(({ name, url, socket }) => {
     checked(() => parseOsdUrl(url), `${setting}, ${name}`);
-    return { mirror: checked(() => toMirrorId(name), setting), url };
+    const fault = socket === undefined ? null : socketFault(url, socket);
+    if (fault !== null) fail(`${setting}, ${name}: ${fault}.`);
+    return { mirror: checked(() => toMirrorId(name), setting), url, socketPath: socket ?? null };
   });
 }
 
@@ -299,6 +313,7 @@ function requireDistinct(members: readonly MemberSettings[]): void {
   for (const [field, values] of [
     ['name', members.map(({ mirror }) => mirror)],
     ['url', members.map(({ url }) => url)],
+    ['socket', members.flatMap(({ socketPath }) => socketPath ?? [])],
   ] as const) {
     if (new Set<string>(values).size !== values.length)
       fail(`Two members of the mirror sets have the same ${field}.`);
@@ -475,6 +490,11 @@ export async function loadConfiguration(request: ConfigurationRequest): Promise<
 /** Where the OSD of a member of the set listens. Throws OperationalError. */
 export function memberAddress({ mirror, url }: MemberSettings): Address {
   return checked(() => addressOfUrl(url), `the URL of ${mirror}`);
+}
+
+/** The socket of the OSD with this URL, null when it has none. */
+export function socketOfUrl(configuration: Configuration, url: string): string | null {
+  return allMembers(configuration).find((member) => member.url === url)?.socketPath ?? null;
 }
 
 /** The members of all mirror sets. */

@@ -16,7 +16,8 @@ export const ENVIRONMENT_VARIABLES = {
   TALLY_SET_CA_FILE: 'PEM: authorities of the certificates of OSDs with https:// URLs',
   TALLY_SET_CERT_FILE: 'PEM: certificate to show to OSDs',
   TALLY_SET_KEY_FILE: 'PEM: its key',
-  TALLY_MEMBERS: 'members of the mirror set: osd-0=http://host:port,osd-1=http://host:port',
+  TALLY_MEMBERS:
+    'members of the mirror set: osd-0=http://host:port,osd-1=http://host:port+unix:/path/to/osd-1.sock',
   TALLY_S3_LISTEN: 'host:port of the S3 endpoint',
   TALLY_S3_CERT_FILE: 'PEM: certificate of the S3 endpoint, which then speaks TLS',
   TALLY_S3_KEY_FILE: 'PEM: its key',
@@ -61,12 +62,18 @@ function fail(message: string): never {
   throw new OperationalError('bad-configuration', EXIT.configuration, message);
 }
 
-/** `osd-0=http://a:1,osd-1=http://b:2`. Throws OperationalError. */
-export function parseMembers(text: string, source: string): { name: string; url: string }[] {
+interface GivenMember {
+  readonly name: string;
+  readonly url: string;
+  readonly socket?: string;
+}
+
+/** `osd-0=http://a:1,osd-1=http://b:2+unix:/run/osd-1.sock`. Throws OperationalError. */
+export function parseMembers(text: string, source: string): GivenMember[] {
   return text.split(',').map((item) => {
-    const [, name, url] = /^\s*([^=\s]+)=(\S+)\s*$/.exec(item) ?? [];
+    const [, name, url, socket] = /^\s*([^=\s]+)=(\S+?)(?:\+unix:(\S+))?\s*$/.exec(item) ?? [];
     if (name === undefined || url === undefined) return fail(`${source}: name=url is needed, not "${item}".`);
-    return { name, url };
+    return socket === undefined ? { name, url } : { name, url, socket: resolve(socket) };
   });
 }
 

@@ -49,10 +49,10 @@ export async function openMirrorSets(
     const { secret, members, authorityFile } = sets.get(set) ?? unknownSet(set);
     return Gateway.start({
       setId: set,
-      members: members.map(({ mirror, url }) => ({
+      members: members.map(({ mirror, url, socketPath }) => ({
         mirror,
         connection: new HttpOsdConnection({
-          ...{ url, secret, timeouts: OSD_TIMEOUTS, tls },
+          ...{ url, socketPath, secret, timeouts: OSD_TIMEOUTS, tls },
           trace: tracing?.connectionTrace(mirror) ?? null,
         }),
       })),

@@ -15,6 +15,8 @@ export interface OsdPlace {
   readonly name: string;
   readonly storeFolder: string;
   readonly listen: Address;
+  /** Where it listens besides, for callers on this machine; null: nowhere. */
+  readonly socketPath: string | null;
 }
 
 /** Which OSD this is, where its store lies and where it listens. Throws OperationalError. */
@@ -41,7 +43,8 @@ export function placeOfOsd(configuration: Configuration): OsdPlace {
     );
   }
   if (osd.listen === null && member !== undefined) requireSameProtocol(configuration, member);
-  return { name, storeFolder: osd.store ?? join(dataFolder, name), listen };
+  const socketPath = member?.socketPath ?? null;
+  return { name, storeFolder: osd.store ?? join(dataFolder, name), listen, socketPath };
 }
 
 /** Where something else ends TLS, or begins it, the OSD has an address of its own (osd.listen). */

@@ -5,13 +5,14 @@ import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OsdFigures } from '../osd/osd-figures.js';
+import { DoorBlocked } from '../osd/local-door.js';
 import type { DiskSpace } from '../osd/osd-metrics.js';
 import { createOsdServer } from '../osd/osd-server.js';
 import { openStore } from '../store/disk-object-store.js';
 import { type ObjectStore, StoreError } from '../store/object-store.js';
 import { HttpOsdConnection } from '../wire/http-osd-connection.js';
 import { formatAddress, localUrl } from './address.js';
-import { type Configuration, setOfMember } from './configuration.js';
+import { type Configuration, setOfMember, socketOfUrl } from './configuration.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { joinHolder } from './folder-socket.js';
 import { makeLogger } from './logging.js';
@@ -73,18 +74,26 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
     clock: Date.now,
     logger,
     tls: serverTls,
-    connect: (url) => new HttpOsdConnection({ url, secret, timeouts: OSD_TIMEOUTS, tls: clientTls }),
+    socketPath: place.socketPath,
+    connect: (url) =>
+      new HttpOsdConnection({
+        ...{ url, secret, timeouts: OSD_TIMEOUTS, tls: clientTls },
+        socketPath: socketOfUrl(configuration, url),
+      }),
     isStopping: context.isStopping,
     onInvariantViolation: onFatal,
   });
   try {
     await server.listen(place.listen);
   } catch (error) {
+    await server.close();
     await store.close();
+    if (error instanceof DoorBlocked) throw socketBlocked(error, place.name);
     throw listenError(error, place.name, formatAddress(place.listen));
   }
   const url = localUrl(place.listen, serverTls !== null);
-  logger.info({ url, store: place.storeFolder }, 'the OSD is listening');
+  const { socketPath } = place;
+  logger.info({ url, socketPath, store: place.storeFolder }, 'the OSD is listening');
   const upSocket = join(configuration.dataFolder, 'up.sock');
   const membership = await joinHolder(upSocket, { name: place.name, url }, requestStop);
   announceReady({
@@ -138,5 +147,14 @@ function noStore(storeFolder: string, name: string): OperationalError {
     'no-store',
     EXIT.storage,
     `There is no store in ${storeFolder}. If its disk was replaced, make a new one there with "tally format --name ${name} --store ${storeFolder}": it is copied in full once it runs.`,
+  );
+}
+
+function socketBlocked(error: DoorBlocked, name: string): OperationalError {
+  return new OperationalError(
+    'socket-taken',
+    EXIT.unavailable,
+    `The socket of ${name} can't be made: ${error.message}. Stop what uses it, or choose another path.`,
+    { cause: error },
   );
 }

@@ -29,6 +29,7 @@ import { addReadRoutes, addWriteRoutes, hotRequests } from './content-routes.js'
 import { ErrorResponder, respondToClientError } from './error-responses.js';
 import { addHotRoutes, ShortWay } from './hot-requests.js';
 import { DEFAULT_OSD_LIMITS, type OsdLimits } from './limits.js';
+import { LocalDoor } from './local-door.js';
 import { LocalOsd } from './local-osd.js';
 import { OsdFigures } from './osd-figures.js';
 import { type DiskSpace, makeOsdMetrics } from './osd-metrics.js';
@@ -60,6 +61,8 @@ export interface OsdServerOptions {
   readonly logger: FastifyBaseLogger;
   /** Default: plain HTTP. */
   readonly tls?: ServerTls | null;
+  /** A unix socket to listen on as well (local-door.ts); not together with TLS. Default: none. */
+  readonly socketPath?: string | null;
   /** Unix time in ms. */
   readonly clock: () => number;
   readonly limits?: Partial<OsdLimits>;
@@ -77,10 +80,11 @@ export interface OsdServerOptions {
 const SMALL_REQUEST_BYTES_MAX = 64 * 1024;
 const STAGE_ID_LENGTH_MAX = 1024;
 
-/** Throws RangeError for a secret that is too short or no visible ASCII. */
+/** Throws RangeError for a secret that is too short or no visible ASCII, and for a socket beside TLS. */
 export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   const limits: OsdLimits = { ...DEFAULT_OSD_LIMITS, ...options.limits };
   const { store, incarnation, softwareVersion, logger, clock, connect, isStopping = () => false } = options;
+  if (options.tls && options.socketPath) throw new RangeError('a unix socket has no TLS');
   const responder = new ErrorResponder(options);
   const app = makeApp(options, limits, responder, (message, response) => shortWay.take(message, response));
   const osd = new LocalOsd({
@@ -131,10 +135,17 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   addWriteRoutes(app, osd, options.trace ?? null);
   addReadRoutes(app, osd, { responder, endsConnections });
 
+  const { socketPath = null } = options;
+  let door: LocalDoor | null = null;
+  app.addHook('onReady', async () => {
+    if (socketPath !== null) door = await LocalDoor.open(socketPath, app.server, limits.connectionsMax);
+  });
   app.addHook('preClose', async () => {
     isDraining = true;
+    door?.shut();
   });
   app.addHook('onClose', () => osd.close());
+  app.addHook('onClose', () => door?.close());
   return app;
 }
 

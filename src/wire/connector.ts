@@ -1,4 +1,7 @@
-/** How undici opens a connection: over TCP, a unix socket, or TLS with the certificates that are in use at that moment. */
+/**
+ * How undici opens a connection: over TCP, a unix socket, or TLS with the certificates that are in use at that moment; or over a socket
+ * while there is somebody at it, and TCP otherwise.
+ */
 import { buildConnector } from 'undici';
 import { secureContextOf, type TlsMaterial } from '../tls/tls-material.js';
 import type { TlsSource } from '../tls/watched-tls.js';
@@ -23,5 +26,28 @@ export function makeConnector(
     // A new one also forgets the sessions that were agreed on with the certificates before.
     if (material !== built.material) built = { material, connect: build(material) };
     built.connect(options, callback);
+  };
+}
+
+/** What connecting says when this machine has no such socket, nobody at it, or none that this process may use. */
+const NOBODY_THERE = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED', 'EACCES', 'EAGAIN']);
+
+/**
+ * Over `socketPath` where somebody listens there, over `otherwise` where nobody does: the OSD is on another machine, or was started without
+ * it. Looked at anew for each connection.
+ */
+export function makeLocalConnector(
+  timeoutMs: number,
+  socketPath: string,
+  otherwise: buildConnector.connector,
+): buildConnector.connector {
+  const locally = buildConnector({ timeout: timeoutMs, socketPath });
+  return (options, callback) => {
+    locally(options, (...outcome) => {
+      const [error] = outcome;
+      const isNobodyThere = error !== null && 'code' in error && NOBODY_THERE.has(String(error.code));
+      if (isNobodyThere) otherwise(options, callback);
+      else callback(...outcome);
+    });
   };
 }

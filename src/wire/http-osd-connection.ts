@@ -80,7 +80,7 @@ import {
   type TransactionBatchReply,
   type WriterOrder,
 } from './osd-connection.js';
-import { makeConnector } from './connector.js';
+import { makeConnector, makeLocalConnector } from './connector.js';
 import { decodeForwardedReply, encodeForwarded } from './forward-frame.js';
 import { parseOsdUrl } from './osd-url.js';
 import { ReadQueue } from './read-queue.js';
@@ -107,6 +107,8 @@ import { decodeClearsReply, decodeTransactionsReply, encodeTransactions } from '
 
 export interface HttpOsdConnectionOptions {
   readonly url: string;
+  /** A unix socket at which the same OSD can be had, if it runs on this machine. Not for https:// URLs. */
+  readonly socketPath?: string | null;
   /** The mirror set's shared secret. */
   readonly secret: string;
   readonly timeouts: OsdTimeouts;
@@ -139,16 +141,16 @@ export class HttpOsdConnection implements OsdConnection {
   readonly #timeouts: OsdTimeouts;
   readonly #authorization: string;
 
-  /** Connects nowhere yet. Throws RangeError for a URL or secret that can't be one. */
+  /** Connects nowhere yet. Throws RangeError for a URL or secret that can't be one, and for a socket beside an https:// URL. */
   constructor(options: HttpOsdConnectionOptions) {
-    const { origin, socketPath } = parseOsdUrl(options.url);
     const { timeouts } = options;
+    const { origin, connect } = wayTo(options);
     const shared: Pool.Options = {
       pipelining: 1,
       keepAliveTimeout: CLIENT_KEEP_ALIVE_MS,
       keepAliveMaxTimeout: CLIENT_KEEP_ALIVE_MS,
       maxHeaderSize: ANSWER_HEADERS_BYTES_MAX,
-      connect: makeConnector(timeouts.connectMs, socketPath, options.tls ?? null),
+      connect,
     };
     this.url = options.url;
     this.trace = options.trace ?? null;
@@ -436,6 +438,17 @@ export class HttpOsdConnection implements OsdConnection {
     if (answer.status !== 200) throw refusalOf(answer);
     return understand(() => stagedAnswer.decodeBytes(answer.body));
   }
+}
+
+function wayTo({ url, socketPath: localPath = null, timeouts, tls = null }: HttpOsdConnectionOptions): {
+  readonly origin: string;
+  readonly connect: ReturnType<typeof makeConnector>;
+} {
+  const { origin, socketPath } = parseOsdUrl(url);
+  const connect = makeConnector(timeouts.connectMs, socketPath, tls);
+  if (localPath === null) return { origin, connect };
+  if (origin.startsWith('https:')) throw new RangeError('a unix socket has no TLS');
+  return { origin, connect: makeLocalConnector(timeouts.connectMs, localPath, connect) };
 }
 
 /** What a peer does not understand is as good as no answer: nobody knows what the OSD did. */

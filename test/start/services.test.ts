@@ -65,6 +65,28 @@ describe('services of their own', () => {
     for (const osd of osds) expect(await osd.end('SIGTERM')).toBe(0);
   });
 
+  it('an OSD with a socket is called there, also when it was killed and started again', async () => {
+    const socket = (name: string) => join(playground.folder, `${name}.sock`);
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, text.replaceAll(/(osd-\d), url: ("[^"]+")/g, '$1, url: $2, socket: $1.sock'));
+    /** As many ends as the kernel knows of, the listener among them. */
+    const endsAt = async (path: string) =>
+      (await readFile('/proc/net/unix', 'utf8')).split('\n').filter((line) => line.endsWith(path)).length;
+    for (const name of ['osd-0', 'osd-1']) runTally(['format', '--name', name, '--config', file]);
+    const osds = [run('osd', '--name', 'osd-0'), run('osd', '--name', 'osd-1')];
+    const gateway = run('gateway');
+    for (const service of [...osds, gateway]) await service.waitFor('is ready');
+    const inSync = () => runTally(['status', '--config', file]).exitCode;
+    await expect.poll(inSync, { timeout: 30_000 }).toBe(0);
+    for (const name of ['osd-0', 'osd-1']) expect(await endsAt(socket(name))).toBeGreaterThan(1);
+    expect(runTally(['doctor', '--config', file]).stdout).toContain(`${socket('osd-0')} (osd-0) is answered`);
+
+    await osds[0]?.end('SIGKILL');
+    await run('osd', '--name', 'osd-0').waitFor('is ready');
+    await expect.poll(inSync, { timeout: 30_000 }).toBe(0);
+    expect(await endsAt(socket('osd-0'))).toBeGreaterThan(1);
+  });
+
   it('a second gateway never uses the same authority', async () => {
     const first = run('gateway');
     await first.waitFor('gateway is ready');

@@ -1,12 +1,13 @@
 /**
  * A whole Tally system in a folder of its own: a gateway and two OSDs, each a real process which can be killed, frozen,
- * wiped and started again alone.
+ * wiped and started again alone. They are started, and find each other, as `tally up` has it.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AdminStatus } from '../../src/admin/schemas.js';
+import { helperThreadArguments } from '../../src/cli/up/helper-threads.js';
 import { makeMasterKeyLine } from '../../src/s3/encryption/master-keys.js';
 import type { WritesMode } from '../../src/protocol/forwarding.js';
 import { HttpOsdConnection } from '../../src/wire/http-osd-connection.js';
@@ -26,6 +27,8 @@ import { type S3Access, S3Client } from './s3-client.js';
 export const TEST_SET_ID = 'test-set';
 
 const OSD_NAMES = ['osd-0', 'osd-1'] as const;
+/** As `tally up` starts them. */
+const NODE_ARGUMENTS = helperThreadArguments(1 + OSD_NAMES.length, availableParallelism());
 const OSD_SECRET = 'test-secret-of-the-mirror-set';
 const ADMIN_TOKEN = 'test-token-of-the-admin-api';
 const READ_TOKEN = 'test-token-that-may-only-look';
@@ -93,8 +96,10 @@ export class TallySystem {
     this.folder = folder;
     this.#links = links;
     this.#isTemporary = options.folder === undefined;
-    const members = OSD_NAMES.map(
-      (name, index) => `${name}=http://127.0.0.1:${links?.portOf(name) ?? osdPorts[index]}`,
+    const members = OSD_NAMES.map((name, index) =>
+      links === null
+        ? `${name}=http://127.0.0.1:${osdPorts[index]}+unix:${join(folder, `${name}.sock`)}`
+        : `${name}=http://127.0.0.1:${links.portOf(name)}`,
     );
     this.#environment = {
       TALLY_DATA: folder,
@@ -161,7 +166,7 @@ export class TallySystem {
     return new ManagedProcess({
       name,
       program: process.execPath,
-      args: [cliEntry(), 'gateway'],
+      args: [...NODE_ARGUMENTS, cliEntry(), 'gateway'],
       environment: {
         ...this.#environment,
         TALLY_S3_LISTEN: `127.0.0.1:${s3Port}`,
@@ -208,7 +213,7 @@ export class TallySystem {
       process: new ManagedProcess({
         name,
         program: process.execPath,
-        args: [cliEntry(), 'osd'],
+        args: [...NODE_ARGUMENTS, cliEntry(), 'osd'],
         environment: this.#osdEnvironment(name, port),
         logPath: join(this.folder, 'logs', `${name}.log`),
       }),

@@ -11,7 +11,7 @@ import { readSoftwareVersion } from '../software-version.js';
 import { examineFolder } from './disk-checks.js';
 import { fail, type Finding, renderFindings } from './finding.js';
 import { examineSecret, judgeClock, judgeNode } from './machine-checks.js';
-import { examinePort, judgeService, judgeVersions, whyNotAlive } from './service-checks.js';
+import { examinePort, examineSocket, judgeService, judgeVersions, whyNotAlive } from './service-checks.js';
 
 /** OSDs with a store on this machine. */
 function localStores({ osd, dataFolder, ...rest }: Configuration): Map<string, string> {
@@ -72,6 +72,8 @@ async function examineServices(configuration: Configuration, hasGateway: boolean
     if (stores.has(member.mirror)) {
       const own = configuration.osd.name === member.mirror ? configuration.osd.listen : null;
       found.push(await examinePort(member.mirror, own ?? memberAddress(member), problem === null));
+      if (member.socketPath !== null)
+        found.push(await examineSocket(member.mirror, member.socketPath, problem === null));
     }
   }
   const gateway = { name: 'gateway', url: admin.url, fetch: toAdmin };

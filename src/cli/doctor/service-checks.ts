@@ -1,4 +1,6 @@
 /** Services: do they answer, are their ports theirs, and are all of one version? */
+import { stat } from 'node:fs/promises';
+import { createConnection } from 'node:net';
 import type { AdminStatus } from '../admin-client.js';
 import type { Fetch } from '../../wire/trusting-fetch.js';
 import { type Address, formatAddress } from '../address.js';
@@ -49,6 +51,38 @@ export async function examinePort(what: string, address: Address, isServing: boo
   return isServing
     ? ok('port', `${place} is in use by it`)
     : fail('port', `${place} is taken by somebody else`, 'Stop that, or choose another port.');
+}
+
+/** For others than the owner. */
+const FOREIGN_RIGHTS = 0o077;
+
+/** The socket of an OSD on this machine. Without it everything works, over TCP. */
+export async function examineSocket(name: string, path: string, isServing: boolean): Promise<Finding> {
+  const place = `${path} (${name})`;
+  if (!(await isListenedAt(path))) {
+    if (!isServing) return ok('socket', `${place}: nobody is there`);
+    return warn(
+      'socket',
+      `${place}: nobody is there, though ${name} answers; it is called over TCP`,
+      `Restart ${name} with this configuration, as the user that calls it.`,
+    );
+  }
+  const { mode } = await stat(path);
+  if ((mode & FOREIGN_RIGHTS) === 0) return ok('socket', `${place} is answered`);
+  return warn('socket', `${place} may be opened by others than its owner`, `chmod 600 ${path}`);
+}
+
+function isListenedAt(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path);
+    socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy());
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+    socket.once('close', () => resolve(false));
+  });
 }
 
 /** `here`: the version of this command. */

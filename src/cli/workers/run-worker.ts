@@ -84,10 +84,10 @@ async function serve(configuration: Configuration, gateway: Peer): Promise<void>
   const service = { name: 'tally-gateway', instance: `worker-${index}` };
   const tracing = await ServiceTracing.open(configuration, service, logger);
   const secret = await readSetSecret(configuration.mirrorSet.secret);
-  const members = configuration.mirrorSet.members.map(({ mirror, url }) => ({
+  const members = configuration.mirrorSet.members.map(({ mirror, url, socketPath }) => ({
     mirror,
     connection: new HttpOsdConnection({
-      ...{ url, secret, timeouts: OSD_TIMEOUTS, tls: osdTls },
+      ...{ url, socketPath, secret, timeouts: OSD_TIMEOUTS, tls: osdTls },
       trace: tracing?.connectionTrace(mirror) ?? null,
     }),
   }));

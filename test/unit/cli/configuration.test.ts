@@ -141,6 +141,36 @@ describe('a configuration file', () => {
   });
 });
 
+describe('the socket of a member', () => {
+  const member = { name: 'osd-0', url: 'http://127.0.0.1:1' };
+
+  it('is relative to the file, and stands behind the URL in the environment', () => {
+    const text = `mirrorSet: { members: [{ name: osd-0, url: "${member.url}", socket: run/osd-0.sock }] }`;
+    const fromFile = resolveConfiguration(parseConfiguration(text, '/etc/tally/tally.yaml'));
+    expect(fromFile.mirrorSet.members).toMatchObject([{ socketPath: '/etc/tally/run/osd-0.sock' }]);
+    const TALLY_MEMBERS = 'osd-0=http://a:1+unix:/run/osd-0.sock,osd-1=http://b:2';
+    const members = readEnvironment({ TALLY_MEMBERS }).mirrorSet?.members;
+    expect(members).toEqual([
+      { name: 'osd-0', url: 'http://a:1', socket: '/run/osd-0.sock' },
+      { name: 'osd-1', url: 'http://b:2' },
+    ]);
+  });
+
+  it.each([
+    [[{ ...member, url: 'https://a:1', socket: '/run/a.sock' }], 'a socket has no TLS'],
+    [[{ ...member, socket: `/run/${'x'.repeat(103)}` }], 'at most 107 bytes'],
+    [
+      [
+        { ...member, socket: '/run/a.sock' },
+        { name: 'osd-1', url: 'http://b:2', socket: '/run/a.sock' },
+      ],
+      'the same socket',
+    ],
+  ])('%j is refused', (members, message) => {
+    expect(() => resolveConfiguration({ mirrorSet: { members } })).toThrow(message);
+  });
+});
+
 describe('the configuration', () => {
   it('needs no file, no environment and no flags', () => {
     const configuration = resolveConfiguration({});
@@ -277,6 +307,7 @@ describe('the place of an OSD', () => {
     expect(placeOfOsd(resolveConfiguration({ data: '/d', osd: { name: 'osd-1' } }))).toEqual({
       name: 'osd-1',
       storeFolder: '/d/osd-1',
+      socketPath: null,
       listen: { host: '127.0.0.1', port: 9011 },
     });
   });
@@ -288,6 +319,7 @@ describe('the place of an OSD', () => {
     expect(placeOfOsd(listening)).toEqual({
       name: 'x',
       storeFolder: '/s',
+      socketPath: null,
       listen: { host: '0.0.0.0', port: 9 },
     });
   });

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { examineFolder, judgeSpace, judgeSyncs } from '../../../src/cli/doctor/disk-checks.js';
 import { fail, ok, renderFindings, warn } from '../../../src/cli/doctor/finding.js';
 import { examineSecret, judgeClock, judgeNode } from '../../../src/cli/doctor/machine-checks.js';
-import { examinePort, judgeVersions } from '../../../src/cli/doctor/service-checks.js';
+import { examinePort, examineSocket, judgeVersions } from '../../../src/cli/doctor/service-checks.js';
 import { FakeControl, NOW_MS } from '../admin/fake-control.js';
 import { useTemporaryFolder } from './temporary-folder.js';
 
@@ -73,6 +73,19 @@ describe('tally doctor', () => {
       await chmod(path, mode);
       expect(await examineSecret(path, true)).toMatchObject([{ verdict }]);
     }
+  });
+
+  it('a socket is answered, or its OSD is called over TCP', async () => {
+    const path = join(temporary(), 'osd.sock');
+    expect(await examineSocket('osd-0', path, false)).toMatchObject({ verdict: 'ok' });
+    expect(await examineSocket('osd-0', path, true)).toMatchObject({ verdict: 'warn' });
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    await chmod(path, 0o600);
+    expect(await examineSocket('osd-0', path, true)).toMatchObject({ verdict: 'ok' });
+    await chmod(path, 0o666);
+    expect(await examineSocket('osd-0', path, true)).toMatchObject({ advice: `chmod 600 ${path}` });
+    await new Promise((resolve) => server.close(resolve));
   });
 
   it('a port is free, ours, or somebody else’s', async () => {

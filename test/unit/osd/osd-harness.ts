@@ -31,6 +31,8 @@ export interface StartOptions {
   readonly timeouts?: Partial<OsdTimeouts>;
   /** Listens on this unix socket instead of a port. */
   readonly socketPath?: string;
+  /** Listens on this unix socket beside its port. */
+  readonly doorPath?: string;
   readonly logger?: FastifyBaseLogger;
   readonly certificates?: () => Iterable<CertificateExpiry>;
   readonly figures?: OsdFigures;
@@ -54,15 +56,18 @@ export async function startOsd(store: ObjectStore, options: StartOptions = {}): 
     clock: () => Date.now(),
     limits: { ...DEFAULT_OSD_LIMITS, ...options.limits },
     tls: options.tls?.server ?? null,
+    socketPath: options.doorPath ?? null,
     connect,
     ...(options.certificates !== undefined && { certificates: options.certificates }),
     ...(options.figures !== undefined && { figures: options.figures }),
     onInvariantViolation: (violation) => violations.push(violation),
   });
   const { socketPath } = options;
-  const listening = await app.listen(
-    socketPath === undefined ? { host: '127.0.0.1', port: 0 } : { path: socketPath },
-  );
+  const place = socketPath === undefined ? { host: '127.0.0.1', port: 0 } : { path: socketPath };
+  const listening = await app.listen(place).catch(async (error: unknown) => {
+    await app.close();
+    throw error;
+  });
   const address = options.tls === undefined ? listening : listening.replace('http:', 'https:');
   const url = socketPath === undefined ? address : `unix:${socketPath}`;
   const connection = connect(url);
