@@ -26,22 +26,38 @@ export interface LevelLog {
   readonly damage: string | null;
 }
 
-function isChecked(block: Buffer, at: number, end: number): boolean {
+function statedChecksum(block: Buffer, at: number): number {
   const masked = (block.readUInt32LE(at) - MASK_DELTA) >>> 0;
-  const stated = ((masked >>> 17) | (masked << 15)) >>> 0;
-  return stated === crc32c(block.subarray(at + TYPE_AT, end));
+  return ((masked >>> 17) | (masked << 15)) >>> 0;
+}
+
+function isChecked(block: Buffer, at: number, end: number): boolean {
+  return statedChecksum(block, at) === crc32c(block.subarray(at + TYPE_AT, end));
 }
 
 function isZero(bytes: Buffer): boolean {
   return bytes.every((byte) => byte === 0);
 }
 
+/** True when the record is there whole, if only its length were another one: its checksum, which leaves the length out, says so. */
+function isWholeByAnotherLength(block: Buffer, at: number): boolean {
+  const stated = statedChecksum(block, at);
+  let checksum = 0;
+  for (let end = at + TYPE_AT; end < block.length; end += 1) {
+    checksum = crc32c(block.subarray(end, end + 1), checksum);
+    if (checksum === stated) return true;
+  }
+  return false;
+}
+
 /**
  * True when the last record of the file was cut off by the death of its writer: it says that it goes on past the end,
- * and nothing readable comes after it. (A flipped bit in a length says the same, and hides the records behind it.)
+ * and nothing readable comes after it. A flipped bit in a length says the same, and hides that record and those behind it; then the
+ * record's own bytes are all there, or readable ones follow.
  */
 function isTornTail(block: Buffer, at: number, end: number): boolean {
   if (end <= block.length || block.length === BLOCK_BYTES) return false;
+  if (isWholeByAnotherLength(block, at)) return false;
   for (let later = at + 1; later + HEADER_BYTES < block.length; later += 1) {
     const laterEnd = later + HEADER_BYTES + block.readUInt16LE(later + 4);
     const type = block[later + TYPE_AT] ?? 0;

@@ -9,6 +9,7 @@ export default defineConfig({
     env: { NO_COLOR: '1' },
     include: ['test/unit/protocol/**/*.test.ts'],
     maxWorkers: 1,
+    testTimeout: 60_000,
     isolate: false,
   },
 });

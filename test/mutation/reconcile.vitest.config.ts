@@ -6,5 +6,6 @@ export default defineConfig({
     env: { NO_COLOR: '1' },
     include: ['test/unit/osd/{reconcile-*,copy-pacer}.test.ts'],
     maxWorkers: 1,
+    testTimeout: 60_000,
   },
 });

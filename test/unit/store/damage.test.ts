@@ -20,6 +20,9 @@ const OBJECT_COUNT = 60;
 const FLIP_STRIDE = Number(process.env['TALLY_DAMAGE_STRIDE'] ?? 997);
 const FLIP_START = Number(process.env['TALLY_DAMAGE_START'] ?? 3);
 
+/** More than the last record of the log. */
+const LAST_RECORDS_BYTES = 2000;
+
 describe('a store that was damaged', () => {
   let temporary: TemporaryStore;
   let folder: string;
@@ -113,11 +116,26 @@ describe('a store that was damaged', () => {
     await store.close();
   });
 
+  it('F19: no bit of the last records can flip so that the log seems to end a little earlier', async () => {
+    const sound = await readFile(await findFile(/\.log$/));
+    const recordCount = readLevelLog(sound).records.length;
+    for (let at = sound.length - LAST_RECORDS_BYTES; at < sound.length; at += 1) {
+      for (const bit of [0x01, 0x40, 0x80]) {
+        const flipped = Buffer.from(sound);
+        flipped[at]! ^= bit;
+        const { damage, records } = readLevelLog(flipped);
+        if (damage === null)
+          expect({ at, bit, count: records.length }).toEqual({ at, bit, count: recordCount });
+      }
+    }
+  });
+
   it('a torn tail of the log is what a crash leaves, and no damage', async () => {
     const log = await findFile(/\.log$/);
     const sound = await readFile(log);
+    for (let lost = 1; lost < LAST_RECORDS_BYTES; lost += 1)
+      expect(readLevelLog(sound.subarray(0, sound.length - lost)).damage, `${lost} lost`).toBeNull();
     await writeFile(log, sound.subarray(0, sound.length - 10));
-    expect(readLevelLog(sound.subarray(0, sound.length - 10)).damage).toBeNull();
     const store = await openTemporary(folder);
     expect(store.report().selfDoubt).toBeNull();
     await store.close();
