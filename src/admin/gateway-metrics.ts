@@ -24,12 +24,14 @@ const CONDITIONS = wordsOf<MirrorStatus['condition']>({
   behind: true,
   'no-space': true,
   failed: true,
+  incompatible: true,
   away: true,
 });
 const EVENT_KINDS = wordsOf<MirrorSetEvent['kind']>({
   excluded: true,
   forced: true,
   'authority-rebuilt': true,
+  incompatible: true,
   pace: true,
   scrub: true,
   verification: true,
@@ -196,7 +198,7 @@ function addMirrors(exposition: Exposition, sources: GatewayMetricsSources): voi
   exposition.gauge(
     {
       name: 'tally_mirror_state',
-      help: '1 for the state that a mirror is in: in-sync, rebuilding, behind, no-space, failed or away.',
+      help: '1 for the state that a mirror is in: in-sync, rebuilding, behind, no-space, failed, incompatible or away.',
       labels: ['set', 'mirror', 'state'],
     },
     ofEachSet(sources, (_control, { mirrors }) =>

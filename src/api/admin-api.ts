@@ -571,12 +571,14 @@ export interface components {
       url: string;
       /**
        * @description in-sync: has every acknowledged write. rebuilding: takes new writes, and is copied to what it missed while clients go on. behind: answers, and waits to be reconciled or is being reconciled. no-space: left out because
-       *     its disk is full. failed: left out because its disk failed. away: does not answer.
+       *     its disk is full. failed: left out because its disk failed. incompatible: answers, and speaks no version of the contract that this gateway speaks. away: does not answer.
        * @enum {string}
        */
-      condition: 'in-sync' | 'rebuilding' | 'behind' | 'no-space' | 'failed' | 'away';
+      condition: 'in-sync' | 'rebuilding' | 'behind' | 'no-space' | 'failed' | 'incompatible' | 'away';
       /** @description Why it needs a full copy; null when what it lacks is listed in the tag tables. */
       fullCopyReason: string | null;
+      /** @description Who has to be upgraded before it is a mirror to this gateway; null when nobody has. */
+      incompatibility: string | null;
       lastSeenMs: number | null;
       /** @description What its OSD said when it was last seen. */
       identity: components['schemas']['Identity'] | null;
@@ -729,6 +731,7 @@ export interface components {
           | 'verification'
           | 'forced'
           | 'authority-rebuilt'
+          | 'incompatible'
           | 'pace'
           | 'returned'
           | 'recovery-started'
@@ -1012,6 +1015,7 @@ export interface operations {
            *           "url": "http://127.0.0.1:9010",
            *           "condition": "in-sync",
            *           "fullCopyReason": null,
+           *           "incompatibility": null,
            *           "lastSeenMs": 1795451370900,
            *           "identity": {
            *             "setId": "set-bc3bb46a",
@@ -1051,6 +1055,7 @@ export interface operations {
            *           "url": "http://127.0.0.1:9011",
            *           "condition": "away",
            *           "fullCopyReason": null,
+           *           "incompatibility": null,
            *           "lastSeenMs": 1795451368200,
            *           "identity": null
            *         }

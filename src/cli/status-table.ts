@@ -13,11 +13,12 @@ const conditionPaint: Readonly<Record<AdminMirror['condition'], Paint>> = {
   behind: pico.yellow,
   'no-space': pico.red,
   failed: pico.red,
+  incompatible: pico.red,
   away: pico.red,
 };
 
 function mirrorRow({ mirror, url, condition, identity, lastSeenMs }: AdminMirror, nowMs: number): Cell[] {
-  const isHere = condition !== 'away' && identity !== null;
+  const isHere = condition !== 'away' && condition !== 'incompatible' && identity !== null;
   const oldestMs = identity?.oldestRowMs ?? null;
   const process = isHere
     ? `process ${identity.processId}`
@@ -89,6 +90,9 @@ export function renderStatus(status: AdminStatus): string {
     '',
     paint(summarize(status)),
   ];
+  for (const { condition, incompatibility } of mirrors) {
+    if (condition === 'incompatible') lines.push(`${incompatibility}.`);
+  }
   for (const { mirror, fullCopyReason } of mirrors) {
     if (fullCopyReason !== null) lines.push(`${mirror} needs a full copy: ${fullCopyReason}.`);
   }

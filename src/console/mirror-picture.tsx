@@ -11,7 +11,7 @@ function lineTo(index: number, count: number): string {
 }
 
 function Facts({ mirror, nowMs }: { readonly mirror: Mirror; readonly nowMs: number }) {
-  const { identity, lastSeenMs, condition, fullCopyReason } = mirror;
+  const { identity, lastSeenMs, condition, fullCopyReason, incompatibility } = mirror;
   return (
     <dl>
       {condition === 'away' && (
@@ -53,6 +53,12 @@ function Facts({ mirror, nowMs }: { readonly mirror: Mirror; readonly nowMs: num
             </div>
           )}
         </>
+      )}
+      {incompatibility !== null && (
+        <div class="wide">
+          <dt>needs an upgrade</dt>
+          <dd>{incompatibility}</dd>
+        </div>
       )}
       {fullCopyReason !== null && (
         <div class="wide">

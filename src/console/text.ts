@@ -37,6 +37,7 @@ export const CONDITION_WORDS: Readonly<Record<Mirror['condition'], string>> = {
   behind: 'behind',
   'no-space': 'out of disk space',
   failed: 'out with a failed disk',
+  incompatible: 'of another version',
   away: 'away',
 };
 

@@ -10,6 +10,7 @@ import type { ObjectId } from '../protocol/object-id.js';
 import type { TagRow } from '../protocol/write.js';
 import type { OsdConnection, OsdIdentity, RowCursor } from '../wire/osd-connection.js';
 import type { AuthorityStorage } from './authority-storage.js';
+import { ContractWatch, incompatibilityOf } from './contract-watch.js';
 import { force, type ForceContext, type ForcePlan, planForce } from './force.js';
 import { HealthMonitor } from './health-monitor.js';
 import type { Logger } from './logger.js';
@@ -106,6 +107,7 @@ export class Gateway implements MirrorSetControl {
   readonly #set: MirrorSet;
   readonly #runner: RecoveryRunner;
   readonly #health: HealthMonitor;
+  readonly #contracts: ContractWatch;
   readonly #tagTableLimit: TagTableLimit;
   readonly #scrubs: ScrubSchedule;
   readonly #verifier: Verifier;
@@ -148,8 +150,16 @@ export class Gateway implements MirrorSetControl {
         this.#act(mirror, finding.kind);
       },
       onLooked: () => {
+        this.#contracts.review();
         this.#tagTableLimit.review();
         this.#scrubs.review();
+      },
+    });
+    this.#contracts = new ContractWatch({
+      set,
+      logger,
+      onIncompatible: (message) => {
+        this.#note({ atMs: clock(), kind: 'incompatible', message });
       },
     });
     const identityOf = (mirror: MirrorId): OsdIdentity | null => this.#health.healthOf(mirror).identity;
@@ -247,7 +257,7 @@ export class Gateway implements MirrorSetControl {
   #act(mirror: MirrorId, finding: 'lost' | 'failed' | 'restarted' | 'returned'): void {
     switch (finding) {
       case 'lost':
-        void this.#set.exclude([mirror], `${mirror} does not answer`);
+        void this.#set.exclude([mirror], this.#incompatibilityOf(mirror) ?? `${mirror} does not answer`);
         return;
       case 'failed':
         void this.#set.exclude([mirror], `the disk of ${mirror} failed`);
@@ -266,6 +276,10 @@ export class Gateway implements MirrorSetControl {
       default:
         unreachable(finding);
     }
+  }
+
+  #incompatibilityOf(mirror: MirrorId): string | null {
+    return incompatibilityOf(mirror, this.#set.connectionOf(mirror));
   }
 
   #note(event: MirrorSetEvent): void {
@@ -400,10 +414,12 @@ export class Gateway implements MirrorSetControl {
     const isInSync = this.#set.inSync.includes(mirror) && this.#set.gate.isOpen;
     const isRebuilding = this.#set.rebuilding.includes(mirror);
     const outOfSync = isRebuilding ? 'rebuilding' : conditionOf(identity);
-    const condition = isInSync ? 'in-sync' : isReachable ? outOfSync : 'away';
+    const incompatibility = this.#incompatibilityOf(mirror);
+    const unreachable = incompatibility === null ? 'away' : 'incompatible';
+    const condition = isInSync ? 'in-sync' : isReachable ? outOfSync : unreachable;
     const fullCopyReason = member?.fullCopyReason ?? identity?.selfDoubt ?? null;
     const { url } = this.#set.connectionOf(mirror);
-    return { mirror, url, condition, fullCopyReason, lastSeenMs, identity };
+    return { mirror, url, condition, fullCopyReason, incompatibility, lastSeenMs, identity };
   }
 }
 

@@ -10,9 +10,11 @@ import type { OsdIdentity, ReconcileProgress } from '../wire/osd-connection.js';
  * - `behind`: reachable, waits to be reconciled or is being reconciled.
  * - `no-space`: left out because its disk is full; reconciled by itself once there is room.
  * - `failed`: left out because its disk failed; its OSD must be started again.
+ * - `incompatible`: answers, and speaks no version of the contract that this gateway speaks.
  * - `away`: can't be reached.
  */
-export type MirrorCondition = 'in-sync' | 'rebuilding' | 'behind' | 'no-space' | 'failed' | 'away';
+export type MirrorCondition =
+  'in-sync' | 'rebuilding' | 'behind' | 'no-space' | 'failed' | 'incompatible' | 'away';
 
 export interface MirrorStatus {
   readonly mirror: MirrorId;
@@ -20,6 +22,8 @@ export interface MirrorStatus {
   readonly condition: MirrorCondition;
   /** Why it needs a full copy; null: its missing writes are listed in the tag tables. */
   readonly fullCopyReason: string | null;
+  /** Who has to be upgraded before it is a mirror to this gateway; null: nobody. */
+  readonly incompatibility: string | null;
   readonly lastSeenMs: number | null;
   /** As of `lastSeenMs`; null: never seen by this gateway. */
   readonly identity: OsdIdentity | null;
@@ -86,6 +90,7 @@ export interface MirrorSetEvent {
   readonly atMs: number;
   readonly kind:
     | 'excluded'
+    | 'incompatible'
     | 'rows-forgone'
     | 'scrub'
     | 'verification'

@@ -19,6 +19,7 @@ import type { Logger } from './logger.js';
 import type { MirrorSet } from './mirror-set.js';
 import type { MirrorSetEvent, ReconcileOperation, ReconcileTrigger } from './mirror-set-status.js';
 import { lookAtMirror, type SeenMirror } from './authority-review.js';
+import { incompatibilityOf } from './contract-watch.js';
 import { catchUp, type Returning } from './catch-up.js';
 import { sumProgress } from './progress-sum.js';
 import { attemptRecovery, type AttemptResult } from './recovery-attempt.js';
@@ -357,8 +358,15 @@ export class RecoveryRunner {
       wait = `giving ${missing.join(', ')} a moment to come up`;
     }
     wait ??= this.#options.missingWriters();
+    if (wait !== null) wait = [wait, ...this.#incompatibilities()].join('; ');
     this.#noteWait(wait);
     return { wait, rebuilt: null, fencedEpoch };
+  }
+
+  #incompatibilities(): string[] {
+    return this.#options.set.members
+      .map(({ mirror, connection }) => incompatibilityOf(mirror, connection))
+      .filter((message) => message !== null);
   }
 
   #noteWait(reason: string | null): void {

@@ -22,7 +22,7 @@ import {
 } from '../wire/osd-connection.js';
 import { BATCH_PUSH_BYTES_MAX, decodePush, decodePushes, encodePushesReply } from '../wire/push-frame.js';
 import { asObjectId } from '../wire/record-reader.js';
-import { rangeOfText } from '../wire/request-paths.js';
+import { OBJECT_PARAMETERS, rangeOfText } from '../wire/request-paths.js';
 import { decodeReads, encodeReadsReply } from '../wire/reads-frame.js';
 import { decodeTransactions, encodeTransactionsReply } from '../wire/transaction-frame.js';
 import type { StoreRead } from '../store/object-store.js';
@@ -135,7 +135,7 @@ export interface ReadRouteOptions {
 
 export function addReadRoutes(app: FastifyInstance, osd: LocalOsd, options: ReadRouteOptions): void {
   app.get(OSD_PATHS.object, async (request, reply) => {
-    const query = queryOf(request);
+    const query = queryOf(request, OBJECT_PARAMETERS);
     const id = asObjectId(query['id'], 'id');
     const read = await osd.openRead(epochOf(request), id, rangeOfText(query['range']));
     if (read === null) throw refusal('no-such-object', 'there is no such object');

@@ -5,6 +5,8 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import { HEADER_CONTRACT } from '../wire/contract.js';
+import type { CallersContract } from './callers-contract.js';
 import type { ErrorResponder } from './error-responses.js';
 import { bodyOf } from './osd-routes.js';
 
@@ -24,6 +26,7 @@ interface ShortWayOptions {
   readonly requests: HotRequests;
   readonly responder: ErrorResponder;
   readonly isAuthentic: (authorization: string | undefined) => boolean;
+  readonly contract: CallersContract;
   /** Nobody is let in any more. */
   readonly isDraining: () => boolean;
   /** Answers end their connections. */
@@ -47,7 +50,7 @@ export class ShortWay {
 
   /** False: this request has to go the long way. */
   take(message: IncomingMessage, response: ServerResponse): boolean {
-    const { requests, isAuthentic, isDraining } = this.#options;
+    const { requests, isAuthentic, contract, isDraining } = this.#options;
     const { method, url = '', headers } = message;
     const request = method === 'POST' ? requests.get(url) : undefined;
     if (request === undefined || isDraining()) return false;
@@ -56,6 +59,7 @@ export class ShortWay {
       lengthBytes > 0 &&
       lengthBytes <= request.bytesMax &&
       headers['content-type'] === request.mediaType &&
+      contract.wasSpoken(headers[HEADER_CONTRACT]) &&
       isAuthentic(headers.authorization);
     if (isWelcome) void this.#serve(request, message, response);
     return isWelcome;

@@ -21,8 +21,17 @@ import {
   statesRequest,
   writerRequest,
 } from '../wire/messages.js';
-import { asObjectId, asRecord, asText, type JsonRecord } from '../wire/record-reader.js';
-import { countOfText, listRequestOf, rowsRequestOf, summariesRequestOf } from '../wire/request-paths.js';
+import { asObjectId, asRecord, asText, type JsonRecord, refuseUnknown } from '../wire/record-reader.js';
+import {
+  countOfText,
+  LIST_PARAMETERS,
+  listRequestOf,
+  ROWS_PARAMETERS,
+  rowsRequestOf,
+  STATE_PARAMETERS,
+  SUMMARIES_PARAMETERS,
+  summariesRequestOf,
+} from '../wire/request-paths.js';
 import type { LocalOsd } from './local-osd.js';
 import { refusal } from './refusal.js';
 
@@ -36,8 +45,11 @@ export function bodyOf(request: FastifyRequest): Buffer {
   return request.body;
 }
 
-export function queryOf(request: FastifyRequest): JsonRecord {
-  return asRecord(request.query, 'query');
+/** `known`: the parameters of the route; others are refused. */
+export function queryOf(request: FastifyRequest, known: ReadonlySet<string>): JsonRecord {
+  const query = asRecord(request.query, 'query');
+  refuseUnknown(query, 'query', known);
+  return query;
 }
 
 function parameterOf(request: FastifyRequest, name: string): string {
@@ -99,19 +111,22 @@ function optionalEpochOf(request: FastifyRequest): Epoch | undefined {
 
 export function addListingRoutes(app: FastifyInstance, osd: LocalOsd): void {
   app.get(OSD_PATHS.objectState, async (request, reply) => {
-    const state = await osd.head(epochOf(request), asObjectId(queryOf(request)['id'], 'id'));
+    const state = await osd.head(
+      epochOf(request),
+      asObjectId(queryOf(request, STATE_PARAMETERS)['id'], 'id'),
+    );
     if (state === null) throw refusal('no-such-object', 'there is no such object');
     return sendJson(reply, { state });
   });
   app.get(OSD_PATHS.objects, async (request, reply) =>
-    sendJson(reply, await osd.list(epochOf(request), listRequestOf(queryOf(request)))),
+    sendJson(reply, await osd.list(epochOf(request), listRequestOf(queryOf(request, LIST_PARAMETERS)))),
   );
   app.get(OSD_PATHS.tagTable, async (request, reply) => {
-    const { after, limit } = rowsRequestOf(queryOf(request));
+    const { after, limit } = rowsRequestOf(queryOf(request, ROWS_PARAMETERS));
     return sendJson(reply, { rows: await osd.rows(after, limit, optionalEpochOf(request)) });
   });
   app.get(OSD_PATHS.summaries, async (request, reply) => {
-    const { after, limit } = summariesRequestOf(queryOf(request));
+    const { after, limit } = summariesRequestOf(queryOf(request, SUMMARIES_PARAMETERS));
     return sendJson(reply, { summaries: await osd.summaries(after, limit, optionalEpochOf(request)) });
   });
   app.post(OSD_PATHS.states, { bodyLimit: JSON_REQUEST_BYTES_MAX }, async (request, reply) => {

@@ -15,7 +15,9 @@ import type { CertificateExpiry } from '../metrics/certificate-metrics.js';
 import type { InvariantViolation } from '../protocol/invariant.js';
 import type { ObjectStore } from '../store/object-store.js';
 import { makeNodeServer, type ServerTls } from '../tls/node-server.js';
+import { CONTRACT, type ContractRange } from '../wire/contract-version.js';
 import {
+  HEADER_CONTRACT,
   MEDIA_BYTES,
   MEDIA_FRAME,
   MEDIA_JSON,
@@ -25,6 +27,7 @@ import {
 } from '../wire/contract.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
 import { makeAuthenticator } from './authentication.js';
+import { CallersContract } from './callers-contract.js';
 import { addReadRoutes, addWriteRoutes, hotRequests } from './content-routes.js';
 import { ErrorResponder, respondToClientError } from './error-responses.js';
 import { addHotRoutes, ShortWay } from './hot-requests.js';
@@ -59,6 +62,8 @@ export interface OsdServerOptions {
   readonly incarnation: string;
   readonly softwareVersion: string;
   readonly logger: FastifyBaseLogger;
+  /** Default: what this build speaks. */
+  readonly contract?: ContractRange;
   /** Default: plain HTTP. */
   readonly tls?: ServerTls | null;
   /** A unix socket to listen on as well (local-door.ts); not together with TLS. Default: none. */
@@ -96,12 +101,13 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
 
   const endsConnections = (): boolean => isDraining || isStopping();
   const ending: Ending = { isDraining: () => isDraining, endsConnections };
+  const contract = new CallersContract(options.contract ?? CONTRACT, logger);
   const requests = hotRequests(osd, responder, options.trace ?? null);
   const shortWay = new ShortWay({
-    ...{ requests, responder, ...ending },
+    ...{ requests, responder, contract, ...ending },
     isAuthentic: makeAuthenticator(options.secret),
   });
-  guard(app, options, ending);
+  guard(app, options, contract, ending);
   app.setErrorHandler((error, _request, reply) => responder.respond(error, reply));
   app.setNotFoundHandler((_request, reply) =>
     responder.respond(refusal('no-such-route', 'there is no such route'), reply),
@@ -214,10 +220,11 @@ interface Ending {
   readonly endsConnections: () => boolean;
 }
 
-/** Lets in who has the secret, and nobody while the server drains. */
+/** Lets in who has the secret and speaks the contract, and nobody while the server drains. */
 function guard(
   app: FastifyInstance,
   { secret, metricsToken = null }: OsdServerOptions,
+  contract: CallersContract,
   { isDraining, endsConnections }: Ending,
 ): void {
   const isAuthentic = makeAuthenticator(secret);
@@ -229,8 +236,12 @@ function guard(
     else if (url === OSD_PATHS.metrics && mayReadMetrics(request.headers.authorization)) done();
     else if (!isAuthentic(request.headers.authorization)) {
       done(refusal('unauthorized', "the mirror set's secret is needed"));
-    } else if (isDraining()) done(refusal('closing', 'the OSD is closing'));
-    else done();
+    } else {
+      void reply.header(HEADER_CONTRACT, contract.headerText);
+      contract.refuseUnlessSpoken(request.headers[HEADER_CONTRACT]);
+      if (isDraining()) done(refusal('closing', 'the OSD is closing'));
+      else done();
+    }
   });
   app.addHook('onSend', (_request, reply, _payload, done) => {
     if (endsConnections()) void reply.header('connection', 'close');

@@ -48,9 +48,11 @@ export const OSD_PATHS_WITHOUT_SECRET: readonly string[] = [OSD_PATHS.live, OSD_
 export const HEADER_AUTHORIZATION = 'authorization';
 /** The scheme of RFC 6750; the credential is the mirror set's shared secret. */
 const AUTHORIZATION_PREFIX = 'Bearer ';
-/** The epoch of a read: an OSD that was fenced higher refuses it. */
+/** Which versions of the contract a side speaks; see `contract-version.ts`. */
+export const HEADER_CONTRACT = 'tally-contract';
 /** W3C Trace Context, on what has a request of its own (a stage); writes carry theirs in their batch. */
 export const HEADER_TRACEPARENT = 'traceparent';
+/** The epoch of a read: an OSD that was fenced higher refuses it. */
 export const HEADER_EPOCH = 'tally-epoch';
 /** Trailer of a streamed read that ended early: the error code. */
 export const TRAILER_ERROR = 'tally-error';

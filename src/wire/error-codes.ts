@@ -10,7 +10,8 @@ export const OSD_ERROR_STATUS = {
   'body-too-large': 413,
   'unsupported-media-type': 415,
   'headers-too-large': 431,
-  // The request does not fit the OSD's epoch or identity.
+  // The request does not fit the OSD's build, epoch or identity.
+  'wrong-contract': 409,
   'wrong-set': 409,
   'stale-epoch': 409,
   'not-active': 409,

@@ -44,6 +44,7 @@ import {
   asText,
   asWord,
   type JsonRecord,
+  refuseUnknown,
 } from './record-reader.js';
 import { asRefusalCode, decodeSource, encodeSource, WRITE_KINDS, WRITE_MODES } from './transaction-frame.js';
 
@@ -52,6 +53,16 @@ const CONTENT_KINDS = ['none', 'inline', 'staged', 'composed'] as const;
 const MIRRORS_MAX = 64;
 /** Of a code or a reason, in UTF-16 code units. */
 const WORD_LENGTH_MAX = 1024;
+
+const BATCH_MEMBERS: ReadonlySet<string> = new Set([
+  ...['setId', 'epoch', 'generator', 'requestFloor', 'writes'],
+]);
+const WRITE_MEMBERS: ReadonlySet<string> = new Set([
+  ...['request', 'objectId', 'kind', 'previousTag', 'offset', 'length', 'mode', 'attributes', 'checksum'],
+  ...['content', 'contentChecksum', 'stages', 'missing', 'sources'],
+]);
+const STAGE_MEMBERS: ReadonlySet<string> = new Set(['mirror', 'stageId']);
+const MISSING_MEMBERS: ReadonlySet<string> = new Set(['mirror', 'code']);
 
 const REFUSALS: Readonly<Record<Extract<ForwardedReply, { kind: 'refused' }>['code'], true>> = {
   settled: true,
@@ -115,11 +126,15 @@ function decodeContent(record: JsonRecord, length: number, cursor: ContentCursor
       return {
         kind: 'stages',
         stages: asArray(record['stages'], 'stages', MIRRORS_MAX).map((value) => {
-          const { mirror, stageId } = asRecord(value, 'stage');
+          const stage = asRecord(value, 'stage');
+          refuseUnknown(stage, 'stage', STAGE_MEMBERS);
+          const { mirror, stageId } = stage;
           return { mirror: asMirror(mirror), stageId: asShortText(stageId, 'stageId') };
         }),
         missing: asArray(record['missing'], 'missing', MIRRORS_MAX).map((value) => {
-          const { mirror, code } = asRecord(value, 'missing');
+          const missing = asRecord(value, 'missing');
+          refuseUnknown(missing, 'missing', MISSING_MEMBERS);
+          const { mirror, code } = missing;
           return { mirror: asMirror(mirror), code: asShortText(code, 'code') };
         }),
       };
@@ -133,6 +148,7 @@ function decodeContent(record: JsonRecord, length: number, cursor: ContentCursor
 
 function decodeWrite(value: unknown, cursor: ContentCursor): ForwardedWrite {
   const record = asRecord(value, 'write');
+  refuseUnknown(record, 'write', WRITE_MEMBERS);
   const attributes = record['attributes'];
   const length = asCount(record['length'], 'length');
   return {
@@ -155,6 +171,7 @@ export function decodeForwarded(frame: Buffer): ForwardedBatch {
   const { header, content } = splitFrame(frame);
   if (content.length > BATCH_CONTENT_BYTES_MAX) throw new MalformedMessage('contents over the limit');
   const record = asRecord(header, 'batch');
+  refuseUnknown(record, 'batch', BATCH_MEMBERS);
   const cursor = new ContentCursor(content);
   const batch: ForwardedBatch = {
     setId: asText(record['setId'], 'setId'),

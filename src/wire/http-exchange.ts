@@ -4,6 +4,7 @@
  * What it guarantees: no retry, no redirect. A failure is an `OsdUnreachable` whose `sent` is false only when undici had
  * not yet handed a single byte of the request to a socket; once it has, nobody knows (STYLE.md 14).
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { OsdUnreachable } from './osd-connection.js';
@@ -22,6 +23,7 @@ export interface HttpRequest {
 
 export interface HttpAnswer {
   readonly status: number;
+  readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
 }
 
@@ -104,6 +106,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   readonly #resolve: (answer: HttpAnswer) => void;
   readonly #reject: (error: OsdUnreachable) => void;
   #status = 0;
+  #headers: IncomingHttpHeaders = {};
   #bytes = 0;
   readonly #chunks: Buffer[] = [];
 
@@ -125,9 +128,14 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
     this.#progress.start(controller);
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, statusCode: number): void {
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    statusCode: number,
+    headers: IncomingHttpHeaders,
+  ): void {
     this.#progress.answerBegan();
     this.#status = statusCode;
+    this.#headers = headers;
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -143,7 +151,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
     this.#progress.finish();
     const [first] = this.#chunks;
     const body = this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks);
-    this.#resolve({ status: this.#status, body });
+    this.#resolve({ status: this.#status, headers: this.#headers, body });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {

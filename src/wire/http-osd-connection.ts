@@ -18,6 +18,7 @@ import {
   authorizationOf,
   CLIENT_KEEP_ALIVE_MS,
   HEADER_AUTHORIZATION,
+  HEADER_CONTRACT,
   HEADER_EPOCH,
   HEADER_TRACEPARENT,
   MEDIA_BYTES,
@@ -26,6 +27,7 @@ import {
   OSD_PATHS,
 } from './contract.js';
 import { BytesBody } from './bytes-body.js';
+import type { ContractRange } from './contract-version.js';
 import type { Decoder } from './decoder.js';
 import { OSD_ERROR_STATUS, type OsdErrorCode } from './error-codes.js';
 import { exchange, type HttpAnswer, type HttpRequest } from './http-exchange.js';
@@ -53,6 +55,7 @@ import {
 import {
   type ConnectionTrace,
   type ClearsReply,
+  type ContractStanding,
   type ExaminationReply,
   type ExaminationRequest,
   type ForwardedBatch,
@@ -83,6 +86,7 @@ import {
 import { makeConnector, makeLocalConnector } from './connector.js';
 import { decodeForwardedReply, encodeForwarded } from './forward-frame.js';
 import { parseOsdUrl } from './osd-url.js';
+import { PeerContract } from './peer-contract.js';
 import { ReadQueue } from './read-queue.js';
 import {
   BATCHED_READ_BYTES_MAX,
@@ -115,6 +119,8 @@ export interface HttpOsdConnectionOptions {
   /** For https:// URLs: whom to trust, and the certificate to show. Default: whom node trusts, and none. */
   readonly tls?: TlsSource | null;
   readonly trace?: ConnectionTrace | null;
+  /** Default: what this build speaks. */
+  readonly contract?: ContractRange;
 }
 
 /** Small requests in flight at once; more wait. */
@@ -126,6 +132,9 @@ const FORWARDED_HOPS = 2;
 const ANSWER_HEADERS_BYTES_MAX = 16 * 1024;
 const REFUSAL_BYTES_MAX = 64 * 1024;
 
+/** The version of the contract that brought them. */
+const PUSH_BATCHES_SINCE = 2;
+
 const STATE_ONLY = { kind: 'none' } as const;
 
 export class HttpOsdConnection implements OsdConnection {
@@ -135,11 +144,13 @@ export class HttpOsdConnection implements OsdConnection {
   readonly #streams: Pool;
   readonly #reads = new ReadQueue((batch) => this.#readTogether(batch));
   readonly #pushes = new PushQueue({
+    knowsBatches: () => (this.contract?.agreed ?? 0) >= PUSH_BATCHES_SINCE,
     alone: (push) => this.#pushAlone(push),
     together: (pushes) => this.#pushTogether(pushes),
   });
   readonly #timeouts: OsdTimeouts;
   readonly #authorization: string;
+  readonly #contract: PeerContract;
 
   /** Connects nowhere yet. Throws RangeError for a URL or secret that can't be one, and for a socket beside an https:// URL. */
   constructor(options: HttpOsdConnectionOptions) {
@@ -156,6 +167,7 @@ export class HttpOsdConnection implements OsdConnection {
     this.trace = options.trace ?? null;
     this.#authorization = authorizationOf(options.secret);
     this.#timeouts = timeouts;
+    this.#contract = new PeerContract(options.url, options.contract);
     this.#small = new Pool(origin, {
       ...shared,
       connections: SMALL_CONNECTIONS_MAX,
@@ -164,24 +176,33 @@ export class HttpOsdConnection implements OsdConnection {
     this.#streams = new Pool(origin, { ...shared, connections: STREAM_CONNECTIONS_MAX });
   }
 
+  get contract(): ContractStanding | null {
+    return this.#contract.standing;
+  }
+
   async identity(): Promise<OsdIdentity> {
-    return this.#get(OSD_PATHS.identity, identityAnswer);
+    try {
+      return await this.#identify('GET', OSD_PATHS.identity, null);
+    } catch (error) {
+      if (error instanceof OsdUnreachable) this.#contract.forget();
+      throw error;
+    }
   }
 
   async fence(epoch: Epoch): Promise<OsdIdentity> {
-    return this.#post(OSD_PATHS.fence, { epoch }, identityAnswer);
+    return this.#identify('POST', OSD_PATHS.fence, { epoch });
   }
 
   async activate(epoch: Epoch): Promise<OsdIdentity> {
-    return this.#post(OSD_PATHS.activation, { epoch }, identityAnswer);
+    return this.#identify('POST', OSD_PATHS.activation, { epoch });
   }
 
   async advance(from: Epoch, to: Epoch): Promise<OsdIdentity> {
-    return this.#post(OSD_PATHS.advance, { from, to }, identityAnswer);
+    return this.#identify('POST', OSD_PATHS.advance, { from, to });
   }
 
   async rebuild(epoch: Epoch): Promise<OsdIdentity> {
-    return this.#post(OSD_PATHS.rebuilding, { epoch }, identityAnswer);
+    return this.#identify('POST', OSD_PATHS.rebuilding, { epoch });
   }
 
   async transact(batch: TransactionBatch): Promise<TransactionBatchReply> {
@@ -388,13 +409,38 @@ export class HttpOsdConnection implements OsdConnection {
     await Promise.all([this.#small.destroy(), this.#streams.destroy()]);
   }
 
+  /** Asks who is there, and in which versions of the contract it may be spoken to. The question itself may always be put. */
+  async #identify(method: 'GET' | 'POST', path: string, request: object | null): Promise<OsdIdentity> {
+    if (request !== null) this.#contract.refuseAcrossGap();
+    const body = request === null ? null : Buffer.from(JSON.stringify(request));
+    const http = this.#anyRequest(method, path, body === null ? null : MEDIA_JSON, body);
+    const answer = await exchange(this.#small, http, ANSWER_BYTES_MAX);
+    understand(() => {
+      this.#contract.learn(answer);
+    });
+    if (answer.status !== 200) throw refusalOf(answer);
+    this.#contract.refuseAcrossGap();
+    return understand(() => identityAnswer.decodeBytes(answer.body));
+  }
+
+  /** Throws OsdRefusal `wrong-contract` when it is known that the OSD would not understand it. */
   #smallRequest(
     method: HttpRequest['method'],
     path: string,
     mediaType: string | null,
     body: Buffer | Readable | null,
   ): HttpRequest {
-    const headers = [HEADER_AUTHORIZATION, this.#authorization];
+    this.#contract.refuseAcrossGap();
+    return this.#anyRequest(method, path, mediaType, body);
+  }
+
+  #anyRequest(
+    method: HttpRequest['method'],
+    path: string,
+    mediaType: string | null,
+    body: Buffer | Readable | null,
+  ): HttpRequest {
+    const headers = [HEADER_AUTHORIZATION, this.#authorization, HEADER_CONTRACT, this.#contract.headerText];
     if (mediaType !== null) headers.push('content-type', mediaType);
     const { connectMs, answerMs, bodyIdleMs } = this.#timeouts;
     return { method, path, headers, body, answerWithinMs: connectMs + answerMs, idleMs: bodyIdleMs };
@@ -465,7 +511,7 @@ function understand<Value>(decode: () => Value): Value {
   }
 }
 
-function refusalOf(answer: HttpAnswer): Error {
+function refusalOf(answer: Pick<HttpAnswer, 'status' | 'body'>): Error {
   return understand(() => {
     const { code, message } = refusalAnswer.decodeBytes(answer.body);
     return new OsdRefusal(code, answer.status, message);

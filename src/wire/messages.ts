@@ -7,7 +7,7 @@ import {
   COPY_SHARE_PERCENT_MIN,
 } from '../protocol/pace.js';
 import { AUTHORITY_RECORD_LENGTH_MAX, PUSH_EXTENTS_MAX, PUSH_ROWS_MAX } from './contract.js';
-import { makeDecoder } from './decoder.js';
+import { makeAnswerDecoder, makeDecoder } from './decoder.js';
 import {
   EVIDENCE_PAGE_MAX,
   EVIDENCE_ROWS_MAX,
@@ -79,7 +79,7 @@ export const recordRequest = makeDecoder(
   'request',
   strictObject({ epoch: epochSchema, record: recordSchema }),
 );
-export const recordAnswer = makeDecoder('record', strictObject({ record: orNull(recordSchema) }));
+export const recordAnswer = makeAnswerDecoder('record', strictObject({ record: orNull(recordSchema) }));
 export const fullCopyRequest = makeDecoder(
   'request',
   strictObject({ epoch: epochSchema, storeId: storeIdSchema }),
@@ -227,7 +227,7 @@ const examinationsSchema = strictObject({
     { maxItems: EXAMINATIONS_MAX },
   ),
 });
-export const examinationsAnswer = makeDecoder('examinations', examinationsSchema);
+export const examinationsAnswer = makeAnswerDecoder('examinations', examinationsSchema);
 
 const identitySchema = strictObject({
   setId: shortTextSchema,
@@ -251,18 +251,18 @@ const identitySchema = strictObject({
   blobBytes: countSchema,
   care: careSchema,
 });
-export const identityAnswer = makeDecoder('identity', identitySchema);
+export const identityAnswer = makeAnswerDecoder('identity', identitySchema);
 
-export const stagedAnswer = makeDecoder(
+export const stagedAnswer = makeAnswerDecoder(
   'staged',
   strictObject({ stageId: shortTextSchema, lengthBytes: countSchema, contentChecksum: checksumSchema }),
 );
 
-export const readHeader = makeDecoder(
+export const readHeader = makeAnswerDecoder(
   'read',
   strictObject({ state: presentObjectSchema, extent: orNull(extentSchema) }),
 );
-export const headAnswer = makeDecoder('head', strictObject({ state: presentObjectSchema }));
+export const headAnswer = makeAnswerDecoder('head', strictObject({ state: presentObjectSchema }));
 
 const listPageSchema = strictObject({
   entries: Type.Array(
@@ -273,22 +273,22 @@ const listPageSchema = strictObject({
   ),
   truncated: Type.Boolean(),
 });
-export const listAnswer = makeDecoder('list', listPageSchema);
+export const listAnswer = makeAnswerDecoder('list', listPageSchema);
 
-export const rowsAnswer = makeDecoder(
+export const rowsAnswer = makeAnswerDecoder(
   'rows',
   strictObject({ rows: Type.Array(tagRowSchema, { maxItems: ROWS_PAGE_MAX }) }),
 );
-export const summariesAnswer = makeDecoder(
+export const summariesAnswer = makeAnswerDecoder(
   'summaries',
   strictObject({ summaries: Type.Array(objectSummarySchema, { maxItems: SUMMARIES_PAGE_MAX }) }),
 );
-export const statesAnswer = makeDecoder(
+export const statesAnswer = makeAnswerDecoder(
   'states',
   strictObject({ states: Type.Array(orNull(objectStateSchema), { maxItems: ROWS_PAGE_MAX }) }),
 );
 
-export const evidenceAnswer = makeDecoder(
+export const evidenceAnswer = makeAnswerDecoder(
   'evidence',
   strictObject({
     objects: Type.Array(
@@ -319,8 +319,8 @@ const pushReplySchema = Type.Union([
     ),
   }),
 ]);
-export const pushAnswer = makeDecoder('push', pushReplySchema);
-export const pushBatchAnswer = makeDecoder(
+export const pushAnswer = makeAnswerDecoder('push', pushReplySchema);
+export const pushBatchAnswer = makeAnswerDecoder(
   'pushes',
   strictObject({
     replies: Type.Array(
@@ -332,7 +332,7 @@ export const pushBatchAnswer = makeDecoder(
   }),
 );
 
-export const cursorAnswer = makeDecoder('cursor', strictObject({ cursor: orNull(cursorSchema) }));
+export const cursorAnswer = makeAnswerDecoder('cursor', strictObject({ cursor: orNull(cursorSchema) }));
 
 const progressSchema = strictObject({
   epoch: epochSchema,
@@ -352,9 +352,9 @@ const progressSchema = strictObject({
   leftMs: orNull(countSchema),
   failure: orNull(Type.String()),
 });
-export const progressAnswer = makeDecoder('progress', progressSchema);
+export const progressAnswer = makeAnswerDecoder('progress', progressSchema);
 
-export const refusalAnswer = makeDecoder(
+export const refusalAnswer = makeAnswerDecoder(
   'refusal',
   Type.Object({ code: shortTextSchema, message: Type.String() }),
 );

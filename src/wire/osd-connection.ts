@@ -21,6 +21,7 @@ import type { ClearRefusalCode, StoreId, Token, Witness } from '../protocol/toke
 import type { PushRefusalCode } from '../protocol/fence.js';
 import type { MirrorAnswer, MirrorVerdict } from '../protocol/write-outcome.js';
 import type { ObjectState, TagRow, WriteRefusalCode, WriteTransaction } from '../protocol/write.js';
+import type { ContractRange } from './contract-version.js';
 
 /** What an OSD says of itself (GET /v1/identity). Sizes are bytes. */
 export interface OsdIdentity {
@@ -415,8 +416,18 @@ export interface ObjectWitness {
   readonly hasMoreRows: boolean;
 }
 
+/** Which versions of the contract an OSD speaks, and which one is in use with it: the greatest that both speak. */
+export interface ContractStanding {
+  readonly theirs: ContractRange;
+  readonly ours: ContractRange;
+  /** Null: there is none, and whatever is asked of it is refused as `wrong-contract`. */
+  readonly agreed: number | null;
+}
+
 export interface OsdConnection {
   readonly url: string;
+  /** As it last said who it is; null: it did not yet, or it does not answer. Absent: it is of this very build. */
+  readonly contract?: ContractStanding | null;
   /** Null or absent: nobody follows anything. */
   readonly trace?: ConnectionTrace | null;
 

@@ -20,12 +20,14 @@ import { ContentCursor, encodeFrame, splitFrame } from './frame.js';
 import { MalformedMessage } from './malformed-message.js';
 import { pushBatchAnswer, pushHeader } from './messages.js';
 import type { PushContent, RemotePush, RemotePushReply } from './osd-connection.js';
-import { asArray, asRecord } from './record-reader.js';
+import { asArray, asRecord, refuseUnknown } from './record-reader.js';
 
 /** Pushes in one request; their rows, and their bytes, all together. One that is more than that by itself travels alone. */
 export const BATCH_PUSHES_MAX = 128;
 export const BATCH_PUSH_ROWS_MAX = 2048;
 export const BATCH_PUSH_BYTES_MAX = 2 * 1024 * 1024;
+
+const BATCH_MEMBERS: ReadonlySet<string> = new Set(['pushes']);
 
 /** One push of a batch that is neither landed nor refused by the rules: the whole request would have failed with this. */
 export type BatchedPushReply =
@@ -72,7 +74,9 @@ export function decodePush(frame: Buffer): RemotePush {
 export function decodePushes(frame: Buffer): RemotePush[] {
   const { header, content } = splitFrame(frame);
   const cursor = new ContentCursor(content);
-  const headers = asArray(asRecord(header, 'batch')['pushes'], 'pushes', BATCH_PUSHES_MAX);
+  const record = asRecord(header, 'batch');
+  refuseUnknown(record, 'batch', BATCH_MEMBERS);
+  const headers = asArray(record['pushes'], 'pushes', BATCH_PUSHES_MAX);
   const pushes = headers.map((value) => decodeHeader(value, cursor));
   cursor.finish();
   return pushes;

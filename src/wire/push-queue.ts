@@ -2,7 +2,7 @@
  * Pushes on their way to one OSD. While few are under way each goes out at once; those that come meanwhile travel together in the next
  * request (POST /v1/push-batches), and share a commit there. Each is judged by itself: what one comes to is nothing to the others.
  *
- * An OSD of an earlier version knows no batches: it says so once, has done nothing then, and gets one push at a time from there on.
+ * An OSD of version 1 of the contract knows no batches: it gets one push in each request.
  */
 import { OSD_ERROR_STATUS, type OsdErrorCode } from './error-codes.js';
 import { OsdRefusal, type RemotePush, type RemotePushReply } from './osd-connection.js';
@@ -25,6 +25,8 @@ interface Waiting {
 }
 
 export interface PushWays {
+  /** As of now: an OSD may be another release when it is back. */
+  readonly knowsBatches: () => boolean;
   readonly alone: (push: RemotePush) => Promise<RemotePushReply>;
   /** Resolves with one reply for each push. */
   readonly together: (pushes: readonly RemotePush[]) => Promise<readonly BatchedPushReply[]>;
@@ -35,7 +37,6 @@ export class PushQueue {
   #waiting: Waiting[] = [];
   #requestsInFlight = 0;
   #isPumpScheduled = false;
-  #knowsBatches = true;
 
   constructor(ways: PushWays) {
     this.#ways = ways;
@@ -49,7 +50,7 @@ export class PushQueue {
   }
 
   get #hasRoom(): boolean {
-    const max = this.#knowsBatches ? REQUESTS_IN_FLIGHT_MAX : LONE_REQUESTS_IN_FLIGHT_MAX;
+    const max = this.#ways.knowsBatches() ? REQUESTS_IN_FLIGHT_MAX : LONE_REQUESTS_IN_FLIGHT_MAX;
     return this.#requestsInFlight < max;
   }
 
@@ -68,7 +69,7 @@ export class PushQueue {
 
   /** As many as fit, one at least. */
   #takeBatch(): readonly Waiting[] {
-    const countMax = this.#knowsBatches ? BATCH_PUSHES_MAX : 1;
+    const countMax = this.#ways.knowsBatches() ? BATCH_PUSHES_MAX : 1;
     let count = 0;
     let rowCount = 0;
     let bytes = 0;
@@ -100,11 +101,6 @@ export class PushQueue {
         else batch[index]?.resolve(reply);
       });
     } catch (error) {
-      if (error instanceof OsdRefusal && error.code === ('no-such-route' satisfies OsdErrorCode)) {
-        this.#knowsBatches = false;
-        this.#waiting.unshift(...batch);
-        return;
-      }
       for (const { reject } of batch) reject(error instanceof Error ? error : new Error(String(error)));
     }
   }

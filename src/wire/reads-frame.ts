@@ -29,6 +29,7 @@ import {
   asTag,
   asText,
   asWord,
+  refuseUnknown,
 } from './record-reader.js';
 import { rangeOfText, rangeText } from './request-paths.js';
 
@@ -39,6 +40,8 @@ export const BATCHED_READ_BYTES_MAX = 64 * 1024;
 /** All contents of one answer. */
 export const BATCH_READ_BYTES_MAX = 1024 * 1024;
 
+const BATCH_MEMBERS: ReadonlySet<string> = new Set(['epoch', 'reads']);
+const READ_MEMBERS: ReadonlySet<string> = new Set(['id', 'range']);
 const REPLY_KINDS = ['here', 'absent', 'alone', 'refused'] as const;
 
 /** `none`: the state without any bytes. */
@@ -82,8 +85,10 @@ export function encodeReads({ epoch, reads }: ReadBatch): Buffer {
 /** Throws MalformedMessage. */
 export function decodeReads(body: Buffer): ReadBatch {
   const record = asRecord(parseJson(body.toString('utf8')), 'batch');
+  refuseUnknown(record, 'batch', BATCH_MEMBERS);
   const reads = asArray(record['reads'], 'reads', BATCH_READS_MAX).map((value) => {
     const read = asRecord(value, 'read');
+    refuseUnknown(read, 'read', READ_MEMBERS);
     return { id: asObjectId(read['id'], 'id'), range: rangeOf(read['range']) };
   });
   return { epoch: asEpoch(record['epoch'], 'epoch'), reads };

@@ -18,6 +18,14 @@ export function asRecord(value: unknown, name: string): JsonRecord {
   return value;
 }
 
+/** Of a request: a member that is not among these is refused (contract-version.ts). */
+export function refuseUnknown(record: JsonRecord, name: string, known: ReadonlySet<string>): void {
+  for (const member in record) {
+    if (!known.has(member))
+      throw new MalformedMessage(`${name} has an unknown member ${member.slice(0, 64)}`);
+  }
+}
+
 /** An array of at most `countMax` members. */
 export function asArray(value: unknown, name: string, countMax: number): readonly unknown[] {
   if (!Array.isArray(value)) throw new MalformedMessage(`${name} is no array`);

@@ -15,6 +15,14 @@ import { asCount, asObjectId, asTag, asText, type JsonRecord } from './record-re
 /** Entries on one page of a listing. */
 const LIST_PAGE_MAX = 1000;
 
+export const STATE_PARAMETERS: ReadonlySet<string> = new Set(['id']);
+export const OBJECT_PARAMETERS: ReadonlySet<string> = new Set(['id', 'range']);
+export const ROWS_PARAMETERS: ReadonlySet<string> = new Set(['afterObjectId', 'afterTag', 'limit']);
+export const SUMMARIES_PARAMETERS: ReadonlySet<string> = new Set(['after', 'limit']);
+export const LIST_PARAMETERS: ReadonlySet<string> = new Set([
+  ...['container', 'prefix', 'after', 'afterVersion', 'delimiter', 'limit'],
+]);
+
 const DECIMAL_PATTERN = /^(?:0|[1-9][0-9]{0,15})$/;
 
 function query(path: string, parameters: Readonly<Record<string, string | number | null>>): string {

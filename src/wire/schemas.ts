@@ -1,6 +1,7 @@
 /**
  * Schemas of what OSD messages are made of. A value that passes one is typed, brands included: this is the edge where bytes
- * from outside become typed (STYLE.md 11). Object members beyond those named are refused.
+ * from outside become typed (STYLE.md 11). Object members beyond those named are
+ * refused in requests and dropped from answers (decoder.ts).
  */
 import Type, { type Static, type TProperties, type TSchema } from 'typebox';
 import { toMirrorId, type MirrorId } from '../protocol/authority-state.js';

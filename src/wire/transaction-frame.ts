@@ -50,6 +50,7 @@ import {
   asText,
   asWitness,
   asWord,
+  refuseUnknown,
 } from './record-reader.js';
 
 export const WRITE_KINDS: readonly WriteKind[] = [
@@ -62,6 +63,14 @@ export const WRITE_KINDS: readonly WriteKind[] = [
 export const WRITE_MODES: readonly WriteMode[] = ['overwrite', 'extend'];
 const CONTENT_KINDS = ['none', 'inline', 'staged', 'composed'] as const;
 const WITNESSES_MAX = 64;
+
+const BATCH_MEMBERS: ReadonlySet<string> = new Set(['setId', 'epoch', 'floor', 'writes', 'clears']);
+const CLEAR_MEMBERS: ReadonlySet<string> = new Set(['token', 'witnesses']);
+const SOURCE_MEMBERS: ReadonlySet<string> = new Set(['objectId', 'expectedTag', 'offset', 'length']);
+const WRITE_MEMBERS: ReadonlySet<string> = new Set([
+  ...['tag', 'objectId', 'kind', 'previousTag', 'offset', 'length', 'mode', 'attributes', 'checksum'],
+  ...['content', 'contentChecksum', 'stageId', 'sources', 'traceparent'],
+]);
 
 type RefusedTransaction = Extract<TransactionReply, { kind: 'refused' }>;
 type RefusedClears = Extract<ClearsReply, { kind: 'refused' }>;
@@ -110,6 +119,7 @@ export function encodeSource({ objectId, expectedTag, extent }: ComposeSource): 
 
 export function decodeSource(value: unknown): ComposeSource {
   const record = asRecord(value, 'source');
+  refuseUnknown(record, 'source', SOURCE_MEMBERS);
   return {
     objectId: asObjectId(record['objectId'], 'objectId'),
     expectedTag: asTag(record['expectedTag'], 'expectedTag'),
@@ -171,6 +181,7 @@ interface BatchScope {
 
 function decodeItem(scope: BatchScope, value: unknown): TransactionItem {
   const record = asRecord(value, 'write');
+  refuseUnknown(record, 'write', WRITE_MEMBERS);
   const attributes = record['attributes'];
   const transaction: WriteTransaction = {
     setId: scope.setId,
@@ -212,6 +223,7 @@ function decodeItem(scope: BatchScope, value: unknown): TransactionItem {
 
 function decodeClear(value: unknown): Clear {
   const record = asRecord(value, 'clear');
+  refuseUnknown(record, 'clear', CLEAR_MEMBERS);
   return {
     token: toToken(asText(record['token'], 'token')),
     witnesses: asArray(record['witnesses'], 'witnesses', WITNESSES_MAX).map(asWitness),
@@ -223,6 +235,7 @@ export function decodeTransactions(frame: Buffer): TransactionBatch {
   const { header, content } = splitFrame(frame);
   if (content.length > BATCH_CONTENT_BYTES_MAX) throw new MalformedMessage('contents over the limit');
   const record = asRecord(header, 'batch');
+  refuseUnknown(record, 'batch', BATCH_MEMBERS);
   const scope: BatchScope = {
     setId: asText(record['setId'], 'setId'),
     epoch: asEpoch(record['epoch'], 'epoch'),

@@ -5,15 +5,27 @@ import { MemoryOsdStore } from './memory-osd-store.js';
 import { createMemoryOsd } from './memory-osd.js';
 import type { PacerTimer } from '../../src/osd/reconcile/copy-pacer.js';
 import { type MirrorId, toMirrorId } from '../../src/protocol/authority-state.js';
-import { type OsdConnection, OsdUnreachable } from '../../src/wire/osd-connection.js';
+import {
+  type ContractStanding,
+  type OsdConnection,
+  OsdRefusal,
+  OsdUnreachable,
+} from '../../src/wire/osd-connection.js';
 
 /**
  * - `up`: everything arrives.
  * - `down`: nothing arrives, and the caller knows it.
  * - `answers-lost`: everything arrives, no answer comes back.
  * - `silent`: nothing arrives, and the caller is left waiting until the connection is given up.
+ * - `older`: it answers in a version of the contract that the caller does not speak.
  */
-export type LinkMode = 'up' | 'down' | 'answers-lost' | 'silent';
+export type LinkMode = 'up' | 'down' | 'answers-lost' | 'silent' | 'older';
+
+const OLDER: ContractStanding = {
+  theirs: { least: 3, greatest: 3 },
+  ours: { least: 4, greatest: 5 },
+  agreed: null,
+};
 
 export class FaultyOsd {
   readonly mirror: MirrorId;
@@ -70,6 +82,7 @@ export class FaultyOsd {
     get: (_target, property) => {
       if (property === 'url') return this.url;
       if (property === 'then') return undefined;
+      if (property === 'contract') return this.mode === 'older' ? OLDER : undefined;
       const osd = this.#osd as unknown as Record<string | symbol, (...parameters: unknown[]) => unknown>;
       const method = osd[property]?.bind(this.#osd);
       if (method === undefined) return undefined;
@@ -80,6 +93,7 @@ export class FaultyOsd {
       return async (...parameters: unknown[]) => {
         await this.onRequest(String(property));
         if (this.mode === 'down') throw new OsdUnreachable('connection refused', false);
+        if (this.mode === 'older') throw new OsdRefusal('wrong-contract', 409, 'upgrade the OSD first');
         if (this.mode === 'silent') throw await afterSilence();
         const answer = await method(...parameters);
         if (this.mode !== 'up') throw new OsdUnreachable('connection lost', true);

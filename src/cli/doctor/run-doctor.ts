@@ -11,7 +11,14 @@ import { readSoftwareVersion } from '../software-version.js';
 import { examineFolder } from './disk-checks.js';
 import { fail, type Finding, renderFindings } from './finding.js';
 import { examineSecret, judgeClock, judgeNode } from './machine-checks.js';
-import { examinePort, examineSocket, judgeService, judgeVersions, whyNotAlive } from './service-checks.js';
+import {
+  examinePort,
+  examineSocket,
+  judgeContract,
+  judgeService,
+  judgeVersions,
+  whyNotAlive,
+} from './service-checks.js';
 
 /** OSDs with a store on this machine. */
 function localStores({ osd, dataFolder, ...rest }: Configuration): Map<string, string> {
@@ -97,6 +104,7 @@ async function examineAll(configuration: Configuration): Promise<readonly Findin
     ...(await examineDisks(configuration, hasGateway)),
     ...(await examineSecrets(configuration, hasGateway)),
     ...(await examineServices(configuration, hasGateway)),
+    ...judgeContract(statuses),
     'verdict' in answer ? answer : judgeVersions(readSoftwareVersion(), statuses),
   ];
 }

@@ -85,6 +85,18 @@ function isListenedAt(path: string): Promise<boolean> {
   });
 }
 
+/** Do gateway and OSDs understand each other? */
+export function judgeContract(statuses: readonly AdminStatus[]): readonly Finding[] {
+  if (statuses.length === 0) return [];
+  const apart = statuses.flatMap(({ mirrors }) =>
+    mirrors.filter(({ condition }) => condition === 'incompatible'),
+  );
+  const advice = 'Install that release on its machine, and restart its service.';
+  return apart.length === 0
+    ? [ok('contract', 'gateway and OSDs understand each other')]
+    : apart.map(({ mirror, incompatibility }) => fail('contract', incompatibility ?? mirror, advice));
+}
+
 /** `here`: the version of this command. */
 export function judgeVersions(here: string, statuses: readonly AdminStatus[]): Finding {
   const parts = new Map([['this command', here]]);

@@ -5,7 +5,12 @@ import { describe, expect, it } from 'vitest';
 import { examineFolder, judgeSpace, judgeSyncs } from '../../../src/cli/doctor/disk-checks.js';
 import { fail, ok, renderFindings, warn } from '../../../src/cli/doctor/finding.js';
 import { examineSecret, judgeClock, judgeNode } from '../../../src/cli/doctor/machine-checks.js';
-import { examinePort, examineSocket, judgeVersions } from '../../../src/cli/doctor/service-checks.js';
+import {
+  examinePort,
+  examineSocket,
+  judgeContract,
+  judgeVersions,
+} from '../../../src/cli/doctor/service-checks.js';
 import { FakeControl, NOW_MS } from '../admin/fake-control.js';
 import { useTemporaryFolder } from './temporary-folder.js';
 
@@ -103,6 +108,19 @@ describe('tally doctor', () => {
     expect(judgeVersions('0.1.0', [{ ...status, mirrors: [] }]).verdict).toBe('ok');
     const finding = judgeVersions('0.2.0', [{ ...status, mirrors: [] }]);
     expect(finding).toMatchObject({ verdict: 'warn', message: 'this command 0.2.0, gateway 0.1.0' });
+  });
+
+  it('parts that do not understand each other are a failure, with who has to go first', () => {
+    const status = { softwareVersion: '0.1.0', nowMs: NOW_MS, ...new FakeControl().current };
+    const [mirror] = status.mirrors;
+    if (mirror === undefined) throw new Error('there is a mirror');
+    expect(judgeContract([status])).toMatchObject([{ verdict: 'ok' }]);
+    const incompatibility = 'osd-1 speaks contract 3, and this gateway 4 to 5: upgrade osd-1 first';
+    const apart = { ...mirror, condition: 'incompatible' as const, incompatibility };
+    expect(judgeContract([{ ...status, mirrors: [mirror, apart] }])).toMatchObject([
+      { verdict: 'fail', message: incompatibility },
+    ]);
+    expect(judgeContract([])).toEqual([]);
   });
 
   it('says what to do below what it found, and counts', () => {

@@ -76,6 +76,17 @@ describe('the status, for people', () => {
     expect(summarize(makeStatus({ mirrors }))).toBe('All mirrors are in sync.');
   });
 
+  it('tells a mirror of another release from one that is away, and says who has to be upgraded', () => {
+    const incompatibility = 'osd-1 speaks contract 3, and this gateway 4 to 5: upgrade osd-1 first';
+    const mirrors = makeStatus().mirrors.map((mirror, index) =>
+      index === 1 ? { ...mirror, condition: 'incompatible' as const, incompatibility } : mirror,
+    );
+    const text = renderStatus(makeStatus({ mirrors }));
+    expect(text).toMatch(/osd-1 +incompatible +- +- +- +-/);
+    expect(text).toContain(`\n${incompatibility}.`);
+    expect(isAllInSync(makeStatus({ mirrors }))).toBe(false);
+  });
+
   it('says what it waits for', () => {
     expect(summarize(makeStatus({ phase: 'waiting', waitingFor: 'osd-0 must come back' }))).toBe(
       'Nobody is served: osd-0 must come back.',

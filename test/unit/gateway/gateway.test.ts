@@ -94,6 +94,38 @@ describe('a mirror that goes away and comes back', () => {
     await rig.untilInSync(0, 1);
   });
 
+  it('of a release that the gateway does not understand, is left out and told apart from one that is away', async () => {
+    rig = await new GatewayRig().startAndWait();
+    const upgrade = 'osd-1 speaks contract 3, and this gateway 4 to 5: upgrade osd-1 first';
+    rig.osd(1).mode = 'older';
+    await rig.untilInSync(0);
+    const { mirrors } = rig.gateway.status();
+    expect(mirrors[1]).toMatchObject({ condition: 'incompatible', incompatibility: upgrade });
+    await rig.put('key', 'written meanwhile');
+    const messages = rig.gateway.events().map(({ message }) => message);
+    expect(messages).toContain(`osd-1 left out: ${upgrade}`);
+    expect(messages.filter((message) => message === upgrade)).toHaveLength(1);
+
+    rig.osd(1).mode = 'down';
+    await expect.poll(() => rig.gateway.status().mirrors[1]?.condition).toBe('away');
+    rig.osd(1).restart();
+    await rig.untilInSync(0, 1);
+    expect(rig.gateway.status().mirrors[1]?.incompatibility).toBeNull();
+    rig.expectIdenticalMirrors();
+  });
+
+  it('of such a release, and waited for, is what the gateway says that it waits for', async () => {
+    rig = new GatewayRig();
+    for (const osd of rig.osds) osd.mode = 'older';
+    await rig.start();
+    await expect
+      .poll(() => rig.gateway.status().waitingFor)
+      .toMatch(/; osd-0 speaks contract 3, and this gateway 4 to 5: upgrade osd-0 first; osd-1 speaks/);
+    expect(rig.gateway.status().phase).toBe('waiting');
+    for (const osd of rig.osds) osd.mode = 'up';
+    await rig.untilInSync(0, 1);
+  });
+
   it('I7: gets exactly what it missed: replaced, appended, overwritten and removed objects', async () => {
     rig = await new GatewayRig().startAndWait();
     for (const name of ['same', 'replaced', 'appended', 'removed']) await rig.put(name, 'x'.repeat(1000));

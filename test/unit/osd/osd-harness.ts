@@ -8,6 +8,7 @@ import type { ObjectStore } from '../../../src/store/object-store.js';
 import type { ServerTls } from '../../../src/tls/node-server.js';
 import type { TlsSource } from '../../../src/tls/watched-tls.js';
 import { HttpOsdConnection } from '../../../src/wire/http-osd-connection.js';
+import type { ContractRange } from '../../../src/wire/contract-version.js';
 import type { OsdTimeouts } from '../../../src/wire/osd-connection.js';
 import { SECRET } from './osd-writer.js';
 
@@ -29,6 +30,10 @@ export interface RunningOsd {
 export interface StartOptions {
   readonly limits?: Partial<OsdLimits>;
   readonly timeouts?: Partial<OsdTimeouts>;
+  /** What the server speaks; its connection speaks what this build does. */
+  readonly contract?: ContractRange;
+  /** Default: one that is free. */
+  readonly port?: number;
   /** Listens on this unix socket instead of a port. */
   readonly socketPath?: string;
   /** Listens on this unix socket beside its port. */
@@ -58,12 +63,14 @@ export async function startOsd(store: ObjectStore, options: StartOptions = {}): 
     tls: options.tls?.server ?? null,
     socketPath: options.doorPath ?? null,
     connect,
+    ...(options.contract !== undefined && { contract: options.contract }),
     ...(options.certificates !== undefined && { certificates: options.certificates }),
     ...(options.figures !== undefined && { figures: options.figures }),
     onInvariantViolation: (violation) => violations.push(violation),
   });
   const { socketPath } = options;
-  const place = socketPath === undefined ? { host: '127.0.0.1', port: 0 } : { path: socketPath };
+  const place =
+    socketPath === undefined ? { host: '127.0.0.1', port: options.port ?? 0 } : { path: socketPath };
   const listening = await app.listen(place).catch(async (error: unknown) => {
     await app.close();
     throw error;

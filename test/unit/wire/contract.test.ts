@@ -5,13 +5,30 @@ import { makeObjectId, toObjectId } from '../../../src/protocol/object-id.js';
 import { authorizationOf } from '../../../src/wire/contract.js';
 import { ContentChecksum } from '../../../src/wire/content-checksum.js';
 import { MalformedMessage } from '../../../src/wire/malformed-message.js';
-import { identityAnswer, reconcileRequest, rowsAnswer } from '../../../src/wire/messages.js';
+import {
+  agreeOnContract,
+  CONTRACT,
+  describeContractGap,
+  formatContract,
+  parseContract,
+} from '../../../src/wire/contract-version.js';
+import { encodeFrame, splitFrame } from '../../../src/wire/frame.js';
+import {
+  evidenceAnswer,
+  evidenceRequest,
+  identityAnswer,
+  pushAnswer,
+  reconcileRequest,
+  rowsAnswer,
+} from '../../../src/wire/messages.js';
 import type { RemoteRange } from '../../../src/wire/osd-connection.js';
 import { parseOsdUrl } from '../../../src/wire/osd-url.js';
+import { decodeReads } from '../../../src/wire/reads-frame.js';
 import { asEpoch, asObjectId, asTag } from '../../../src/wire/record-reader.js';
 import { countOfText, objectPath, rangeOfText, rowsRequestOf } from '../../../src/wire/request-paths.js';
 import { transactionChecksum, type TransactionFields } from '../../../src/wire/transaction-checksum.js';
-import { tagAt, itemOf } from '../osd/osd-writer.js';
+import { decodeTransactions, encodeTransactions } from '../../../src/wire/transaction-frame.js';
+import { EPOCH, itemOf, SET_ID, tagAt } from '../osd/osd-writer.js';
 import { objectIds } from './arbitraries.js';
 
 describe('where an OSD listens', () => {
@@ -106,7 +123,7 @@ describe('what comes from outside is typed once', () => {
       expect(() => asObjectId(id, 'id')).toThrow(MalformedMessage);
   });
 
-  it('schemas refuse wrong types, missing and unknown members, and bad brands', () => {
+  it('schemas refuse wrong types, missing members, and bad brands', () => {
     const row = {
       ...{ tag: tagAt(1, 1), objectId: makeObjectId('b', 'k'), kind: 'replace', mode: 'extend' },
       ...{ offset: 0, length: 1, checksum: 2, commitSequence: 3, writtenMs: 4 },
@@ -119,13 +136,62 @@ describe('what comes from outside is typed once', () => {
       { ...row, length: -1 },
       { ...row, length: 1.5 },
       { ...row, checksum: 2 ** 32 },
-      { ...row, more: 1 },
       { ...row, offset: undefined },
     ];
     for (const bad of wrong) expect(() => rowsAnswer.decode({ rows: [bad] })).toThrow(MalformedMessage);
     for (const bad of [null, [], 'x', 5]) expect(() => identityAnswer.decode(bad)).toThrow(MalformedMessage);
     expect(() => rowsAnswer.decodeBytes(Buffer.from('{'))).toThrow(MalformedMessage);
     expect(() => reconcileRequest.decode({})).toThrow(/order/);
+  });
+
+  it('of an answer what nobody knows here is dropped, at any depth; of a request it is refused', () => {
+    const id = makeObjectId('b', 'k');
+    const state = { kind: 'tombstone', lastTag: tagAt(1, 1), lastChecksum: 2 };
+    const known = { objects: [{ state, rows: [], hasMoreRows: false }] };
+    const newer = {
+      objects: [{ state: { ...state, more: 1 }, rows: [], hasMoreRows: false, more: {} }],
+      more: 1,
+    };
+    expect(evidenceAnswer.decode(newer)).toEqual(known);
+    const newerReply = { kind: 'refused', code: 'changed', why: 'x' };
+    expect(pushAnswer.decode(newerReply)).toEqual({ kind: 'refused', code: 'changed' });
+    expect(() => pushAnswer.decode({ ...newerReply, code: 'a-new-word' })).toThrow(MalformedMessage);
+
+    expect(() => evidenceRequest.decode({ epoch: 1, ids: [id], more: 1 })).toThrow(MalformedMessage);
+    const batch = { setId: SET_ID, epoch: EPOCH, floor: tagAt(1, 0), clears: [] };
+    const writes = [itemOf({ kind: 'remove', objectId: id, tag: tagAt(1, 1) })];
+    const frame = splitFrame(encodeTransactions({ ...batch, writes })).header as {
+      readonly writes: object[];
+    };
+    expect(() => decodeTransactions(encodeFrame({ ...frame, more: 1 }, []))).toThrow(/more/);
+    const more = frame.writes.map((write) => ({ ...write, more: 1 }));
+    expect(() => decodeTransactions(encodeFrame({ ...frame, writes: more }, []))).toThrow(/more/);
+    const reads = { epoch: EPOCH, reads: [{ id, range: null, more: 1 }] };
+    expect(() => decodeReads(Buffer.from(JSON.stringify(reads)))).toThrow(/more/);
+  });
+});
+
+describe('versions of the contract', () => {
+  const range = (least: number, greatest = least) => ({ least, greatest });
+
+  it('are told in a header; whoever says nothing is of the time before there were any', () => {
+    expect(parseContract(formatContract(CONTRACT))).toEqual(CONTRACT);
+    expect(parseContract(undefined)).toEqual(range(1));
+    for (const text of ['', '2', '3-2', '0-1', '1-2-3', '1-1000000', '1.5-2', ' 1-2'])
+      expect(() => parseContract(text)).toThrow(MalformedMessage);
+  });
+
+  it('the greatest that both speak is in use; where there is none, the older side is told to go first', () => {
+    expect(agreeOnContract(range(1, 3), range(2, 5))).toBe(3);
+    expect(agreeOnContract(range(2, 5), range(1, 3))).toBe(3);
+    expect(agreeOnContract(range(4, 5), range(3))).toBeNull();
+    const here = { name: 'this gateway', speaks: range(4, 5) };
+    expect(describeContractGap(here, { name: 'osd-1', speaks: range(3) })).toBe(
+      'osd-1 speaks contract 3, and this gateway 4 to 5: upgrade osd-1 first',
+    );
+    expect(describeContractGap(here, { name: 'osd-1', speaks: range(6, 7) })).toBe(
+      'osd-1 speaks contract 6 to 7, and this gateway 4 to 5: upgrade this gateway first',
+    );
   });
 });
 
