@@ -62,7 +62,7 @@ export class Compaction {
 
   constructor(core: StoreCore) {
     this.#core = core;
-    this.#packed = new PackedLane(core.parts.space, 'moved');
+    this.#packed = new PackedLane(core.parts.space, 'moved', null);
     core.parts.segments.onSealedChanged = (segment) => this.#consider(segment);
   }
 

@@ -1,4 +1,5 @@
 /** The file system as far as blobs need it: a port, so that tests can count, fail and cut short every call. */
+import { readSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rm, statfs } from 'node:fs/promises';
 
 export interface WritableFile {
@@ -12,6 +13,8 @@ export interface WritableFile {
 export interface ReadableFile {
   /** Fills the buffer as far as the file goes; resolves with the bytes read. */
   read(buffer: Buffer, position: number): Promise<number>;
+  /** The same, and everyone waits: for what is in memory. */
+  readNow(buffer: Buffer, position: number): number;
   close(): Promise<void>;
 }
 
@@ -98,6 +101,16 @@ class NodeReadableFile implements ReadableFile {
       );
       if (bytesRead === 0) break;
       filled += bytesRead;
+    }
+    return filled;
+  }
+
+  readNow(buffer: Buffer, position: number): number {
+    let filled = 0;
+    while (filled < buffer.length) {
+      const readBytes = readSync(this.#handle.fd, buffer, filled, buffer.length - filled, position + filled);
+      if (readBytes === 0) break;
+      filled += readBytes;
     }
     return filled;
   }

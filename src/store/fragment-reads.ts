@@ -3,6 +3,7 @@ import { crc32c } from '@node-rs/crc32';
 import { CHUNK_BYTES } from './chunk-checksums.js';
 import type { BlobId } from './keys.js';
 import { StoreError } from './object-store.js';
+import type { RecentPlaces } from './recent-places.js';
 import type { SegmentFiles } from './segment-files.js';
 import {
   decodeFragmentTrailer,
@@ -26,12 +27,14 @@ function identityOf({ blobId, blobOffset, length }: PlacedFragment): FragmentIde
 
 export class FragmentReads {
   readonly #files: SegmentFiles;
+  readonly #recent: RecentPlaces;
   readonly #keptMax: number;
   /** In order of use: the least recently used first. */
   readonly #kept = new Map<string, readonly number[]>();
 
-  constructor(files: SegmentFiles, keptMax: number) {
+  constructor(files: SegmentFiles, recent: RecentPlaces, keptMax: number) {
     this.#files = files;
+    this.#recent = recent;
     this.#keptMax = keptMax;
   }
 
@@ -55,11 +58,23 @@ export class FragmentReads {
     fragment: PlacedFragment,
   ): Promise<{ readonly content: Buffer; readonly chunks: readonly number[] }> {
     const image = Buffer.allocUnsafeSlow(fragmentBytes(fragment.length));
-    await this.#files.read(fragment.segmentId, image, fragment.offset);
+    if (!this.#readIfRecent(fragment, image)) {
+      await this.#files.read(fragment.segmentId, image, fragment.offset);
+      this.#recent.note(fragment);
+    }
     const content = image.subarray(0, fragment.length);
     const chunks = decodeFragmentTrailer(identityOf(fragment), image.subarray(fragment.length));
     checkChunks(fragment, content, { chunks, start: 0 });
     return { content, chunks };
+  }
+
+  /** False: it was not read lately, and everyone would have to wait for the disk. */
+  #readIfRecent(fragment: PlacedFragment, image: Buffer): boolean {
+    if (!this.#recent.has(fragment)) return false;
+    const startMs = performance.now();
+    const isRead = this.#files.readNow(fragment.segmentId, image, fragment.offset);
+    this.#recent.judge(performance.now() - startMs);
+    return isRead;
   }
 
   async #chunksOf(fragment: PlacedFragment): Promise<readonly number[]> {

@@ -26,6 +26,7 @@ import { DEFAULT_LIMITS, limitsForDisk, type StoreLimits } from './limits.js';
 import { StoreError } from './object-store.js';
 import { type BlobLocator, OpenBlobs } from './open-blobs.js';
 import { PackedLane } from './packed-lane.js';
+import { RecentPlaces } from './recent-places.js';
 import { SegmentFiles, segmentsFolder } from './segment-files.js';
 import { SegmentSpace } from './segment-space.js';
 import { SegmentTable } from './segment-table.js';
@@ -144,12 +145,13 @@ function assemble(
     use: (blobId) => ledger.use(blobId),
     endUse: (row) => ledger.endUse(row),
   };
-  const fragments = new FragmentReads(segmentFiles, limits.openFragmentsMax);
+  const recent = new RecentPlaces();
+  const fragments = new FragmentReads(segmentFiles, recent, limits.openFragmentsMax);
   const openBlobs = new OpenBlobs({ blobs: blobFiles, fragments, locator, idleMax: limits.openBlobsMax });
   const reaper = new BlobReaper(blobFiles, openBlobs, logger);
   const segments = new SegmentTable({ database, files: segmentFiles, reaper, logger }, start.openSegments);
   const space = new SegmentSpace(segments, segmentFiles, { limits, logger, observer });
-  const packed = new PackedLane(space, 'packed');
+  const packed = new PackedLane(space, 'packed', recent);
   const ledger: BlobLedger = new BlobLedger({ database, reaper, segments }, start.head);
   const freeSpace = new FreeSpace(files, folder, limits, clock);
   const disk = {

@@ -3,6 +3,7 @@
  * place starts on a page of its own, the fragments in it follow one another without gaps.
  */
 import type { BlobId } from './keys.js';
+import type { RecentPlaces } from './recent-places.js';
 import { encodeFragmentTrailer, type Fragment, fragmentBytes } from './segment-format.js';
 import type { LaneName, Reservation, SegmentSpace } from './segment-space.js';
 
@@ -25,12 +26,15 @@ interface Waiting {
 export class PackedLane {
   readonly #space: SegmentSpace;
   readonly #laneName: LaneName;
+  readonly #recent: RecentPlaces | null;
   #waiting: Waiting[] = [];
   #pump: Promise<void> | null = null;
 
-  constructor(space: SegmentSpace, laneName: LaneName) {
+  /** `recent`: hears of what is written; null for what is old, and only moves. */
+  constructor(space: SegmentSpace, laneName: LaneName, recent: RecentPlaces | null) {
     this.#space = space;
     this.#laneName = laneName;
+    this.#recent = recent;
   }
 
   /** The content is on disk when it resolves, and holds its segment. Throws StoreError `no-space` or `io-error`. */
@@ -87,6 +91,7 @@ export class PackedLane {
     place.segment.holds += contents.length - 1; // one for each fragment
     place.segment.unnamedCount += contents.length - 1;
     this.#space.settle(place, totalBytes);
+    if (this.#recent !== null) for (const fragment of fragments) this.#recent.note(fragment);
     return fragments;
   }
 

@@ -17,6 +17,8 @@ export function segmentsFolder(folder: string): string {
 
 interface OpenFile {
   readonly opening: Promise<ReadableFile>;
+  /** Null: it is not open yet. */
+  file: ReadableFile | null;
   users: number;
 }
 
@@ -75,22 +77,31 @@ export class SegmentFiles {
     const slot = this.#use(segmentId);
     try {
       const file = await slot.opening;
-      const filled = await file.read(buffer, position);
-      if (filled < buffer.length) throw new StoreError('damaged', `segment ${segmentId} is cut short`);
+      slot.file = file;
+      requireFilled(segmentId, buffer, await file.read(buffer, position));
     } catch (cause) {
-      if (cause instanceof StoreError) throw cause;
-      if (errorCodeOf(cause) === 'ENOENT')
-        throw new StoreError('damaged', `segment ${segmentId} is missing`, { cause });
-      throw new StoreError('io-error', `segment ${segmentId} could not be read`, { cause });
+      throw readFailure(segmentId, cause);
     } finally {
       slot.users -= 1;
       if (this.#readable.size > this.#idleMax) await this.#closeIdle();
     }
   }
 
+  /** The same at once, while everyone waits: for what is in memory. False: the file is not open. */
+  readNow(segmentId: SegmentId, buffer: Buffer, position: number): boolean {
+    const slot = this.#readable.get(segmentId);
+    if (slot === undefined || slot.file === null) return false;
+    try {
+      requireFilled(segmentId, buffer, slot.file.readNow(buffer, position));
+    } catch (cause) {
+      throw readFailure(segmentId, cause);
+    }
+    return true;
+  }
+
   #use(segmentId: SegmentId): OpenFile {
     const known = this.#readable.get(segmentId);
-    const slot = known ?? { opening: this.#files.openFile(this.pathOf(segmentId)), users: 0 };
+    const slot = known ?? { opening: this.#files.openFile(this.pathOf(segmentId)), file: null, users: 0 };
     if (known === undefined) slot.opening.catch(() => this.#readable.delete(segmentId));
     slot.users += 1;
     this.#readable.delete(segmentId);
@@ -116,4 +127,15 @@ export class SegmentFiles {
   async close(): Promise<void> {
     for (const segmentId of [...this.#readable.keys()]) await this.#forget(segmentId);
   }
+}
+
+function requireFilled(segmentId: SegmentId, buffer: Buffer, filledBytes: number): void {
+  if (filledBytes < buffer.length) throw new StoreError('damaged', `segment ${segmentId} is cut short`);
+}
+
+function readFailure(segmentId: SegmentId, cause: unknown): StoreError {
+  if (cause instanceof StoreError) return cause;
+  if (errorCodeOf(cause) === 'ENOENT')
+    return new StoreError('damaged', `segment ${segmentId} is missing`, { cause });
+  return new StoreError('io-error', `segment ${segmentId} could not be read`, { cause });
 }

@@ -121,6 +121,10 @@ export class SimulatedStoreDisk {
         this.#file(path);
         return file.bytes.copy(buffer, 0, position);
       },
+      readNow: (buffer, position) => {
+        this.#file(path);
+        return file.bytes.copy(buffer, 0, position);
+      },
       close: async () => undefined,
     };
   }
