@@ -86,6 +86,7 @@ export default defineConfig(
       'test/docker/**/*.ts',
       'test/guide/**/*.ts',
       'test/newcomer/**/*.ts',
+      'test/upgrade/rolling/**/*.ts',
       'test/fuzz/campaign.ts',
       'test/s3-suite/**/*.ts',
     ],

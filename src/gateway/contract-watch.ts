@@ -7,7 +7,7 @@ import type { MirrorSet } from './mirror-set.js';
 
 /** Who has to be upgraded, in words; null: they understand each other, or it does not answer. */
 export function incompatibilityOf(mirror: MirrorId, { contract = null }: OsdConnection): string | null {
-  if (contract === null || contract.agreed !== null) return null;
+  if (contract?.agreed !== null) return null;
   const { ours, theirs } = contract;
   return describeContractGap({ name: 'this gateway', speaks: ours }, { name: mirror, speaks: theirs });
 }

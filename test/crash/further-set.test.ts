@@ -53,7 +53,7 @@ function makeOsd(folder: string, configurationFile: string, name: string, url: s
     process: new ManagedProcess({
       name,
       program: process.execPath,
-      args: [cliEntry(), 'osd', ...args],
+      args: () => [cliEntry(), 'osd', ...args],
       environment,
       logPath: join(folder, 'logs', `${name}.log`),
     }),

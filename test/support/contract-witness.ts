@@ -187,7 +187,7 @@ export class ContractWitness {
       response.writeHead(answer.statusCode ?? 0, answerHeaders);
       answer.on('data', (piece: Buffer) => answered.push(piece));
       answer.on('end', () => {
-        response.addTrailers(answer.trailers as Record<string, string>);
+        response.addTrailers(answer.trailers);
         response.end();
         this.#judge({
           ...{ method, path: url, status: answer.statusCode ?? 0 },

@@ -13,7 +13,8 @@ export interface ProcessCommand {
   /** For people: "gateway", "osd-0". */
   readonly name: string;
   readonly program: string;
-  readonly args: readonly string[];
+  /** Asked for at each start: the program may be another one by then. */
+  readonly args: () => readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly logPath: string;
 }
@@ -66,7 +67,7 @@ export class ManagedProcess {
   start(): void {
     if (this.isRunning) throw new Error(`${this.name} is running already`);
     const log = openSync(this.#command.logPath, 'a');
-    const child = spawn(this.#command.program, [...this.#command.args], {
+    const child = spawn(this.#command.program, [...this.#command.args()], {
       env: { PATH: process.env['PATH'] ?? '', ...this.#command.environment },
       stdio: ['ignore', log, log],
     });

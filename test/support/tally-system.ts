@@ -57,6 +57,8 @@ export interface SystemOptions {
   readonly workers?: number;
   /** What else is configured; what is said here (addresses, secrets, the first key) goes over it. */
   readonly configurationFile?: string;
+  /** The program of all of them, as `cliEntry()`, which is the default. With one they meet over TCP: earlier ones knew nothing else. */
+  readonly entry?: string;
   /** Gateway and OSDs reach the OSDs through proxies, `links`. */
   readonly hasLinks?: boolean;
 }
@@ -89,18 +91,22 @@ export class TallySystem {
   readonly osds: readonly [OsdHandle, OsdHandle];
   readonly #environment: Readonly<Record<string, string>>;
   readonly #links: Links | null;
+  readonly #entry: string;
+  /** Of those that run another program. */
+  readonly #entries = new Map<string, string>();
   readonly #isTemporary: boolean;
 
   private constructor(folder: string, places: Places, options: SystemOptions) {
     const { s3Port, adminPort, osdPorts, links } = places;
     this.folder = folder;
     this.#links = links;
+    this.#entry = options.entry ?? cliEntry();
     this.#isTemporary = options.folder === undefined;
-    const members = OSD_NAMES.map((name, index) =>
-      links === null
-        ? `${name}=http://127.0.0.1:${osdPorts[index]}+unix:${join(folder, `${name}.sock`)}`
-        : `${name}=http://127.0.0.1:${links.portOf(name)}`,
-    );
+    const hasSockets = links === null && options.entry === undefined;
+    const members = OSD_NAMES.map((name, index) => {
+      const member = `${name}=http://127.0.0.1:${links?.portOf(name) ?? osdPorts[index]}`;
+      return hasSockets ? `${member}+unix:${join(folder, `${name}.sock`)}` : member;
+    });
     this.#environment = {
       TALLY_DATA: folder,
       TALLY_SET_ID: TEST_SET_ID,
@@ -152,6 +158,15 @@ export class TallySystem {
     return system;
   }
 
+  /** What a process runs from its next start on. */
+  useProgram(name: string, entry: string): void {
+    this.#entries.set(name, entry);
+  }
+
+  #entryOf(name: string): string {
+    return this.#entries.get(name) ?? this.#entry;
+  }
+
   /** Of the gateway, when it has any. */
   get workerProcessIds(): readonly number[] {
     return this.gateway.isRunning ? childrenOf(this.gateway.processId) : [];
@@ -166,7 +181,7 @@ export class TallySystem {
     return new ManagedProcess({
       name,
       program: process.execPath,
-      args: [...NODE_ARGUMENTS, cliEntry(), 'gateway'],
+      args: () => [...NODE_ARGUMENTS, this.#entryOf(name), 'gateway'],
       environment: {
         ...this.#environment,
         TALLY_S3_LISTEN: `127.0.0.1:${s3Port}`,
@@ -213,7 +228,7 @@ export class TallySystem {
       process: new ManagedProcess({
         name,
         program: process.execPath,
-        args: [...NODE_ARGUMENTS, cliEntry(), 'osd'],
+        args: () => [...NODE_ARGUMENTS, this.#entryOf(name), 'osd'],
         environment: this.#osdEnvironment(name, port),
         logPath: join(this.folder, 'logs', `${name}.log`),
       }),
@@ -227,7 +242,7 @@ export class TallySystem {
 
   /** Makes a new, empty store for an OSD that is not running. */
   format(osd: OsdHandle): void {
-    const result = spawnSync(process.execPath, [cliEntry(), 'format'], {
+    const result = spawnSync(process.execPath, [this.#entryOf(osd.name), 'format'], {
       env: {
         PATH: process.env['PATH'] ?? '',
         ...this.#osdEnvironment(osd.name, Number(new URL(osd.url).port)),
