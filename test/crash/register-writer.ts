@@ -6,6 +6,11 @@ import type { RegisterHistory, RegisterOperation, RegisterValue } from './regist
 
 const VALUE_LENGTH_MAX = 400;
 
+/** An append at 0 makes the object or extends it, and gives up (409: try again) when others remove and make it at each of its attempts. */
+function isRace(operation: Mutation, code: string): boolean {
+  return operation.kind === 'append' && operation.offset === 0 && code === 'ConditionalRequestConflict';
+}
+
 /** Positions in the order in which this process sees things happen. */
 export class Sequence {
   #last = 0;
@@ -87,7 +92,7 @@ export class RegisterWriter {
           history.add({ operation: refusal, began, ended, isCertain: true });
           return true;
         }
-        if (!PASSING_REFUSALS.has(outcome.code)) {
+        if (!PASSING_REFUSALS.has(outcome.code) && !isRace(operation, outcome.code)) {
           this.#options.onFinding(`${history.key}: ${operation.kind} was refused with ${outcome.code}`);
         }
         return false;
