@@ -6,9 +6,11 @@ import {
   beginRecovery,
   endFullCopy,
   excludeMirrors,
+  nameWriter,
   newAuthorityState,
   recordCleanStop,
   requireFullCopy,
+  stampState,
   toMirrorId,
 } from '../../../src/protocol/authority-state.js';
 import { InvariantViolation } from '../../../src/protocol/invariant.js';
@@ -36,7 +38,7 @@ describe('a new mirror set', () => {
     expect(() => newAuthorityState(SET, [M0, M0])).toThrow(InvariantViolation);
   });
 
-  it.each(['', '-a', 'a b', 'a/b', 'a'.repeat(64)])('has no mirror called %j', (text) => {
+  it.each(['', '-a', 'a b', 'a/b', 'a\n', 'a'.repeat(64)])('has no mirror called %j', (text) => {
     expect(() => toMirrorId(text)).toThrow(RangeError);
   });
 });
@@ -155,5 +157,106 @@ describe('a mirror that is rebuilt beside the writer (DESIGN.md section 5)', () 
     expect(again.members[1]?.copyStoreId).toBeUndefined();
     expect(() => endFullCopy(again, copied)).toThrow(InvariantViolation);
     expect(() => beginFullCopy(admitted, M1, copyId)).toThrow(InvariantViolation);
+  });
+});
+
+describe('full copies on record', () => {
+  const needed = requireFullCopy(activeState(2, { sequences: { [M0]: 5, [M1]: 6 } }), M1, 'first');
+
+  it('the first reason stays, and a copy that had begun does not count any more', () => {
+    const begun = beginFullCopy(needed, M1, storeIdOf(9));
+    expect(begun.members[1]).toEqual({
+      mirror: M1,
+      storeId: storeIdOf(1),
+      fullCopyReason: 'first',
+      copyStoreId: storeIdOf(9),
+    });
+    expect(requireFullCopy(begun, M1, 'second').members[1]).toEqual({
+      mirror: M1,
+      storeId: storeIdOf(1),
+      fullCopyReason: 'first',
+    });
+  });
+
+  it('F27: rows that were forgone stay forgone until the copy begins, and are kept again from then on', () => {
+    const forgone = {
+      ...needed,
+      members: needed.members.map((member) => ({ ...member, rowsForgone: true as const })),
+    };
+    expect(requireFullCopy(forgone, M1, 'again').members[1]).toHaveProperty('rowsForgone', true);
+    expect(beginFullCopy(forgone, M1, storeIdOf(9)).members[1]).not.toHaveProperty('rowsForgone');
+    expect(requireFullCopy(needed, M1, 'again').members[1]).not.toHaveProperty('rowsForgone');
+  });
+
+  it('F17: what was seen of the store before says nothing of the copy, until its end is on record', () => {
+    const begun = beginFullCopy(needed, M1, storeIdOf(9));
+    expect(begun.sequences).toEqual({ [M0]: 5 });
+    const copied = { mirror: M1, storeId: storeIdOf(9), incarnation: 'x' };
+    expect(endFullCopy(begun, { ...copied, commitSequence: 3 }).sequences).toEqual({ [M0]: 5, [M1]: 3 });
+    expect(endFullCopy(begun, copied).sequences).toEqual({ [M0]: 5 });
+    expect(endFullCopy(begun, copied).members[1]).toEqual({
+      mirror: M1,
+      storeId: storeIdOf(9),
+      fullCopyReason: null,
+    });
+  });
+
+  it('begins when the need is on record, of a member, and ends for the store it began for', () => {
+    expect(() => beginFullCopy(activeState(2), M1, storeIdOf(9))).toThrow(InvariantViolation);
+    expect(() => requireFullCopy(activeState(2), M2, 'stranger')).toThrow(InvariantViolation);
+    const copied = { mirror: M1, storeId: storeIdOf(8), incarnation: 'x' };
+    expect(() => endFullCopy(beginFullCopy(needed, M1, storeIdOf(9)), copied)).toThrow(InvariantViolation);
+  });
+});
+
+describe('roles of an epoch', () => {
+  it('the writer is a mirror in sync of an active epoch, and is one no more when the epoch is over', () => {
+    const named = nameWriter(activeState(2, { inSync: [M0] }), M0);
+    expect(named.writer).toBe(M0);
+    expect(beginRecovery(named)).not.toHaveProperty('writer');
+    expect(() => nameWriter(activeState(2, { inSync: [M0] }), M1)).toThrow(InvariantViolation);
+    expect(() => nameWriter(beginRecovery(activeState(2)), M0)).toThrow(InvariantViolation);
+  });
+
+  it('who was being rebuilt is let in anew in each epoch', () => {
+    const state = beginRecovery(activeState(3, { inSync: [M0] }));
+    const admitted = admitMirrors(state, [M1]);
+    expect(admitted.rebuilding).toEqual([M1]);
+    expect(beginRecovery(admitted)).not.toHaveProperty('rebuilding');
+    expect(admitMirrors(state, [])).not.toHaveProperty('rebuilding');
+    expect(() => admitMirrors(beginRecovery(activeState(2, { inSync: [M0] })), [M2])).toThrow(
+      InvariantViolation,
+    );
+    expect(() => admitMirrors(beginRecovery(activeState(2, { inSync: [] })), [M1])).toThrow(
+      InvariantViolation,
+    );
+  });
+});
+
+describe('F31: the states that are put on disk', () => {
+  it('are counted, over those of whoever wrote before', () => {
+    const before = { ...activeState(2), revision: 7 };
+    expect(stampState(activeState(2), before, 'run-a').revision).toBe(8);
+    expect(stampState({ ...activeState(2), revision: 9 }, before, 'run-a').revision).toBe(10);
+    expect(stampState(activeState(2), activeState(2), 'run-a').revision).toBe(1);
+  });
+
+  it('name each run once, with its first epoch, up to a hundred of them', () => {
+    const first = stampState(activeState(2), activeState(2), 'run-a');
+    expect(first.runs).toEqual([{ run: 'run-a', epoch: 1 }]);
+    const again = stampState({ ...first, epoch: toEpoch(2) }, first, 'run-a');
+    expect(again.runs).toEqual([{ run: 'run-a', epoch: 1 }]);
+    const other = stampState({ ...again, epoch: toEpoch(3) }, again, 'run-b');
+    expect(other.runs).toEqual([
+      { run: 'run-a', epoch: 1 },
+      { run: 'run-b', epoch: 3 },
+    ]);
+    const many = Array.from({ length: 100 }, (_, index) => ({
+      run: `run-${index}`,
+      epoch: toEpoch(index + 1),
+    }));
+    const { runs } = stampState({ ...first, runs: many }, first, 'one more');
+    expect(runs).toHaveLength(100);
+    expect([runs?.[0]?.run, runs?.at(-1)?.run]).toEqual(['run-1', 'one more']);
   });
 });

@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { bearsWitness, isSettled } from '../../../src/protocol/forgone-rows.js';
+import {
+  areAllRowsForgone,
+  bearsWitness,
+  forgoRows,
+  isSettled,
+  rowsKeptFor,
+} from '../../../src/protocol/forgone-rows.js';
+import { InvariantViolation } from '../../../src/protocol/invariant.js';
 import { EPOCH_NONE, makeTag, type Tag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
+import { activeState, M0, M1, M2, storeIdOf } from './protocol-builders.js';
 
 function tag(epoch: number, counter: number, generator: number): Tag {
   return makeTag({ epoch: toEpoch(epoch), counter, generator: toGeneratorId(generator) });
@@ -37,5 +45,38 @@ describe('who bears witness to the writes of an epoch', () => {
     expect(bearsWitness(toEpoch(3), toEpoch(3))).toBe(true);
     expect(bearsWitness(EPOCH_NONE, toEpoch(3))).toBe(false);
     expect(bearsWitness(toEpoch(2), toEpoch(3))).toBe(false);
+  });
+});
+
+describe('a mirror that is away for too long (F27)', () => {
+  const away = activeState(3, { inSync: [M0] });
+
+  it('its full copy is on record before a row is dropped, and nobody keeps rows for it', () => {
+    const forgone = forgoRows(away, [M1], 'too many rows');
+    expect(forgone.members).toEqual([
+      { mirror: M0, storeId: storeIdOf(0), fullCopyReason: null },
+      { mirror: M1, storeId: storeIdOf(1), fullCopyReason: 'too many rows', rowsForgone: true },
+      { mirror: M2, storeId: storeIdOf(2), fullCopyReason: null },
+    ]);
+    expect(rowsKeptFor(away)).toEqual([M0, M1, M2]);
+    expect(rowsKeptFor(forgone)).toEqual([M0, M2]);
+  });
+
+  it('all rows may go once nobody who is out of sync needs one', () => {
+    expect(areAllRowsForgone(away)).toBe(false);
+    const forgone = forgoRows(away, [M1], 'too many rows');
+    expect(areAllRowsForgone(forgone)).toBe(false);
+    const both = forgoRows(forgone, [M2], 'too many rows');
+    expect(areAllRowsForgone(both)).toBe(true);
+    expect(areAllRowsForgone({ ...both, phase: 'recovering' })).toBe(false);
+    expect(areAllRowsForgone({ ...both, rebuilding: [M1] })).toBe(false);
+    expect(areAllRowsForgone(activeState(3))).toBe(false);
+  });
+
+  it('I4: rows are kept for who is in sync or being rebuilt, and forgone by the writer of an active epoch', () => {
+    expect(() => forgoRows(away, [M0], 'no')).toThrow(InvariantViolation);
+    expect(() => forgoRows({ ...away, rebuilding: [M1] }, [M1], 'no')).toThrow(InvariantViolation);
+    expect(() => forgoRows({ ...away, rebuilding: [M1] }, [M2], 'yes')).not.toThrow();
+    expect(() => forgoRows({ ...away, phase: 'recovering' }, [M1], 'no')).toThrow(InvariantViolation);
   });
 });

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { makeObjectId } from '../../../src/protocol/object-id.js';
-import { writerOf } from '../../../src/protocol/shard.js';
+import { InvariantViolation } from '../../../src/protocol/invariant.js';
+import { SETS_MAX } from '../../../src/protocol/placement.js';
+import { generatorsOfWriters, hashOfName, writerOf } from '../../../src/protocol/shard.js';
+import { toGeneratorId } from '../../../src/protocol/tag.js';
 
 describe('shards of objects', () => {
   it('all that belongs to one name has one writer', () => {
@@ -22,5 +25,26 @@ describe('shards of objects', () => {
         expect(count).toBeLessThan((4000 / writers) * 1.15);
       }
     }
+  });
+
+  it('I1: each writer has a generator of its own, that no set has', () => {
+    expect(generatorsOfWriters(toGeneratorId(3), 2)).toEqual([SETS_MAX + 3, 2 * SETS_MAX + 3]);
+    const all = [0, 1, 2].flatMap((set) => generatorsOfWriters(toGeneratorId(set), 8));
+    expect(new Set(all).size).toBe(24);
+  });
+
+  it('the hash is fixed: all processes of a gateway have the same one', () => {
+    expect(['', 'a', 'key-1'].map(hashOfName)).toMatchInlineSnapshot(`
+      [
+        1572119809,
+        1469464775,
+        2160632839,
+      ]
+    `);
+  });
+
+  it('an object has a writer, if anybody writes', () => {
+    expect(writerOf(makeObjectId('bucket', 'a'), 1)).toBe(0);
+    expect(() => writerOf(makeObjectId('bucket', 'a'), 0)).toThrow(InvariantViolation);
   });
 });
