@@ -1,6 +1,6 @@
 /** Routes that carry content: transactions and pushes as frames, stages as raw streams, reads as framed streams. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import {
   FRAME_HEADER_BYTES_MAX,
   HEADER_TRACEPARENT,
@@ -134,10 +134,11 @@ export interface ReadRouteOptions {
 }
 
 export function addReadRoutes(app: FastifyInstance, osd: LocalOsd, options: ReadRouteOptions): void {
-  app.get(OSD_PATHS.object, async (request, reply) => {
+  const open = (request: FastifyRequest, read: LocalOsd['openRead']): Promise<StoreRead | null> => {
     const query = queryOf(request, OBJECT_PARAMETERS);
-    const id = asObjectId(query['id'], 'id');
-    const read = await osd.openRead(epochOf(request), id, rangeOfText(query['range']));
+    return read(epochOf(request), asObjectId(query['id'], 'id'), rangeOfText(query['range']));
+  };
+  const answer = async (reply: FastifyReply, read: StoreRead | null): Promise<FastifyReply> => {
     if (read === null) throw refusal('no-such-object', 'there is no such object');
     const header = { state: read.state, extent: read.extent };
     if (read.bytes !== null || read.extent === null || read.extent.length === 0) {
@@ -146,7 +147,13 @@ export function addReadRoutes(app: FastifyInstance, osd: LocalOsd, options: Read
     }
     await streamRead(reply, encodeFrame(header, []), read, options);
     return reply;
-  });
+  };
+  app.get(OSD_PATHS.object, async (request, reply) =>
+    answer(reply, await open(request, (epoch, id, range) => osd.openRead(epoch, id, range))),
+  );
+  app.get(OSD_PATHS.keptObject, async (request, reply) =>
+    answer(reply, await open(request, (epoch, id, range) => osd.openKept(epoch, id, range))),
+  );
 }
 
 /** The body is not needed; it must not pin its blobs. */

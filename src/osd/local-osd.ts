@@ -12,7 +12,7 @@ import {
   isRecoveringAt,
 } from '../protocol/fence.js';
 import type { InvariantViolation } from '../protocol/invariant.js';
-import type { ObjectId } from '../protocol/object-id.js';
+import { compareUtf8, type ObjectId } from '../protocol/object-id.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { FullCopyCursor, ObjectSummary } from '../protocol/reconcile-plan.js';
 import { FULL_COPY_DOUBT } from '../protocol/recovery-plan.js';
@@ -28,6 +28,7 @@ import {
   type ForwardedBatch,
   type ForwardedBatchReply,
   type HealOrder,
+  type LostObject,
   type ObjectWitness,
   type OsdConnection,
   type OsdIdentity,
@@ -306,10 +307,23 @@ export class LocalOsd implements OsdConnection {
   }
 
   async read(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
-    const read = await this.openRead(epoch, id, range);
-    if (read === null) return null;
-    const { state, extent, bytes } = read;
-    return { state, extent, bytes, body: refusingBody(read.body) };
+    return toRemoteRead(await this.openRead(epoch, id, range));
+  }
+
+  /** What the store has on record, and what nobody could heal in this run. */
+  async lostObjects(after: ObjectId | null, limit: number): Promise<readonly LostObject[]> {
+    const recorded = await refuseStoreErrors(() => this.#store.lostObjects(after, limit));
+    return mergeLost(recorded, await refuseStoreErrors(() => this.#healer.unhealed(after)), limit);
+  }
+
+  /** For the server: a read of what an object with lost bytes was before. */
+  async openKept(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<StoreRead | null> {
+    this.#refuseStaleEpoch(epoch);
+    return refuseStoreErrors(() => this.#store.readKept(id, range));
+  }
+
+  async readKept(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
+    return toRemoteRead(await this.openKept(epoch, id, range));
   }
 
   async list(epoch: Epoch, request: RemoteListRequest): Promise<RemoteListPage> {
@@ -507,6 +521,25 @@ export class LocalOsd implements OsdConnection {
 
 function refused(code: Failure): TransactionReply {
   return { kind: 'refused', code, lastTag: null };
+}
+
+/** Each object once, in order of ids. */
+function mergeLost(
+  recorded: readonly LostObject[],
+  unhealed: readonly LostObject[],
+  limit: number,
+): readonly LostObject[] {
+  const others = unhealed.filter(({ objectId }) => !recorded.some((one) => one.objectId === objectId));
+  if (others.length === 0) return recorded;
+  return [...recorded, ...others]
+    .sort((left, right) => compareUtf8(left.objectId, right.objectId))
+    .slice(0, limit);
+}
+
+function toRemoteRead(read: StoreRead | null): RemoteRead | null {
+  if (read === null) return null;
+  const { state, extent, bytes } = read;
+  return { state, extent, bytes, body: refusingBody(read.body) };
 }
 
 /** As many entries as fit into a page, at least one. */

@@ -24,14 +24,15 @@ import {
 import { asObjectId, asRecord, asText, type JsonRecord, refuseUnknown } from '../wire/record-reader.js';
 import {
   countOfText,
+  idsRequestOf,
   LIST_PARAMETERS,
   listRequestOf,
   ROWS_PARAMETERS,
   rowsRequestOf,
   STATE_PARAMETERS,
   SUMMARIES_PARAMETERS,
-  summariesRequestOf,
 } from '../wire/request-paths.js';
+import { LOST_OBJECTS_PAGE_MAX, SUMMARIES_PAGE_MAX } from '../wire/osd-connection.js';
 import type { LocalOsd } from './local-osd.js';
 import { refusal } from './refusal.js';
 
@@ -126,8 +127,12 @@ export function addListingRoutes(app: FastifyInstance, osd: LocalOsd): void {
     return sendJson(reply, { rows: await osd.rows(after, limit, optionalEpochOf(request)) });
   });
   app.get(OSD_PATHS.summaries, async (request, reply) => {
-    const { after, limit } = summariesRequestOf(queryOf(request, SUMMARIES_PARAMETERS));
+    const { after, limit } = idsRequestOf(queryOf(request, SUMMARIES_PARAMETERS), SUMMARIES_PAGE_MAX);
     return sendJson(reply, { summaries: await osd.summaries(after, limit, optionalEpochOf(request)) });
+  });
+  app.get(OSD_PATHS.lostObjects, async (request, reply) => {
+    const { after, limit } = idsRequestOf(queryOf(request, SUMMARIES_PARAMETERS), LOST_OBJECTS_PAGE_MAX);
+    return sendJson(reply, { objects: await osd.lostObjects(after, limit) });
   });
   app.post(OSD_PATHS.states, { bodyLimit: JSON_REQUEST_BYTES_MAX }, async (request, reply) => {
     const { ids } = statesRequest.decodeBytes(bodyOf(request));

@@ -14,7 +14,7 @@ import {
 import type { BlobId } from './keys.js';
 import type { ObjectEntry } from './object-table.js';
 import { READ_PIECE_BYTES, StoreError } from './object-store.js';
-import { mapOf, type StoredObject } from './records.js';
+import { extentsOf, keepingCopy, type StoredObject } from './records.js';
 import { storeBytes, type StoredContent, storeSmall } from './stages.js';
 import type { StoreCore } from './store-core.js';
 
@@ -74,7 +74,9 @@ export class ContentEdit {
   /** The rows of all blobs whose references change must be in memory. */
   needReferences(entry: ObjectEntry, next: StoredObject | null): Need {
     const { ledger } = this.#core.parts;
-    const missing = ledger.missing(referenceChanges(mapOf(entry.pending), mapOf(next)).keys());
+    const { pending } = entry;
+    const changes = referenceChanges(extentsOf(pending), extentsOf(keepingCopy(pending, next)));
+    const missing = ledger.missing(changes.keys());
     if (missing.length === 0) return null;
     return async () => {
       await ledger.hold(missing);
@@ -158,6 +160,7 @@ export async function* readExtents(
       yield source.bytes;
       continue;
     }
+    if (source.kind === 'lost') throw new StoreError('damaged', 'these bytes were intact nowhere');
     const end = source.blobOffset + length;
     for (let at = source.blobOffset; at < end;) {
       // Pieces end where chunks do, so that no chunk is read twice.

@@ -27,12 +27,13 @@ import { performClear, performRowDrop } from './clears.js';
 import { Compaction } from './compaction.js';
 import { performHeal } from './heals.js';
 import { AUTHORITY_RECORD_KEY, SCRUB_RECORD_KEY } from './keys.js';
-import { listObjects, readSummaries } from './listing.js';
+import { listObjects, readLostObjects, readSummaries } from './listing.js';
 import {
   type ClearBatch,
   type ClearReply,
   type Heal,
   type HealReply,
+  type LostObject,
   type ObjectStore,
   type Push,
   type PushReply,
@@ -51,7 +52,7 @@ import {
 } from './object-store.js';
 import { openCore, type OpenOptions } from './open-core.js';
 import { performPush } from './pushes.js';
-import { performRead } from './reads.js';
+import { performRead, performReadKept } from './reads.js';
 import { Reclamation } from './reclamation.js';
 import { beginFullCopy, endFullCopy, putFullCopyCursor, putSelfDoubt } from './self-doubt.js';
 import { encodeText } from './small-values.js';
@@ -226,6 +227,15 @@ export class DiskObjectStore implements ObjectStore {
   async list(request: StoreListRequest): Promise<StoreListPage> {
     this.#core.assertOpen();
     return listObjects(this.#core.parts.database, request);
+  }
+
+  async lostObjects(after: ObjectId | null, limit: number): Promise<LostObject[]> {
+    this.#core.assertOpen();
+    return readLostObjects(this.#core.parts.database, after, limit);
+  }
+
+  readKept(id: ObjectId, range: StoreRange): Promise<StoreRead | null> {
+    return performReadKept(this.#core, id, range);
   }
 
   async rows(after: RowCursor | null, limit: number): Promise<TagRow[]> {

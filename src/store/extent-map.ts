@@ -2,14 +2,18 @@
  * Extent maps: which bytes make up an object. Pure functions; an object's map is an array of extents that follow one
  * another from offset 0 to its size, with no gap, no overlap and no empty member.
  */
-import { invariant } from '../protocol/invariant.js';
+import { invariant, unreachable } from '../protocol/invariant.js';
 import type { BlobId } from './keys.js';
 import type { StoreLimits } from './limits.js';
 
-/** Where the bytes of an extent are: in the record itself, or from `blobOffset` on in an immutable blob. */
+/**
+ * Where the bytes of an extent are: in the record itself, or from `blobOffset` on in an immutable blob. Lost: a reconciliation found
+ * them intact nowhere, and whoever reads them is told so.
+ */
 export type ExtentSource =
   | { readonly kind: 'inline'; readonly bytes: Buffer }
-  | { readonly kind: 'blob'; readonly blobId: BlobId; readonly blobOffset: number };
+  | { readonly kind: 'blob'; readonly blobId: BlobId; readonly blobOffset: number }
+  | { readonly kind: 'lost' };
 
 /** Offset and length are bytes of the object. */
 export interface StoredExtent {
@@ -40,8 +44,16 @@ export function covers(map: ExtentMap, sizeBytes: number): boolean {
 }
 
 function cutSource(source: ExtentSource, skip: number, length: number): ExtentSource {
-  if (source.kind === 'inline') return { kind: 'inline', bytes: source.bytes.subarray(skip, skip + length) };
-  return { kind: 'blob', blobId: source.blobId, blobOffset: source.blobOffset + skip };
+  switch (source.kind) {
+    case 'inline':
+      return { kind: 'inline', bytes: source.bytes.subarray(skip, skip + length) };
+    case 'blob':
+      return { kind: 'blob', blobId: source.blobId, blobOffset: source.blobOffset + skip };
+    case 'lost':
+      return source;
+    default:
+      return unreachable(source);
+  }
 }
 
 /** The part of an extent between two offsets of the object; null when that is empty. */
@@ -102,10 +114,10 @@ function mergeSources(left: StoredExtent, right: StoredExtent): ExtentSource | n
   }
   if (a.kind === 'inline' && b.kind === 'inline')
     return { kind: 'inline', bytes: Buffer.concat([a.bytes, b.bytes]) };
-  return null;
+  return a.kind === 'lost' && b.kind === 'lost' ? a : null;
 }
 
-/** Makes one extent of neighbours that are both inline, or that follow one another in the same blob. */
+/** Makes one extent of neighbours that are both inline, or both lost, or that follow one another in the same blob. */
 function mergeNeighbours(map: readonly StoredExtent[]): StoredExtent[] {
   const merged: StoredExtent[] = [];
   for (const extent of map) {
@@ -120,6 +132,12 @@ function mergeNeighbours(map: readonly StoredExtent[]): StoredExtent[] {
 export function inlineBytes(map: ExtentMap): number {
   let total = 0;
   for (const { source, length } of map) if (source.kind === 'inline') total += length;
+  return total;
+}
+
+export function lostBytes(map: ExtentMap): number {
+  let total = 0;
+  for (const { source, length } of map) if (source.kind === 'lost') total += length;
   return total;
 }
 
@@ -181,7 +199,8 @@ function planConsolidation(map: ExtentMap, limits: RewriteLimits): RewriteRun[] 
     if (end - start > 1) runs.push({ start, end });
   };
   map.forEach((extent, index) => {
-    const isSmall = extent.length < limits.smallExtentBytes;
+    // What is lost can't be copied.
+    const isSmall = extent.length < limits.smallExtentBytes && extent.source.kind !== 'lost';
     if (isSmall && runBytes + extent.length <= limits.consolidatedBytesMax) {
       runBytes += extent.length;
       return;

@@ -3,7 +3,8 @@
  *
  *   01            identity                    20 id           object record
  *   02            commit head                 21 id           tombstone (apart, so that a listing does not meet them)
- *   03            self doubt                  30 id 00 tag    tag table row
+ *   03            self doubt                  22 id           an object with lost bytes
+ *                                             30 id 00 tag    tag table row
  *   04            full copy cursor            40 blob u64     blob table
  *   05            segments that are open      41 blob u64     a blob without references whose file is still to be removed
  *   06            scrub record
@@ -54,6 +55,7 @@ export const KEY_SPACE = {
   floor: 0x12,
   object: 0x20,
   tombstone: 0x21,
+  lost: 0x22,
   row: 0x30,
   blob: 0x40,
   deadBlob: 0x41,
@@ -90,7 +92,12 @@ export function tombstoneKey(id: ObjectId): Buffer {
   return textKey(KEY_SPACE.tombstone, id);
 }
 
-/** The id in an object's or a tombstone's key, which this store wrote itself. */
+/** The mark of an object with lost bytes. */
+export function lostKey(id: ObjectId): Buffer {
+  return textKey(KEY_SPACE.lost, id);
+}
+
+/** The id in an object's, a tombstone's or a mark's key, which this store wrote itself. */
 export function idOfKey(key: Buffer): ObjectId {
   return key.toString('utf8', 1) as ObjectId;
 }

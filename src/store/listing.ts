@@ -1,14 +1,15 @@
 /**
- * Ordered listing of objects, and the summaries of a full copy. Both read LevelDB alone, so they see what is committed.
+ * Ordered listing of objects, the summaries of a full copy, and the objects with lost bytes. All read LevelDB alone, so they see what is committed.
  *
  * A listing seeks past everything that it rolls up into a common prefix, so its cost follows the entries that it returns,
  * not the objects that lie under them. Names are compared by their UTF-8 bytes, which is the order of the keys.
  */
 import { compareUtf8, makeObjectId, type ObjectId, parseObjectId } from '../protocol/object-id.js';
 import type { ObjectSummary } from '../protocol/reconcile-plan.js';
-import { type Database, nextPage, readRange } from './database.js';
-import { idOfKey, KEY_SPACE, objectKey, spaceBounds, tombstoneKey } from './keys.js';
-import type { StoreListEntry, StoreListPage, StoreListRequest } from './object-store.js';
+import { asReadError, type Database, nextPage, readRange } from './database.js';
+import { lostBytes } from './extent-map.js';
+import { idOfKey, KEY_SPACE, lostKey, objectKey, spaceBounds, tombstoneKey } from './keys.js';
+import type { LostObject, StoreListEntry, StoreListPage, StoreListRequest } from './object-store.js';
 import { decodeObject, decodeTombstone } from './records.js';
 import { keyAfter } from './tag-table.js';
 
@@ -119,6 +120,29 @@ async function* tombstoneSummaries(database: Database, after: ObjectId | null): 
     const { lastTag, lastChecksum } = decodeTombstone(key, value).state;
     yield { objectId: idOfKey(key), lastTag, sizeBytes: null, lastChecksum };
   }
+}
+
+/** Objects with lost bytes, found by their marks. */
+export async function readLostObjects(
+  database: Database,
+  after: ObjectId | null,
+  limit: number,
+): Promise<LostObject[]> {
+  const bounds = spaceBounds(KEY_SPACE.lost);
+  const gte = after === null ? bounds.gte : keyAfter(lostKey(after));
+  const found: LostObject[] = [];
+  for await (const [mark] of readRange(database, { gte, lt: bounds.lt })) {
+    if (found.length === limit) break;
+    const objectId = idOfKey(mark);
+    const key = objectKey(objectId);
+    const value = await database.get(key).catch((error: unknown) => {
+      throw asReadError(error);
+    });
+    if (value === undefined) continue; // it was written again meanwhile
+    const { state, map, kept } = decodeObject(key, value);
+    found.push({ objectId, state, lostBytes: lostBytes(map), kept: kept?.state ?? null });
+  }
+  return found;
 }
 
 /** Objects and tombstones, merged in order of their ids. */

@@ -187,6 +187,11 @@ export interface Push extends PushClaim {
    */
   readonly content:
     { readonly kind: 'whole' } | { readonly kind: 'extents'; readonly extents: readonly Extent[] };
+  /**
+   * Parts of that which are intact nowhere: the bytes come without them. The object is there then and can be read but for these; what it
+   * was before is kept aside (`readKept`) until they are written again.
+   */
+  readonly lost?: readonly Extent[];
   readonly bytes: PushBytes;
   readonly contentChecksum: number;
   /** The source's rows of that object. They take the place of all rows that the target has for it (F37). */
@@ -199,6 +204,15 @@ export type PushReply =
       readonly kind: 'refused';
       readonly code: PushRefusalCode | 'unknown-stage' | 'checksum-mismatch' | 'no-base' | 'no-space';
     };
+
+/** An object of which some bytes are lost: a push said so. */
+export interface LostObject {
+  readonly objectId: ObjectId;
+  readonly state: PresentObject;
+  readonly lostBytes: number;
+  /** What it was before, and is kept; null: nothing. */
+  readonly kept: PresentObject | null;
+}
 
 /** Intact bytes for an object that stays what it is. */
 export interface Heal extends HealClaim {
@@ -247,6 +261,10 @@ export interface ObjectStore {
   /** Null: there is no such object (or a tombstone). */
   read(id: ObjectId, range: StoreRange): Promise<StoreRead | null>;
   list(request: StoreListRequest): Promise<StoreListPage>;
+  /** Objects with lost bytes after `after` in id order (UTF-8 bytes), at most `limit`. */
+  lostObjects(after: ObjectId | null, limit: number): Promise<LostObject[]>;
+  /** The copy that is kept aside of an object with lost bytes. Null: none is. */
+  readKept(id: ObjectId, range: StoreRange): Promise<StoreRead | null>;
 
   /** Rows after `after` in table order, at most `limit`. */
   rows(after: RowCursor | null, limit: number): Promise<TagRow[]>;

@@ -5,13 +5,14 @@
  */
 import { crc32c } from '@node-rs/crc32';
 import { decidePush } from '../protocol/fence.js';
+import { complementExtents, type Extent, extentBytes, extentEnd } from '../protocol/extent.js';
 import type { Tag } from '../protocol/tag.js';
 import { blobsOf, ContentEdit, placeContent } from './content-edit.js';
-import { covers, cutMap, type ExtentMap, mapBytes, spliceExtent } from './extent-map.js';
+import { covers, cutMap, type ExtentMap, mapBytes, spliceExtent, type StoredExtent } from './extent-map.js';
 import type { CommitBatch } from './group-commit.js';
 import type { Push, PushReply } from './object-store.js';
 import type { Attempt, ObjectEntry } from './object-table.js';
-import { mapOf, type StoredObject } from './records.js';
+import { hasLostBytes, mapOf, type StoredObject } from './records.js';
 import { discardContent, type Stages, type StoredContent } from './stages.js';
 import type { StoreCore } from './store-core.js';
 
@@ -27,12 +28,26 @@ export async function performPush(core: StoreCore, stages: Stages, push: Push): 
     throw new RangeError('an object that nobody knows has no rows');
   if (push.rows.some((row) => row.objectId !== push.objectId))
     throw new RangeError('a push has rows of its object');
+  if (push.lost !== undefined && !lieWithin(push.lost, coveredExtents(push)))
+    throw new RangeError('what is lost of a push is part of it');
   const pushing = new Pushing(core, stages, push);
   try {
     return await core.table.perform(push.objectId, (entry) => pushing.attempt(entry));
   } finally {
     pushing.cleanUp();
   }
+}
+
+/** The extents of the object that a push says something of. */
+function coveredExtents({ state, content }: Push): readonly Extent[] {
+  if (state?.kind !== 'present') return [];
+  return content.kind === 'whole' ? [{ offset: 0, length: state.sizeBytes }] : content.extents;
+}
+
+function lieWithin(parts: readonly Extent[], extents: readonly Extent[]): boolean {
+  return parts.every((part) =>
+    extents.some((extent) => extent.offset <= part.offset && extentEnd(part) <= extentEnd(extent)),
+  );
 }
 
 class Pushing {
@@ -79,7 +94,8 @@ class Pushing {
     if (map === null) return this.#refuse(entry, 'no-base');
     const needRewritten = this.#edit.needRewritten(map);
     if (needRewritten !== null) return { kind: 'wait', until: needRewritten };
-    return this.#admit(entry, { kind: 'present', state, map: this.#edit.rewritten(map) });
+    const next = { kind: 'present', state, map: this.#edit.rewritten(map) } as const;
+    return this.#admit(entry, this.#keeping(entry, next));
   }
 
   #refuse(entry: ObjectEntry, code: RefusalCode): Attempt<PushReply> {
@@ -107,28 +123,44 @@ class Pushing {
 
   /** How many bytes of content the push says that it has. */
   #statedBytes(): number {
-    const { state, content } = this.#push;
-    if (state?.kind !== 'present') return 0;
-    if (content.kind === 'whole') return state.sizeBytes;
-    return content.extents.reduce((sum, { length }) => sum + length, 0);
+    return extentBytes(coveredExtents(this.#push)) - extentBytes(this.#push.lost ?? []);
   }
 
   /** The target's own bytes with the pushed ones in place; null when they don't make a whole object. */
   #newMap(entry: ObjectEntry, content: StoredContent): ExtentMap | null {
     const { state, content: pushed } = this.#push;
     const sizeBytes = state?.kind === 'present' ? state.sizeBytes : 0;
-    if (pushed.kind === 'whole') {
-      return sizeBytes === 0 ? [] : [placeContent(content, 0, { offset: 0, length: sizeBytes })];
-    }
-    if (entry.pending?.kind !== 'present') return null;
-    let map: ExtentMap = cutMap(mapOf(entry.pending), sizeBytes);
-    let contentOffset = 0;
-    for (const extent of pushed.extents) {
-      if (extent.offset > mapBytes(map)) return null;
-      map = spliceExtent(map, placeContent(content, contentOffset, extent));
-      contentOffset += extent.length;
+    const isBased = pushed.kind === 'extents';
+    if (isBased && entry.pending?.kind !== 'present') return null;
+    let map: ExtentMap = isBased ? cutMap(mapOf(entry.pending), sizeBytes) : [];
+    for (const part of this.#parts(content)) {
+      if (part.offset > mapBytes(map)) return null;
+      map = spliceExtent(map, part);
     }
     return covers(map, sizeBytes) ? map : null;
+  }
+
+  /** The pushed bytes where they belong, and what is lost, in order. */
+  #parts(content: StoredContent): StoredExtent[] {
+    const { lost = [] } = this.#push;
+    const parts: StoredExtent[] = lost.map((extent) => ({ ...extent, source: { kind: 'lost' } }));
+    let contentOffset = 0;
+    for (const covered of coveredExtents(this.#push)) {
+      for (const extent of complementExtents(lost, covered)) {
+        parts.push(placeContent(content, contentOffset, extent));
+        contentOffset += extent.length;
+      }
+    }
+    return parts.sort((left, right) => left.offset - right.offset);
+  }
+
+  /** What there was before, beside bytes that are lost: the last of it that may be intact. */
+  #keeping(entry: ObjectEntry, next: StoredObject & { kind: 'present' }): StoredObject {
+    const before = entry.pending;
+    if (before?.kind !== 'present' || hasLostBytes(before) || !hasLostBytes(next)) return next;
+    // The same state once more: then only its bytes are worse than they were known to be.
+    if (before.state.lastTag === next.state.lastTag) return next;
+    return { ...next, kept: { state: before.state, map: before.map } };
   }
 
   #admit(entry: ObjectEntry, next: StoredObject | null): Attempt<PushReply> {

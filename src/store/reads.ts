@@ -10,7 +10,7 @@ import { blobsOf, readExtents } from './content-edit.js';
 import { type ExtentSource, sliceMap, type StoredExtent } from './extent-map.js';
 import type { BlobId } from './keys.js';
 import type { StoreRange, StoreRead } from './object-store.js';
-import type { StoredObject } from './records.js';
+import type { KeptCopy } from './records.js';
 import type { StoreCore } from './store-core.js';
 
 /** The bytes that a range means in an object of that size; null when it is not satisfiable (RFC 9110 section 14.1.2). */
@@ -49,6 +49,20 @@ export async function performRead(
   );
 }
 
+/** The same of the copy that is kept aside of an object with lost bytes. */
+export async function performReadKept(
+  core: StoreCore,
+  id: ObjectId,
+  range: StoreRange,
+): Promise<StoreRead | null> {
+  core.assertOpen();
+  return core.table.look(id, ({ committed }) =>
+    committed?.kind === 'present' && committed.kept !== undefined
+      ? openRead(core, committed.kept, range)
+      : null,
+  );
+}
+
 /** So much is read before anyone is answered: one buffer costs less than a stream. */
 const READ_AT_ONCE_BYTES_MAX = 256 * 1024;
 
@@ -66,7 +80,7 @@ function readOf({ state, extent }: Pick<StoreRead, 'state' | 'extent'>, bytes: B
 /** Pins at once whatever it has to read, also when that comes as a promise. */
 function openRead(
   core: StoreCore,
-  { state, map }: StoredObject & { kind: 'present' },
+  { state, map }: KeptCopy,
   range: StoreRange,
 ): StoreRead | Promise<StoreRead> {
   const extent = resolveRange(range, state.sizeBytes);

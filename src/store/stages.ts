@@ -15,7 +15,7 @@ import type { StoreCore } from './store-core.js';
 
 /** Content that is at hand: in memory, or in a blob that is on disk and not counted yet. */
 export interface StoredContent {
-  readonly source: ExtentSource;
+  readonly source: Exclude<ExtentSource, { kind: 'lost' }>;
   readonly lengthBytes: number;
   readonly contentChecksum: number;
 }

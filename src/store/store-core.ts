@@ -31,7 +31,9 @@ import {
   decodeTombstone,
   encodeObject,
   encodeTombstone,
-  mapOf,
+  extentsOf,
+  hasLostBytes,
+  keepingCopy,
   type StoredObject,
 } from './records.js';
 import type { SegmentFiles } from './segment-files.js';
@@ -210,10 +212,12 @@ export class StoreCore {
   }
 
   /** Puts an object into the state that a batch gives it; null: nothing is known of it any more. */
-  changeObject(batch: CommitBatch, entry: ObjectEntry, next: StoredObject | null): void {
+  changeObject(batch: CommitBatch, entry: ObjectEntry, wanted: StoredObject | null): void {
     const before = entry.pending;
-    this.parts.ledger.change(batch, referenceChanges(mapOf(before), mapOf(next)));
-    this.parts.deadInline.add(entry.id, inlineBytes(mapOf(before)));
+    const next = keepingCopy(before, wanted);
+    this.parts.ledger.change(batch, referenceChanges(extentsOf(before), extentsOf(next)));
+    this.parts.deadInline.add(entry.id, inlineBytes(extentsOf(before)));
+    this.#markLost(batch, entry.id, hasLostBytes(before), hasLostBytes(next));
     if (before?.kind === 'present' && next?.kind !== 'present') {
       batch.delete(keys.objectKey(entry.id));
       this.#objectCount -= 1;
@@ -222,10 +226,10 @@ export class StoreCore {
       batch.delete(keys.tombstoneKey(entry.id));
       this.#tombstoneCount -= 1;
     }
-    const kept = next === null ? null : this.#putObject(batch, entry.id, next);
+    const owned = next === null ? null : this.#putObject(batch, entry.id, next);
     if (before?.kind !== 'present' && next?.kind === 'present') this.#objectCount += 1;
     if (before?.kind !== 'tombstone' && next?.kind === 'tombstone') this.#tombstoneCount += 1;
-    this.table.change(entry, batch, kept);
+    this.table.change(entry, batch, owned);
   }
 
   #putObject(batch: CommitBatch, id: ObjectId, next: StoredObject): StoredObject {
@@ -236,9 +240,17 @@ export class StoreCore {
       return next;
     }
     const key = keys.objectKey(id);
-    const { value, map } = encodeObject(key, next.state, next.map);
+    const { value, stored } = encodeObject(key, next);
     batch.put(key, value);
-    return { kind: 'present', state: next.state, map };
+    return stored;
+  }
+
+  /** The mark by which objects with lost bytes are found. */
+  #markLost(batch: CommitBatch, id: ObjectId, wasLost: boolean, isLost: boolean): void {
+    if (wasLost === isLost) return;
+    const key = keys.lostKey(id);
+    if (isLost) batch.put(key, values.encodeNothing(key));
+    else batch.delete(key);
   }
 
   putRow(batch: CommitBatch, entry: ObjectEntry, row: TagRow): void {

@@ -1,10 +1,10 @@
 /**
  * The superblock: who a store is, beside its database, so that a lost or swapped database is noticed.
  *
- *   store.json   { "format": "tally-store", "formatVersion": 3, "storeId", "setId", "damage": null | reason }
+ *   store.json   { "format": "tally-store", "formatVersion": 4, "storeId", "setId", "damage": null | reason }
  *
  * Version 2 has segments beside the blobs of version 1; in version 3 the database may name the store anew (keys.ts 07), for
- * everyone but this file, and keeps a copy of the authority's state. An older store becomes one of this version when it is opened, before anything is written that
+ * everyone but this file, and keeps a copy of the authority's state; in version 4 an object may have lost bytes (records.ts). An older store becomes one of this version when it is opened, before anything is written that
  * the older version does not know.
  *
  * Commit order: written to store.json.new, fsynced, renamed, folder synced. `damage` is put there before LevelDB opens (and thereby
@@ -16,8 +16,8 @@ import { type StoreId, toStoreId } from '../protocol/token.js';
 import { errorCodeOf, nodeFiles } from './file-port.js';
 import { StoreError } from './object-store.js';
 
-export const FORMAT_VERSION = 3;
-const OLDER_VERSIONS: readonly unknown[] = [1, 2];
+export const FORMAT_VERSION = 4;
+const OLDER_VERSIONS: readonly unknown[] = [1, 2, 3];
 
 const FORMAT = 'tally-store';
 const FILE_NAME = 'store.json';

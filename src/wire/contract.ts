@@ -21,6 +21,8 @@ export const OSD_PATHS = {
   object: '/v1/object',
   objectState: '/v1/object/state',
   reads: '/v1/reads',
+  keptObject: '/v1/kept-object',
+  lostObjects: '/v1/lost-objects',
   objects: '/v1/objects',
   tagTable: '/v1/tag-table',
   summaries: '/v1/summaries',

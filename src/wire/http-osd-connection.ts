@@ -42,6 +42,7 @@ import {
   headAnswer,
   identityAnswer,
   listAnswer,
+  lostObjectsAnswer,
   progressAnswer,
   recordAnswer,
   pushAnswer,
@@ -61,6 +62,7 @@ import {
   type ForwardedBatch,
   type ForwardedBatchReply,
   type HealOrder,
+  type LostObject,
   type ObjectWitness,
   type OsdConnection,
   type OsdIdentity,
@@ -100,6 +102,8 @@ import { PushQueue } from './push-queue.js';
 import {
   listPath,
   objectPath,
+  keptObjectPath,
+  lostObjectsPath,
   objectStatePath,
   reconciliationPacePath,
   reconciliationPath,
@@ -271,8 +275,12 @@ export class HttpOsdConnection implements OsdConnection {
     return nullIfAbsent(refusalOf(answer));
   }
 
-  async #readAlone(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
-    const request = this.#smallRequest('GET', objectPath(id, range), null, null);
+  #readAlone(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
+    return this.#readFrame(epoch, objectPath(id, range));
+  }
+
+  async #readFrame(epoch: Epoch, path: string): Promise<RemoteRead | null> {
+    const request = this.#smallRequest('GET', path, null, null);
     request.headers.push(HEADER_EPOCH, String(epoch));
     const answer = await openAnswer(this.#streams, request);
     if (answer.status !== 200) {
@@ -295,6 +303,14 @@ export class HttpOsdConnection implements OsdConnection {
     const answer = await exchange(this.#small, http, ANSWER_BYTES_MAX);
     if (answer.status !== 200) throw refusalOf(answer);
     return understand(() => listAnswer.decodeBytes(answer.body));
+  }
+
+  async lostObjects(after: ObjectId | null, limit: number): Promise<readonly LostObject[]> {
+    return (await this.#get(lostObjectsPath(after, limit), lostObjectsAnswer)).objects;
+  }
+
+  readKept(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
+    return this.#readFrame(epoch, keptObjectPath(id, range));
   }
 
   async rows(after: RowCursor | null, limit: number, epoch?: Epoch): Promise<readonly TagRow[]> {

@@ -12,11 +12,13 @@ import {
   EVIDENCE_PAGE_MAX,
   EVIDENCE_ROWS_MAX,
   EXAMINATIONS_MAX,
+  LOST_OBJECTS_PAGE_MAX,
   ROWS_PAGE_MAX,
   SUMMARIES_PAGE_MAX,
 } from './osd-connection.js';
 import type {
   HealOrder,
+  LostObject,
   OsdIdentity,
   ReconcileOrder,
   ReconcileProgress,
@@ -168,6 +170,7 @@ export const pushHeader = makeDecoder(
     lastTag: orNull(tagSchema),
     state: orNull(objectStateSchema),
     content: pushContentSchema,
+    lost: Type.Optional(Type.Array(extentSchema, { maxItems: PUSH_EXTENTS_MAX })),
     bytes: Type.Union([
       strictObject({ kind: Type.Literal('none') }),
       strictObject({ kind: Type.Literal('inline'), lengthBytes: countSchema }),
@@ -283,6 +286,16 @@ export const summariesAnswer = makeAnswerDecoder(
   'summaries',
   strictObject({ summaries: Type.Array(objectSummarySchema, { maxItems: SUMMARIES_PAGE_MAX }) }),
 );
+const lostObjectSchema = strictObject({
+  objectId: objectIdSchema,
+  state: presentObjectSchema,
+  lostBytes: countSchema,
+  kept: orNull(presentObjectSchema),
+});
+export const lostObjectsAnswer = makeAnswerDecoder(
+  'lost objects',
+  strictObject({ objects: Type.Array(lostObjectSchema, { maxItems: LOST_OBJECTS_PAGE_MAX }) }),
+);
 export const statesAnswer = makeAnswerDecoder(
   'states',
   strictObject({ states: Type.Array(orNull(objectStateSchema), { maxItems: ROWS_PAGE_MAX }) }),
@@ -369,6 +382,7 @@ export type MessageChecks = [
   Same<Static<typeof scrubOrderSchema>, ScrubOrder>,
   Same<Static<typeof writerOrderSchema>, WriterOrder>,
   Same<Static<typeof progressSchema>, ReconcileProgress>,
+  Same<Static<typeof lostObjectSchema>, LostObject>,
   Same<Static<typeof listPageSchema>, RemoteListPage>,
   Same<Static<typeof pushReplySchema>, RemotePushReply>,
 ];

@@ -21,7 +21,7 @@ import type { ClearRefusalCode, StoreId, Token, Witness } from '../protocol/toke
 import type { PushRefusalCode } from '../protocol/fence.js';
 import type { MirrorAnswer, MirrorVerdict } from '../protocol/write-outcome.js';
 import type { ObjectState, TagRow, WriteRefusalCode, WriteTransaction } from '../protocol/write.js';
-import type { ContractRange } from './contract-version.js';
+import { type ContractRange, LOST_BYTES_SINCE } from './contract-version.js';
 
 /** What an OSD says of itself (GET /v1/identity). Sizes are bytes. */
 export interface OsdIdentity {
@@ -110,6 +110,23 @@ export interface ExaminationReply {
   readonly state: PresentObject | null;
   /** CRC32C of the bytes, null when they are damaged. */
   readonly contentChecksum: number | null;
+}
+
+/** Objects on one page of those with lost bytes: each may come with attributes of full length, twice. */
+export const LOST_OBJECTS_PAGE_MAX = 100;
+
+/** True when this OSD is not known to speak a contract that knows of lost bytes. In the same process everyone speaks the latest. */
+export function ignoresLostBytes({ contract }: Pick<OsdConnection, 'contract'>): boolean {
+  return contract !== undefined && (contract?.agreed ?? 0) < LOST_BYTES_SINCE;
+}
+
+/** An object of which some bytes can't be had: what is wrong with it, and what is left. */
+export interface LostObject {
+  readonly objectId: ObjectId;
+  readonly state: PresentObject;
+  readonly lostBytes: number;
+  /** What it was before its last write, and is kept aside here; null: nothing is. */
+  readonly kept: PresentObject | null;
 }
 
 export type TransactionContent =
@@ -337,6 +354,11 @@ export interface RemotePush {
   readonly state: ObjectState | null;
   readonly content:
     { readonly kind: 'whole' } | { readonly kind: 'extents'; readonly extents: readonly Extent[] };
+  /**
+   * Parts of that which are intact on no mirror that has this state: the bytes come without them. Absent: none. What the target had of
+   * the object is kept aside there.
+   */
+  readonly lost?: readonly Extent[];
   /** The bytes: sent along when small, staged before when large, none when there are none. */
   readonly bytes: PushContent;
   readonly contentChecksum: number;
@@ -452,6 +474,11 @@ export interface OsdConnection {
   head(epoch: Epoch, id: ObjectId): Promise<PresentObject | null>;
   read(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null>;
   list(epoch: Epoch, request: RemoteListRequest): Promise<RemoteListPage>;
+
+  /** Objects with bytes that can't be had, behind `after` in order of ids; at most LOST_OBJECTS_PAGE_MAX. */
+  lostObjects(after: ObjectId | null, limit: number): Promise<readonly LostObject[]>;
+  /** A read of what an object with lost bytes was before, where that is kept. Null: it is not. */
+  readKept(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null>;
 
   /**
    * `epoch`, here and in the three after it: a reconciliation of that epoch asks. The OSD refuses unless it takes part in it, in the

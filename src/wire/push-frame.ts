@@ -4,6 +4,7 @@
  * POST /v1/pushes, one push:
  *
  *   header  push = { epoch, objectId, expectedLastTag, lastTag, state, content: { kind: "whole" } | { kind: "extents", extents },
+ *                    lost: [extent] (where some are),
  *                    bytes: { kind: "none" } | { kind: "inline", lengthBytes } | { kind: "staged", stageId },
  *                    contentChecksum, rows: [tag table row] }
  *   bytes   `lengthBytes` bytes when `bytes` is "inline", else none
@@ -15,7 +16,7 @@
  *
  * The answer of a batch, JSON: { replies: [ answer of POST /v1/pushes | { kind: "failed", code, message } ] }, one for each push, in order.
  */
-import { extentEnd } from '../protocol/extent.js';
+import { type Extent, extentEnd } from '../protocol/extent.js';
 import { ContentCursor, encodeFrame, splitFrame } from './frame.js';
 import { MalformedMessage } from './malformed-message.js';
 import { pushBatchAnswer, pushHeader } from './messages.js';
@@ -123,4 +124,23 @@ function checkPush(push: RemotePush): void {
   if (content.kind === 'extents' && content.extents.some((extent) => extentEnd(extent) > sizeBytes)) {
     throw new MalformedMessage('an extent is outside the object');
   }
+  if (push.lost !== undefined && !isWithin(push.lost, coveredExtents(push)))
+    throw new MalformedMessage('what is lost is no part of the push');
+}
+
+function coveredExtents({ state, content }: RemotePush): readonly Extent[] {
+  if (state?.kind !== 'present') return [];
+  return content.kind === 'whole' ? [{ offset: 0, length: state.sizeBytes }] : content.extents;
+}
+
+/** True when these are a set of extents, each within one of the others. */
+function isWithin(lost: readonly Extent[], covered: readonly Extent[]): boolean {
+  let end = 0;
+  for (const extent of lost) {
+    if (extent.length === 0 || extent.offset < end) return false;
+    end = extentEnd(extent);
+    if (!covered.some(({ offset, length }) => offset <= extent.offset && end <= offset + length))
+      return false;
+  }
+  return true;
 }

@@ -3,13 +3,7 @@ import type { ObjectId } from '../protocol/object-id.js';
 import type { Epoch } from '../protocol/tag.js';
 import { OSD_PATHS } from './contract.js';
 import { MalformedMessage } from './malformed-message.js';
-import {
-  type RemoteListRequest,
-  type RemoteRange,
-  type RowCursor,
-  ROWS_PAGE_MAX,
-  SUMMARIES_PAGE_MAX,
-} from './osd-connection.js';
+import { type RemoteListRequest, type RemoteRange, type RowCursor, ROWS_PAGE_MAX } from './osd-connection.js';
 import { asCount, asObjectId, asTag, asText, type JsonRecord } from './record-reader.js';
 
 /** Entries on one page of a listing. */
@@ -52,6 +46,15 @@ export function objectStatePath(id: ObjectId): string {
 /** `range` is one of: absent (all), `<first>-<last>`, `<first>-`, `-<length>`; `last` is inclusive. */
 export function objectPath(id: ObjectId, range: RemoteRange): string {
   return query(OSD_PATHS.object, { id, range: rangeText(range) });
+}
+
+/** The same of what is kept aside of an object with lost bytes. */
+export function keptObjectPath(id: ObjectId, range: RemoteRange): string {
+  return query(OSD_PATHS.keptObject, { id, range: rangeText(range) });
+}
+
+export function lostObjectsPath(after: ObjectId | null, limit: number): string {
+  return query(OSD_PATHS.lostObjects, { after, limit });
 }
 
 /** Null: everything. */
@@ -134,8 +137,9 @@ export function rowsRequestOf(parameters: JsonRecord): { after: RowCursor | null
   return { after, limit };
 }
 
-export function summariesRequestOf(parameters: JsonRecord): { after: ObjectId | null; limit: number } {
-  const limit = limitOf(parameters, SUMMARIES_PAGE_MAX);
+/** `max`: what may be asked for at once. */
+export function idsRequestOf(parameters: JsonRecord, max: number): { after: ObjectId | null; limit: number } {
+  const limit = limitOf(parameters, max);
   const { after } = parameters;
   return { after: after === undefined ? null : asObjectId(after, 'after'), limit };
 }

@@ -651,6 +651,103 @@ export function describeObjectStore(name: string, makeStore: () => Promise<Store
         expect(await driver.push(gap, Buffer.from('x'))).toEqual({ kind: 'refused', code: 'no-base' });
       });
 
+      describe('of an object whose bytes are intact nowhere', () => {
+        const id = idOf('a');
+        const older = patternBytes(LARGE_BYTES, 21);
+        const newer = patternBytes(100_000, 22);
+        const lost = [{ offset: 30_000, length: 40_000 }];
+        const intact = Buffer.concat([newer.subarray(0, 30_000), newer.subarray(70_000)]);
+        const part = (first: number, last: number) => ({ kind: 'between', first, last }) as const;
+
+        async function keptContent(): Promise<Buffer | null> {
+          const read = await driver.store.readKept(id, { kind: 'whole' });
+          if (read === null) return null;
+          const pieces: Buffer[] = [];
+          for await (const piece of read.body) pieces.push(piece);
+          return Buffer.concat(pieces);
+        }
+
+        beforeEach(async () => {
+          await driver.put(id, older, 'older');
+          await driver.recover(2);
+          const push = { objectId: id, state: present(100_000, 50), lost };
+          expect(await driver.push(push, intact)).toEqual({ kind: 'landed' });
+          driver.lastTags.set(id, tagOf(1, 50));
+          driver.sizes.set(id, 100_000);
+        });
+
+        it('land without these, which nobody can read then, and keep what it was aside', async () => {
+          await restart();
+          const state = present(100_000, 50);
+          expect(await driver.store.head(id)).toEqual(state);
+          expectBytes(await driver.content(id, part(0, 29_999)), newer.subarray(0, 30_000));
+          expectBytes(await driver.content(id, part(70_000, 99_999)), newer.subarray(70_000));
+          await expect(driver.content(id)).rejects.toMatchObject({ code: 'damaged' });
+          await expect(driver.content(id, part(69_999, 70_000))).rejects.toMatchObject({ code: 'damaged' });
+          expect(await driver.store.lostObjects(null, 10)).toMatchObject([
+            { objectId: id, state, lostBytes: 40_000, kept: { attributes: 'older' } },
+          ]);
+          expect(await driver.store.lostObjects(id, 10)).toEqual([]);
+          expectBytes(await keptContent(), older);
+        });
+
+        it('keep the first copy when the next write is lost as well', async () => {
+          const whole = [{ offset: 0, length: 5 }];
+          const push = { objectId: id, state: present(5, 60), lost: whole };
+          expect(await driver.push(push)).toEqual({ kind: 'landed' });
+          await restart();
+          expect(await driver.store.lostObjects(null, 10)).toMatchObject([{ lostBytes: 5 }]);
+          expectBytes(await keptContent(), older);
+        });
+
+        it('on the bytes of the target, where the source sent a part', async () => {
+          const content = { kind: 'extents', extents: [{ offset: 10, length: 20 }] } as const;
+          const push = {
+            objectId: id,
+            state: present(100_000, 60),
+            content,
+            lost: [{ offset: 15, length: 5 }],
+          };
+          expect(await driver.push(push, Buffer.from('0123456789abcde'))).toEqual({ kind: 'landed' });
+          expectBytes(await driver.content(id, part(10, 14)), Buffer.from('01234'));
+          expectBytes(await driver.content(id, part(20, 29)), Buffer.from('56789abcde'));
+          await expect(driver.content(id, part(14, 15))).rejects.toMatchObject({ code: 'damaged' });
+          expect(await driver.store.lostObjects(null, 10)).toMatchObject([{ lostBytes: 40_005 }]);
+        });
+
+        it.each(['replace', 'remove', 'heal', 'push'] as const)('is whole again after a %s', async (how) => {
+          if (how === 'push') await driver.push({ objectId: id, state: present(3, 60) }, Buffer.from('new'));
+          else await driver.store.activate(driver.epoch);
+          if (how === 'replace') await driver.put(id, Buffer.from('new'));
+          if (how === 'remove') await driver.remove(id);
+          if (how === 'heal') {
+            const { stageId, contentChecksum } = await driver.stage(newer.subarray(30_000, 70_000));
+            const heal = { epoch: driver.epoch, objectId: id, lastTag: tagOf(1, 50), extents: lost };
+            expect(await driver.store.heal({ ...heal, stageId, contentChecksum })).toEqual({
+              kind: 'landed',
+            });
+          }
+          await restart();
+          expect(await driver.store.lostObjects(null, 10)).toEqual([]);
+          expect(await keptContent()).toBeNull();
+          const content = await driver.content(id);
+          if (how === 'remove') expect(content).toBeNull();
+          else expectBytes(content, how === 'heal' ? newer : Buffer.from('new'));
+        });
+
+        it('stays so while a part of it is written, and is whole once all of that is', async () => {
+          await driver.store.activate(driver.epoch);
+          await driver.overwrite(id, 30_000, patternBytes(10_000, 23));
+          expect(await driver.store.lostObjects(null, 10)).toMatchObject([{ lostBytes: 30_000 }]);
+          expectBytes(await keptContent(), older);
+          await driver.overwrite(id, 40_000, patternBytes(30_000, 24));
+          await restart();
+          expect(await driver.store.lostObjects(null, 10)).toEqual([]);
+          expect(await keptContent()).toBeNull();
+          expectBytes(await driver.content(id, part(40_000, 69_999)), patternBytes(30_000, 24));
+        });
+      });
+
       it('F15, F36: land by compare-and-set, and only under the fence of their recovery', async () => {
         const id = idOf('a');
         await driver.put(id, Buffer.from('old'));

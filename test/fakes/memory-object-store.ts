@@ -21,6 +21,7 @@ import {
 } from '../../src/protocol/write.js';
 import type * as port from '../../src/store/object-store.js';
 import { StoreError } from '../../src/store/object-store.js';
+import { LostBytes } from './lost-bytes.js';
 
 const NO_BYTES = Buffer.alloc(0);
 const SMALL_BYTES_MAX = 16 * 1024;
@@ -55,6 +56,14 @@ function resolveRange(range: port.StoreRange, sizeBytes: number): Extent | null 
   return { offset: range.first, length: last - range.first + 1 };
 }
 
+function readOf(state: port.PresentObject, all: Buffer, extent: Extent | null): port.StoreRead {
+  const bytes = extent === null ? NO_BYTES : all.subarray(extent.offset, extentEnd(extent));
+  const body = (async function* () {
+    if (bytes.length > 0) yield bytes;
+  })();
+  return { state, extent, body, bytes: bytes.length <= SMALL_BYTES_MAX ? bytes : null };
+}
+
 export interface MemoryStoreOptions {
   readonly setId: string;
   readonly storeId: tokens.StoreId;
@@ -70,6 +79,7 @@ export class MemoryObjectStore implements port.ObjectStore {
   readonly #witnesses = new Map<tokens.StoreId, number>();
   readonly #floors = new Map<GeneratorId, Tag>();
   readonly #stages = new Map<string, Buffer>();
+  readonly #lost = new LostBytes();
   #fence: fences.FenceState = { fencedEpoch: EPOCH_NONE, activeEpoch: EPOCH_NONE };
   #commitSequence = 0;
   #hasContent = false;
@@ -108,7 +118,7 @@ export class MemoryObjectStore implements port.ObjectStore {
     return {
       storeId: this.#storeId,
       setId: this.#setId,
-      formatVersion: 3,
+      formatVersion: 4,
       commitSequence: this.#commitSequence,
       fence: this.#fence,
       fault: null,
@@ -227,6 +237,8 @@ export class MemoryObjectStore implements port.ObjectStore {
       ];
       this.#commit();
       this.#objects.set(write.objectId, { state: effect.object, bytes: after });
+      if (content.kind === 'compose') this.#lost.afterCompose(write.objectId, content.sources);
+      else this.#lost.afterWrite(write.objectId, effect.edit);
       this.#putRow(rowOfWrite(write, this.#commitSequence, this.#clock()));
     }
     if (content.kind === 'stage') this.#stages.delete(content.stageId);
@@ -334,6 +346,7 @@ export class MemoryObjectStore implements port.ObjectStore {
       at += length;
     }
     this.#objects.set(heal.objectId, { ...object, bytes: healed });
+    this.#lost.afterHeal(heal.objectId, heal.extents);
     this.#commitSequence += 1;
     return { kind: 'landed' };
   }
@@ -374,11 +387,18 @@ export class MemoryObjectStore implements port.ObjectStore {
     const object = this.#objects.get(id);
     if (object?.state.kind !== 'present') return null;
     const extent = resolveRange(range, object.bytes.length);
-    const bytes = extent === null ? NO_BYTES : object.bytes.subarray(extent.offset, extentEnd(extent));
-    const body = (async function* () {
-      if (bytes.length > 0) yield bytes;
-    })();
-    return { state: object.state, extent, body, bytes: bytes.length <= SMALL_BYTES_MAX ? bytes : null };
+    if (this.#lost.isIn(id, extent)) throw new StoreError('damaged', 'these bytes were intact nowhere');
+    return readOf(object.state, object.bytes, extent);
+  }
+
+  async lostObjects(after: ObjectId | null, limit: number): Promise<port.LostObject[]> {
+    return this.#lost.list(this.#objects, { after, limit });
+  }
+
+  async readKept(id: ObjectId, range: port.StoreRange): Promise<port.StoreRead | null> {
+    const kept = this.#lost.kept(id);
+    if (kept?.state.kind !== 'present') return null;
+    return readOf(kept.state, kept.bytes, resolveRange(range, kept.bytes.length));
   }
 
   async list(request: port.StoreListRequest): Promise<port.StoreListPage> {
@@ -441,22 +461,23 @@ export class MemoryObjectStore implements port.ObjectStore {
     if (verdict.kind === 'refuse') return { kind: 'refused', code: verdict.code };
     const bytes = this.#contentOf(push.bytes) ?? undefined;
     if (bytes === undefined) return { kind: 'refused', code: 'unknown-stage' };
-    const extents = content.kind === 'extents' ? content.extents : [{ offset: 0, length: stateBytes(state) }];
-    const statedBytes = state?.kind === 'present' ? extents.reduce((sum, { length }) => sum + length, 0) : 0;
-    if (bytes.length !== statedBytes || crc32c(bytes) !== push.contentChecksum) {
+    const parts = this.#lost.pushedParts(push);
+    if (bytes.length !== extentBytes(parts) || crc32c(bytes) !== push.contentChecksum) {
       return { kind: 'refused', code: 'checksum-mismatch' };
     }
     let after: Buffer = NO_BYTES;
     if (state?.kind === 'present') {
       if (content.kind === 'extents' && object?.state.kind !== 'present')
         return { kind: 'refused', code: 'no-base' };
-      const base =
-        content.kind === 'extents' ? (object?.bytes ?? NO_BYTES).subarray(0, state.sizeBytes) : NO_BYTES;
-      const landed = land(base, extents, bytes);
+      const isBased = content.kind === 'extents' || push.lost === undefined;
+      const own = content.kind === 'extents' ? (object?.bytes ?? NO_BYTES) : NO_BYTES;
+      const base = isBased ? own.subarray(0, state.sizeBytes) : Buffer.alloc(state.sizeBytes);
+      const landed = land(base, parts, bytes);
       if (landed?.length !== state.sizeBytes) return { kind: 'refused', code: 'no-base' };
       after = landed;
     }
     this.#commit();
+    this.#lost.afterPush(push, object);
     if (state === null) this.#objects.delete(objectId);
     else this.#objects.set(objectId, { state, bytes: after });
     for (const [key, row] of this.#rows) if (row.objectId === objectId) this.#rows.delete(key);
@@ -488,10 +509,6 @@ export class MemoryObjectStore implements port.ObjectStore {
   async close(): Promise<void> {
     this.#isClosed = true;
   }
-}
-
-function stateBytes(state: ObjectState | null): number {
-  return state?.kind === 'present' ? state.sizeBytes : 0;
 }
 
 /** The base with the extents' bytes in their places; null when one would leave a gap. */

@@ -43,6 +43,7 @@ import {
   type ClearReply,
   type Heal,
   type HealReply,
+  type LostObject,
   type ObjectStore,
   type Push,
   type PushReply,
@@ -59,6 +60,7 @@ import {
   type WriteReply,
   type WriteRequest,
 } from '../../src/store/object-store.js';
+import { LostBytes } from './lost-bytes.js';
 
 interface Held {
   readonly state: ObjectState;
@@ -95,6 +97,7 @@ export class MemoryOsdStore implements ObjectStore {
   readonly rowsByKey = new Map<string, TagRow>();
   readonly stages = new Map<string, Buffer>();
   readonly witnesses = new Map<StoreId, number>();
+  readonly lost = new LostBytes();
   /** Objects whose bytes fail their checksum. */
   readonly damaged = new Set<ObjectId>();
   hasDiskFailed = false;
@@ -307,6 +310,8 @@ export class MemoryOsdStore implements ObjectStore {
         state: effect.object,
         bytes: after ?? splice(before, [{ offset: write.offset, length: write.length }], bytes),
       });
+      if (content.kind === 'compose') this.lost.afterCompose(write.objectId, content.sources);
+      else this.lost.afterWrite(write.objectId, effect.edit);
       this.rowsByKey.set(rowKey, rowOfWrite(write, this.#sequence, 0));
     }
     this.#floors.set(generator, raiseFloor(this.#floors, request.floor));
@@ -343,9 +348,21 @@ export class MemoryOsdStore implements ObjectStore {
     if (held?.state.kind !== 'present') return null;
     const extent = resolveRange(range, held.bytes.length);
     const bytes = extent === null ? Buffer.alloc(0) : held.bytes.subarray(extent.offset, extentEnd(extent));
-    const isDamaged = this.damaged.has(id);
+    const isDamaged = this.damaged.has(id) || this.lost.isIn(id, extent);
     const isSmall = bytes.length <= 4096 && !isDamaged;
     return { state: held.state, extent, body: pieces(bytes, isDamaged), bytes: isSmall ? bytes : null };
+  }
+
+  async lostObjects(after: ObjectId | null, limit: number): Promise<LostObject[]> {
+    return this.lost.list(this.objects, { after, limit });
+  }
+
+  async readKept(id: ObjectId, range: StoreRange): Promise<StoreRead | null> {
+    const kept = this.lost.kept(id);
+    if (kept?.state.kind !== 'present') return null;
+    const extent = resolveRange(range, kept.bytes.length);
+    const bytes = extent === null ? Buffer.alloc(0) : kept.bytes.subarray(extent.offset, extentEnd(extent));
+    return { state: kept.state, extent, body: pieces(bytes, false), bytes };
   }
 
   async list(request: StoreListRequest): Promise<StoreListPage> {
@@ -418,10 +435,14 @@ export class MemoryOsdStore implements ObjectStore {
     if (bytes === undefined) return { kind: 'refused', code: 'unknown-stage' };
     if (crc32c(bytes) !== push.contentChecksum) return { kind: 'refused', code: 'checksum-mismatch' };
     let after = bytes;
+    const parts = this.lost.pushedParts(push);
     if (content.kind === 'extents' && state?.kind === 'present') {
       if (held?.state.kind !== 'present') return { kind: 'refused', code: 'no-base' };
-      after = splice(held.bytes.subarray(0, state.sizeBytes), content.extents, bytes, state.sizeBytes);
+      after = splice(held.bytes.subarray(0, state.sizeBytes), parts, bytes, state.sizeBytes);
+    } else if (push.lost !== undefined && state?.kind === 'present') {
+      after = splice(Buffer.alloc(0), parts, bytes, state.sizeBytes);
     }
+    this.lost.afterPush(push, held);
     if (stageId !== null) this.stages.delete(stageId);
     this.#sequence += 1;
     if (state === null) this.objects.delete(objectId);
@@ -459,6 +480,7 @@ export class MemoryOsdStore implements ObjectStore {
     this.stages.delete(heal.stageId);
     this.#sequence += 1;
     this.objects.set(heal.objectId, { ...held, bytes: splice(held.bytes, heal.extents, bytes) });
+    this.lost.afterHeal(heal.objectId, heal.extents);
     this.damaged.delete(heal.objectId);
     return { kind: 'landed' };
   }

@@ -12,11 +12,12 @@ import {
 } from '../../src/protocol/reconcile-plan.js';
 import type { Epoch, Tag } from '../../src/protocol/tag.js';
 import type { SimulatedAuthority } from './authority.js';
-import { copyFromAny, differenceOf, idsAfter } from './full-copy.js';
+import { differenceOf, idsAfter } from './full-copy.js';
 import type { MirrorResponse, Survey } from './messages.js';
 import {
   AttemptFailed,
   copyFrom,
+  copyFromAny,
   evidenceOf,
   expectDone,
   reportAll,
@@ -131,7 +132,8 @@ function* pushOnline(
   context.onPlanned(evidence, plan);
   if (plan === null) return false;
   const copy = yield* copyFrom(source.mirror, epoch, plan);
-  if (copy === null) throw new AttemptFailed(`${source.mirror} has a rotten object`);
+  // Under the fence others are asked for it, and what is intact nowhere is pushed as lost.
+  if (copy === null) return false;
   const lastTag = copy.object?.state.lastTag ?? null;
   if (rules.copiesWhatWasMatched && lastTag !== source.lastTag) return false;
   const push = {
@@ -230,12 +232,14 @@ function* copyObject(
   // A mirror that is being rebuilt lets go of no tombstone (F35).
   const isSettled = content === null || (!from.objects.has(objectId) && present?.kind === 'tombstone');
   if (!isSettled) {
-    const copy = yield* copyFromAny(context.order.inSync, epoch, { objectId, content });
+    const order = { epoch, objectId, content };
+    const { copy, isLossy } = yield* copyFromAny(context.rules, context.order.inSync, order);
     const lastTag = copy.object?.state.lastTag ?? null;
     const planned = from.objects.get(objectId)?.state.lastTag ?? null;
     if (lastTag !== planned && content.kind !== 'whole') return;
     const expectedLastTag = present?.lastTag ?? null;
-    const push = { epoch, source, expectedLastTag, lastTag, copy, content, cause: 'full-copy' as const };
+    const fields = { epoch, source, expectedLastTag, lastTag, copy, content, isLossy };
+    const push = { ...fields, cause: 'full-copy' as const };
     const response = yield { mirror: target, request: { kind: 'push', push } };
     if (!isLanded(target, response)) return;
   }

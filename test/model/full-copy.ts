@@ -3,8 +3,8 @@ import type { MirrorId } from '../../src/protocol/authority-state.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { ObjectSummary } from '../../src/protocol/reconcile-plan.js';
 import type { Epoch } from '../../src/protocol/tag.js';
-import type { ObjectCopy, PushRequest, Survey } from './messages.js';
-import { AttemptFailed, copyFrom, expectDone, type Steps, surveyOf } from './recovery.js';
+import type { PushRequest, Survey } from './messages.js';
+import { AttemptFailed, copyFromAny, expectDone, type Steps, surveyOf } from './recovery.js';
 import type { Rules } from './rules.js';
 
 interface FullCopy {
@@ -54,19 +54,6 @@ export function idsAfter(cursor: ObjectId | null, from: Survey, to: Survey): Obj
   return [...ids].sort().filter((objectId) => cursor === null || objectId > cursor);
 }
 
-/** From the first that has intact bytes (F30). */
-export function* copyFromAny(
-  sources: readonly MirrorId[],
-  epoch: Epoch,
-  wanted: { readonly objectId: ObjectId; readonly content: PushRequest['content'] },
-): Steps<ObjectCopy> {
-  for (const source of sources) {
-    const copy = yield* copyFrom(source, epoch, wanted);
-    if (copy !== null) return copy;
-  }
-  throw new AttemptFailed(`the object is rotten on ${sources.join()}`);
-}
-
 /** From begin (see `beginCopy`) to end. */
 export function* copyInFull(rules: Rules, { epoch, sources, target }: FullCopy): Steps<void> {
   const [source] = sources;
@@ -76,12 +63,12 @@ export function* copyInFull(rules: Rules, { epoch, sources, target }: FullCopy):
   for (const objectId of idsAfter(to.copyCursor, from, to)) {
     const content = differenceOf(rules, { from, to }, objectId);
     if (content === null) continue;
-    const copy = yield* copyFromAny(sources, epoch, { objectId, content });
+    const { copy, isLossy } = yield* copyFromAny(rules, sources, { epoch, objectId, content });
     const expectedLastTag = to.objects.get(objectId)?.state.lastTag ?? null;
     const lastTag = copy.object?.state.lastTag ?? null;
     yield* expectDone(target, {
       kind: 'push',
-      push: { epoch, source, expectedLastTag, lastTag, copy, content, cause: 'full-copy' },
+      push: { epoch, source, expectedLastTag, lastTag, copy, content, isLossy, cause: 'full-copy' },
     });
     yield* expectDone(target, { kind: 'copy-cursor', epoch, cursor: objectId });
   }

@@ -35,6 +35,10 @@ export interface PushRequest extends PushClaim {
   readonly copy: ObjectCopy;
   /** For the checkers only: what it repairs. */
   readonly cause: 'rows' | 'full-copy' | 'rot';
+  /** Some of its bytes are intact nowhere, and land as lost. */
+  readonly isLossy?: boolean;
+  /** For the checkers only: who might have been a source. */
+  readonly trusted?: readonly MirrorId[];
   readonly content: ObjectRepair['content'];
 }
 
@@ -59,6 +63,8 @@ export type MirrorRequest =
       readonly objectId: ObjectId;
       /** What of it is wanted. */
       readonly content: ObjectRepair['content'];
+      /** Also where some of it is rotten: nobody has it intact. */
+      readonly isLossy?: boolean;
     }
   | { readonly kind: 'read'; readonly epoch: Epoch; readonly objectId: ObjectId }
   | {

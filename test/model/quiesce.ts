@@ -1,5 +1,6 @@
 /** Ends every fault and lets the system come to rest: all mirrors in sync, all tables empty. */
 import type { MirrorId } from '../../src/protocol/authority-state.js';
+import { lostObjects } from './soundness.js';
 import { checkQuiet } from './checkers/final.js';
 import type { World } from './world.js';
 
@@ -64,6 +65,16 @@ function scrubAll(world: World): void {
     }
 }
 
+/** What nobody has intact is put back to what is kept of it, or given up: by an operator, or by a client that writes it anew. */
+function settleLost(world: World): void {
+  for (const { objectId, kept } of lostObjects(world)) {
+    world.settleLost(objectId, kept);
+    drain(world);
+  }
+  world.sendClears();
+  drain(world);
+}
+
 /** Heals, recovers, sends the last tokens back, and checks that everything is where it belongs. */
 export function quiesce(world: World): void {
   healAll(world);
@@ -74,5 +85,10 @@ export function quiesce(world: World): void {
   scrubAll(world);
   world.step('all is quiet', () => {
     checkQuiet(world);
+  });
+  settleLost(world);
+  world.step('nothing is lost any more', () => {
+    checkQuiet(world);
+    for (const { objectId } of lostObjects(world)) world.violate('diverged', `${objectId} is still lost`);
   });
 }

@@ -3,6 +3,7 @@ import type { MirrorId } from '../../src/protocol/authority-state.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { WriteKind } from '../../src/protocol/write.js';
 import type { Pick, RandomRun } from './random-run.js';
+import { lostObjects } from './soundness.js';
 import { forceable } from './quiesce.js';
 import { isRotten, type SimulatedDisk } from './simulated-disk.js';
 import type { WriteIntent } from './simulated-gateway.js';
@@ -39,6 +40,7 @@ export const ORDINARY_STEPS = new Set([
   'recover',
   'let mirrors in',
   'an operator decides',
+  'a lost object is settled',
   'bring mirrors back',
   'catch up',
   'give up what nobody answers',
@@ -77,6 +79,13 @@ function rottable(run: RandomRun): { readonly id: MirrorId; readonly objectId: O
       .filter(([, stored]) => stored.bytes.length > 0 && !isRotten(stored))
       .map(([objectId]) => ({ id, objectId }));
   });
+}
+
+/** Of these objects the ones that some mirror has bytes of. */
+function withBytes({ world, up }: RandomRun, objectIds: readonly ObjectId[]): ObjectId[] {
+  return objectIds.filter((objectId) =>
+    up.some((id) => (world.mirror(id).disk.image.objects.get(objectId)?.bytes.length ?? 0) > 0),
+  );
 }
 
 /** What disks and clocks do to one mirror. */
@@ -157,6 +166,20 @@ const diskSteps: readonly Step[] = [
       const { id, objectId } = pickFrom(rottable(run), pick);
       run.world.step(`bytes rot on ${id}`, () => {
         run.world.mirror(id).rot(objectId);
+      });
+    },
+  },
+  {
+    name: 'bytes rot everywhere',
+    weight: 1,
+    isPossible: (run) => withBytes(run, OBJECTS).length > 0,
+    run: (run, pick) => {
+      const objectId = pickFrom(withBytes(run, OBJECTS), pick);
+      run.world.step(`${objectId} rots everywhere`, () => {
+        for (const id of run.up) {
+          const stored = run.world.mirror(id).disk.image.objects.get(objectId);
+          if (stored !== undefined && stored.bytes.length > 0) run.world.mirror(id).rot(objectId);
+        }
       });
     },
   },
@@ -264,6 +287,15 @@ export const STEPS: readonly Step[] = [
     weight: 2,
     isPossible: ({ world }) => world.writer === null && !world.hasRecovery && forceable(world).length > 0,
     run: ({ world }) => world.force(forceable(world)),
+  },
+  {
+    name: 'a lost object is settled',
+    weight: 2,
+    isPossible: ({ world }) => world.writer?.isOpen === true && lostObjects(world).length > 0,
+    run: ({ world }, pick) => {
+      const { objectId, kept } = pickFrom(lostObjects(world), pick);
+      world.settleLost(objectId, pick(2) === 0 ? null : kept);
+    },
   },
   {
     name: 'let mirrors in',

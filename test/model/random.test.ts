@@ -105,6 +105,8 @@ describe('random runs without one of the rules', () => {
     ['a restarted store answers no reads', 3, { isReadableAt: () => true }],
     ['the source has the longest history', 3, { planObject: firstTrustedIsSource }],
     ['all unmatched ranges are copied', 3, { planObject: rangesNotUnited }],
+    ['one object that is lost holds up no other', 2, { copiesWhatIsLost: false }],
+    ['what a lost object was before is kept', 2, { keepsWhatWasBefore: false }],
     ['a repeated write changes nothing', 2, { decideWrite: duplicatesApply }],
   ];
   it.each(withoutOne)('it shows that it is missing: %s', (_rule, mirrors, off) => {

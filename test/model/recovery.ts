@@ -194,12 +194,15 @@ export function* surveyOf(mirror: MirrorId, epoch: Epoch): Steps<Survey> {
   return response.survey;
 }
 
+export interface Wanted {
+  readonly objectId: ObjectId;
+  readonly content: ObjectRepair['content'];
+  /** With what is rotten of it, because nobody has it intact. */
+  readonly isLossy?: boolean;
+}
+
 /** Null: the source's content fails its checksum. */
-export function* copyFrom(
-  mirror: MirrorId,
-  epoch: Epoch,
-  wanted: { readonly objectId: ObjectId; readonly content: ObjectRepair['content'] },
-): Steps<ObjectCopy | null> {
+export function* copyFrom(mirror: MirrorId, epoch: Epoch, wanted: Wanted): Steps<ObjectCopy | null> {
   const response = yield { mirror, request: { kind: 'copy-out', epoch, ...wanted } };
   if (response?.kind === 'damaged') return null;
   if (response?.kind !== 'copy') throw new AttemptFailed(`${mirror} can't be read`);
@@ -225,7 +228,8 @@ function* repairByRows(context: RecoveryContext, { epoch, trusted, mirrors }: Ro
     };
     const plan = context.rules.planObject(evidence, trusted);
     context.onPlanned(evidence, plan);
-    if (plan !== null) yield* pushRepair(plan, { epoch, sources: sourcesOf(evidence, plan, trusted) });
+    if (plan !== null)
+      yield* pushRepair(context.rules, plan, { epoch, trusted, sources: sourcesOf(evidence, plan, trusted) });
   }
 }
 
@@ -254,31 +258,57 @@ function sourcesOf(evidence: ObjectEvidence, plan: ObjectRepair, trusted: readon
   return [plan.source, ...equal.map(({ mirror }) => mirror)];
 }
 
-/** Rotten bytes are not copied: the next equal source is asked, and repairs the rotten one too (F30). */
-function* pushRepair(
-  plan: ObjectRepair,
-  attempt: { readonly epoch: Epoch; readonly sources: readonly MirrorId[] },
-): Steps<void> {
-  const { epoch, sources } = attempt;
+export interface CopyFound {
+  readonly copy: ObjectCopy;
+  readonly source: MirrorId;
+  readonly isLossy: boolean;
+  /** Sources that had it rotten. */
+  readonly rotten: readonly MirrorId[];
+}
+
+/** From the first source that has intact bytes (F30); else, with what is lost of it, from the first one. */
+export function* copyFromAny(
+  rules: Rules,
+  sources: readonly MirrorId[],
+  order: Wanted & { readonly epoch: Epoch },
+): Steps<CopyFound> {
+  const { epoch, objectId, content } = order;
   const rotten: MirrorId[] = [];
   for (const source of sources) {
-    const copy = yield* copyFrom(source, epoch, plan);
-    if (copy === null) {
-      rotten.push(source);
-      continue;
-    }
-    const lastTag = copy.object?.state.lastTag ?? null;
-    for (const target of plan.targets) {
-      const push = {
-        ...{ epoch, source, expectedLastTag: target.lastTag, lastTag },
-        ...{ copy, content: plan.content, cause: 'rows' as const },
-      };
-      yield* expectDone(target.mirror, { kind: 'push', push });
-    }
-    yield* repairRotten(plan.objectId, { epoch, source, rotten });
-    return;
+    const copy = yield* copyFrom(source, epoch, { objectId, content });
+    if (copy !== null) return { copy, source, isLossy: false, rotten };
+    rotten.push(source);
   }
-  throw new AttemptFailed(`the object is rotten on ${rotten.join()}`);
+  const [first] = sources;
+  if (first === undefined || !rules.copiesWhatIsLost)
+    throw new AttemptFailed(`the object is rotten on ${rotten.join()}`);
+  const copy = yield* copyFrom(first, epoch, { objectId, content, isLossy: true });
+  if (copy === null) throw new AttemptFailed(`${first} has nothing to copy`);
+  return { copy, source: first, isLossy: true, rotten: [] };
+}
+
+/** Rotten bytes are not copied: the next equal source is asked, and repairs the rotten one too (F30). */
+function* pushRepair(
+  rules: Rules,
+  plan: ObjectRepair,
+  attempt: {
+    readonly epoch: Epoch;
+    readonly sources: readonly MirrorId[];
+    readonly trusted: readonly MirrorId[];
+  },
+): Steps<void> {
+  const { epoch, sources, trusted } = attempt;
+  const { objectId, content } = plan;
+  const { copy, source, isLossy, rotten } = yield* copyFromAny(rules, sources, { epoch, objectId, content });
+  const lastTag = copy.object?.state.lastTag ?? null;
+  for (const target of plan.targets) {
+    const push = {
+      ...{ epoch, source, expectedLastTag: target.lastTag, lastTag, isLossy },
+      ...{ copy, content, trusted, cause: 'rows' as const },
+    };
+    yield* expectDone(target.mirror, { kind: 'push', push });
+  }
+  yield* repairRotten(plan.objectId, { epoch, source, rotten });
 }
 
 /** All of it is read once more: it may be rotten elsewhere, and then another day's scrub looks for a good one. */

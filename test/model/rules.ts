@@ -92,6 +92,10 @@ export interface Rules {
   readonly advancesBeforeExclusion: boolean;
   /** F30: content is checked before it is sent, and again before it lands. */
   readonly checksPushedContent: boolean;
+  /** F30: an object that is intact nowhere is pushed with what is lost of it, and holds up no other. */
+  readonly copiesWhatIsLost: boolean;
+  /** F30: what a target had of such an object stays aside. */
+  readonly keepsWhatWasBefore: boolean;
   /** F12: an exclusion is on the authority's disk before anyone acts on it. */
   readonly persistsExclusions: boolean;
   /** F16, F28: the need of a full copy is on record before the first byte of it lands. */
@@ -166,6 +170,8 @@ const realRules: Rules = {
   commitOrder: 'batch',
   syncsBeforeReply: true,
   checksPushedContent: true,
+  copiesWhatIsLost: true,
+  keepsWhatWasBefore: true,
   persistsExclusions: true,
   advancesBeforeExclusion: true,
   recordsFullCopyFirst: true,

@@ -20,8 +20,10 @@ import type { ObjectState, TagRow } from '../../src/protocol/write.js';
 export interface StoredObject {
   readonly state: ObjectState;
   readonly bytes: Uint8Array;
-  /** Where a byte is not what its checksum says; null: nowhere. */
+  /** Where a byte is not what its checksum says, or is lost; null: nowhere. */
   readonly rottenAt: number | null;
+  /** What it was before a push that brought it with lost bytes. */
+  readonly kept?: StoredObject;
 }
 
 export interface DiskImage {

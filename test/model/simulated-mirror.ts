@@ -40,6 +40,8 @@ export interface LandedPush {
   readonly targetLastTag: Tag | null;
   /** Bytes that travelled. */
   readonly byteCount: number;
+  /** What the target had. */
+  readonly before: StoredObject | null;
 }
 
 /** Tells the checkers what happened, as it happens. */
@@ -162,7 +164,7 @@ export class SimulatedMirror {
         };
       case 'copy-out':
         if (!this.#mayBeCompared(request.epoch)) return { kind: 'refused', code: 'not-fenced' };
-        return this.#copyOut(request.objectId, request.content);
+        return this.#copyOut(request);
       case 'read':
         return this.#read(request.epoch, request.objectId);
       case 'heal':
@@ -263,7 +265,9 @@ export class SimulatedMirror {
     const content = spliceBytes(stored?.bytes ?? new Uint8Array(), bytes, effect);
     const row = rowOfWrite(transaction, commitSequence, this.clockMs);
     const rows = new Map(this.#image.rows).set(rowKey(row), row);
-    const after = { ...storeObject(effect.object, content), rottenAt: rotAfter(stored, effect) };
+    const rottenAt = rotAfter(stored, effect);
+    const kept = rottenAt === null || stored?.kept === undefined ? {} : { kept: stored.kept };
+    const after = { ...storeObject(effect.object, content), rottenAt, ...kept };
     const half = content.slice();
     const torn = stored?.bytes.slice(Math.ceil(content.length / 2)) ?? new Uint8Array();
     half.set(torn.subarray(0, Math.floor(content.length / 2)), Math.ceil(content.length / 2));
@@ -361,10 +365,10 @@ export class SimulatedMirror {
     return !this.#rules.fencesSources || this.#rules.isComparableAt(this.#fence, epoch);
   }
 
-  #copyOut(objectId: ObjectId, content: PushRequest['content']): MirrorResponse {
+  #copyOut({ objectId, content, isLossy }: Extract<MirrorRequest, { kind: 'copy-out' }>): MirrorResponse {
     const object = this.#image.objects.get(objectId) ?? null;
-    if (object !== null && this.#rules.checksPushedContent && isRottenWithin(object, content))
-      return { kind: 'damaged' };
+    const isDamaged = object !== null && isRottenWithin(object, content);
+    if (isDamaged && isLossy !== true && this.#rules.checksPushedContent) return { kind: 'damaged' };
     const rows = rowsOf(this.#image, objectId);
     return {
       kind: 'copy',
@@ -396,11 +400,13 @@ export class SimulatedMirror {
     const targetLastTag = present?.state.lastTag ?? null;
     const verdict = this.#rules.decidePush({ fence: this.#fence, targetLastTag }, push);
     if (verdict.kind === 'refuse') return { kind: 'refused', code: verdict.code };
-    const merged = mergePush(present, push);
+    const keeps = this.#rules.keepsWhatWasBefore ? undefined : (_: unknown, next: StoredObject) => next;
+    const merged = mergePush(present, push, keeps);
     if (merged === 'no-base') return { kind: 'refused', code: merged };
     if (this.isFull && merged.byteCount > 0) return { kind: 'refused', code: 'no-space' };
     this.#land(push.copy, merged.object);
-    this.#observer.onLanded({ target: this.id, push, targetLastTag, byteCount: merged.byteCount });
+    const { byteCount } = merged;
+    this.#observer.onLanded({ target: this.id, push, targetLastTag, byteCount, before: present });
     return { kind: 'done' };
   }
 

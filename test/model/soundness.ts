@@ -3,40 +3,48 @@ import type { MirrorId } from '../../src/protocol/authority-state.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { MirrorReport } from '../../src/protocol/recovery-plan.js';
 import type { Tag } from '../../src/protocol/tag.js';
-import { isRotten } from './simulated-disk.js';
+import { isRotten, type StoredObject } from './simulated-disk.js';
 import type { World } from './world.js';
 
 /** True when nothing is wrong with a mirror's disk that could cost state. */
 export function isSound(world: World, id: MirrorId): boolean {
   const { disk } = world.mirror(id);
   if (world.damaged.has(id) || disk.isDoubtful) return false;
-  return !disk.hasDecayed || ![...disk.image.objects.values()].some(isRotten);
-}
-
-/**
- * Some object has its last write nowhere in sync but in rotten bytes: it is there, and nobody can show it. A recovery waits for
- * an operator then.
- */
-export function isLastWriteRotten(world: World): boolean {
-  const whole = world.authority.durableState.inSync.filter((mirror) => !world.damaged.has(mirror));
-  const decayed = whole.map((mirror) => world.mirror(mirror).disk).filter(({ hasDecayed }) => hasDecayed);
-  return decayed.some(({ image }) =>
-    [...image.objects].some(
-      ([objectId, stored]) =>
-        isRotten(stored) && !isSoundOnAny(world, whole, { objectId, lastTag: stored.state.lastTag }),
-    ),
+  if (!disk.hasDecayed) return true;
+  return ![...disk.image.objects].some(
+    ([objectId, { state, rottenAt }]) => rottenAt !== null && isIntactInSync(world, objectId, state.lastTag),
   );
 }
 
-function isSoundOnAny(
-  world: World,
-  mirrors: readonly MirrorId[],
-  { objectId, lastTag }: { readonly objectId: ObjectId; readonly lastTag: Tag },
-): boolean {
-  return mirrors.some((mirror) => {
+/** True when a mirror in sync has this write of an object, or a later one, to show. */
+function isIntactInSync(world: World, objectId: ObjectId, lastTag: Tag): boolean {
+  const { inSync } = world.authority.durableState;
+  const whole = inSync.filter((mirror) => !world.damaged.has(mirror));
+  return whole.some((mirror) => {
     const stored = world.mirror(mirror).disk.image.objects.get(objectId);
     return stored !== undefined && !isRotten(stored) && stored.state.lastTag >= lastTag;
   });
+}
+
+export interface LostObject {
+  readonly objectId: ObjectId;
+  /** What some mirror in sync keeps of it, the newest; null: nothing. */
+  readonly kept: StoredObject | null;
+}
+
+/** Objects whose last write is intact on no mirror in sync: they are there, and nobody can show them. */
+export function lostObjects(world: World): LostObject[] {
+  const lost = new Map<ObjectId, StoredObject | null>();
+  for (const mirror of world.authority.durableState.inSync) {
+    for (const [objectId, stored] of world.mirror(mirror).disk.image.objects) {
+      if (!isRotten(stored) || isIntactInSync(world, objectId, stored.state.lastTag)) continue;
+      const known = lost.get(objectId) ?? null;
+      const { kept = null } = stored;
+      const isNewer = kept !== null && (known === null || kept.state.lastTag > known.state.lastTag);
+      lost.set(objectId, isNewer ? kept : known);
+    }
+  }
+  return [...lost].map(([objectId, kept]) => ({ objectId, kept }));
 }
 
 /** A recovery may wait only while some mirror of the last in-sync set is missing or damaged. */

@@ -16,11 +16,11 @@ import { History } from './history.js';
 import type { MirrorResponse } from './messages.js';
 import { Network } from './network.js';
 import { type AttemptOutcome, attemptRecovery, type Steps } from './recovery.js';
-import { isLastWriteRotten, isWaitJustified } from './soundness.js';
+import { isWaitJustified } from './soundness.js';
 import { beginRead, readAtOnce, readInRecovery } from './client-read.js';
 import { CopiedBytes } from './copied-bytes.js';
 import type { Rules } from './rules.js';
-import { blankImage, DiskFailed } from './simulated-disk.js';
+import { blankImage, DiskFailed, type StoredObject } from './simulated-disk.js';
 import { SimulatedGateway, type WriteIntent } from './simulated-gateway.js';
 import {
   type AppliedWrite,
@@ -121,6 +121,7 @@ export class World {
       onApplied: (applied: AppliedWrite) => void this.events.applied.push(applied),
       onLanded: (landed: LandedPush) => {
         this.#count(`pushes: ${landed.push.cause}`);
+        if (landed.push.isLossy === true) this.#count('pushes with lost bytes');
         this.events.landed.push(landed);
       },
     };
@@ -399,6 +400,14 @@ export class World {
     return hasBegun;
   }
 
+  /** An operator gives up an object that is intact nowhere, or has what is kept of it written again. */
+  settleLost(objectId: ObjectId, kept: StoredObject | null): void {
+    this.#count(kept === null ? 'lost objects given up' : 'lost objects put back');
+    const kind = kept === null ? 'remove' : 'replace';
+    const text = kept === null ? '' : new TextDecoder().decode(kept.bytes);
+    this.submit({ objectId, kind, offset: 0, text });
+  }
+
   sendClears(): void {
     this.step('the timer sends tokens back', () => this.writer?.sendClears());
   }
@@ -497,6 +506,5 @@ export class World {
     if (this.events.transitions.some(({ after, cause }) => cause === 'recovery' && after.phase === 'active'))
       return;
     this.#isBeyondGuarantee ||= inSync.length > 0 && inSync.every((mirror) => this.damaged.has(mirror));
-    this.#isBeyondGuarantee ||= isLastWriteRotten(this);
   }
 }

@@ -19,9 +19,13 @@ import {
 } from '../../wire/osd-connection.js';
 import { ReconcileFailure, describePlace } from './reconcile-failure.js';
 
-/** This source can't give these bytes: they are damaged there, or it has another state of the object. */
+/** This source can't give these bytes. */
 export class SourceUnfit extends Error {
   readonly code = 'source-unfit';
+  /** True: it has them, and they are damaged. False: it has another state of the object by now. */
+  get isDamaged(): boolean {
+    return this.cause !== undefined;
+  }
 
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);

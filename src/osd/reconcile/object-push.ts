@@ -4,13 +4,16 @@
  * Under the fence nothing changes, so a push that is refused is tried once more in another way at the most:
  * - `no-base`: the target has nothing that the extents could land in; then everything is sent.
  * - `changed`: the target is not what it was when it was asked; then it is asked again, and everything is sent.
+ *
+ * What is intact on none of the sources goes as lost (lost-content.ts).
  */
-import { clipExtents, type Extent, extentBytes } from '../../protocol/extent.js';
+import { clipExtents, complementExtents, type Extent, extentBytes } from '../../protocol/extent.js';
 import { unreachable } from '../../protocol/invariant.js';
 import type { ObjectId } from '../../protocol/object-id.js';
 import type { Epoch, Tag } from '../../protocol/tag.js';
 import type { ObjectState, TagRow } from '../../protocol/write.js';
 import {
+  ignoresLostBytes,
   INLINE_CONTENT_BYTES_MAX,
   type RemotePush,
   type RemotePushReply,
@@ -18,6 +21,7 @@ import {
 import type { Slots } from './bounded-work.js';
 import { relayContent, SourceUnfit } from './content-relay.js';
 import type { CopyPacer } from './copy-pacer.js';
+import { findLoss } from './lost-content.js';
 import type { ProgressTracker } from './progress-tracker.js';
 import { describePlace, ReconcileFailure } from './reconcile-failure.js';
 import type { ReconcilePeer, ReconcileScope } from './reconcile-peer.js';
@@ -34,6 +38,8 @@ export interface ObjectPush {
   readonly rows: readonly TagRow[];
   readonly target: ReconcilePeer;
   readonly targetLastTag: Tag | null;
+  /** What of the content is intact nowhere. Absent: nothing is known to be. */
+  readonly lost?: readonly Extent[];
 }
 
 export interface PushContext {
@@ -42,6 +48,8 @@ export interface PushContext {
   /** Held while large content streams. */
   readonly largeSlots: Slots;
   readonly pacer: CopyPacer;
+  /** Bytes of an object, where most of them are, that are intact nowhere. */
+  readonly noteLost: (place: string, lost: readonly Extent[]) => void;
 }
 
 function sizeOf(state: ObjectState | null): number {
@@ -115,7 +123,53 @@ async function pushFromAnySource(context: PushContext, push: ObjectPush): Promis
       unfit.push(error.message);
     }
   }
-  throw new ReconcileFailure('damaged', `no intact source is left: ${unfit.join('; ')}`);
+  return pushWithLoss(context, push, unfit);
+}
+
+/** No source has all of it: what is intact is pushed, and the rest as lost. */
+async function pushWithLoss(
+  context: PushContext,
+  push: ObjectPush,
+  unfit: readonly string[],
+): Promise<RemotePushReply> {
+  const damaged = await findLostOf(context, push);
+  if (damaged === null) throw new ReconcileFailure('changed', `an object changed: ${unfit.join('; ')}`);
+  try {
+    return await pushFrom(context, damaged.push, damaged.source);
+  } catch (error) {
+    if (!(error instanceof SourceUnfit)) throw error;
+    throw new ReconcileFailure('damaged', `no source stays as it is: ${error.message}`);
+  }
+}
+
+/** The push with what is lost of it, and where the rest comes from. Null: the source is not what it was. */
+export async function findLostOf(
+  { scope, progress, noteLost }: PushContext,
+  push: ObjectPush,
+): Promise<{ readonly push: ObjectPush; readonly source: ReconcilePeer } | null> {
+  const { state, objectId, sources } = push;
+  if (state?.kind !== 'present') return null;
+  const { epoch, checkCancelled } = scope;
+  const { lastTag, sizeBytes } = state;
+  const extents = extentsOf(clipContent(push.content, sizeBytes), sizeBytes);
+  const question = { epoch, objectId, lastTag, sizeBytes, extents, checkCancelled };
+  const { source, lost } = await findLoss(question, sources);
+  // Who was examined is who was matched: a source that was restarted since may be another one (F29).
+  const [now] = await source.osd.states([objectId], epoch);
+  if (now?.lastTag !== lastTag) return null;
+  if (lost.length === 0) return { push, source };
+  const { target } = push;
+  if (ignoresLostBytes(target.osd)) {
+    const place = describePlace(objectId, target.mirror);
+    throw new ReconcileFailure('damaged', `${place}: intact nowhere, and this OSD is of an earlier release`);
+  }
+  noteLost(describePlace(objectId, source.mirror), lost);
+  for (const { osd } of sources) {
+    // For people: it says then what it has, and that nobody can heal it. Whatever becomes of the order, the push does not depend on it.
+    await osd.orderHeal({ epoch, objectId, extents: null, sources: [] }).catch(() => undefined);
+  }
+  progress.plannedAgain(-extentBytes(lost));
+  return { push: { ...push, lost }, source };
 }
 
 /** Does `work`, which copies about so many bytes, when it is its turn. */
@@ -147,10 +201,10 @@ export async function sendPush(
   push: ObjectPush,
   source: ReconcilePeer,
 ): Promise<RemotePushReply> {
-  const { objectId, state, target } = push;
+  const { objectId, state, target, lost = [] } = push;
   const content = clipContent(push.content, sizeOf(state));
-  const extents: readonly Extent[] =
-    content.kind === 'whole' ? [{ offset: 0, length: sizeOf(state) }] : content.extents;
+  const covered = extentsOf(content, sizeOf(state));
+  const extents = covered.flatMap((extent) => complementExtents(lost, extent));
   const lengthBytes = extentBytes(extents);
   const order = { epoch: scope.epoch, objectId, extents };
   const relayed =
@@ -167,6 +221,7 @@ export async function sendPush(
     lastTag: state?.lastTag ?? null,
     state,
     content,
+    ...(lost.length > 0 && { lost }),
     ...relayed,
     rows: push.rows,
   });
@@ -174,6 +229,10 @@ export async function sendPush(
     progress.landed(lengthBytes, content.kind === 'whole' ? 1 : content.extents.length);
   }
   return reply;
+}
+
+function extentsOf(content: PushContent, sizeBytes: number): readonly Extent[] {
+  return content.kind === 'whole' ? [{ offset: 0, length: sizeBytes }] : content.extents;
 }
 
 /** Extents as far as the source's content goes. */

@@ -128,6 +128,8 @@ type Outcome =
   | { readonly kind: 'copied'; readonly lastTag: Tag | null }
   /** Something moved; the next pass looks again. */
   | { readonly kind: 'later' }
+  /** The source's bytes are damaged: under the fence others are asked for them, and what is intact nowhere is pushed as lost. */
+  | { readonly kind: 'damaged' }
   /** A removal that no mirror in sync remembers: only under the fence a target may forget it, too (F35). */
   | { readonly kind: 'forgotten' };
 
@@ -147,8 +149,8 @@ async function bringUp(
   for (const target of sides.filter(({ peer }) => !peer.isTrusted)) {
     if ((target.witness.state?.lastTag ?? null) === lastTag) continue;
     if (lastTag === null && target.witness.state?.kind === 'tombstone') return { kind: 'forgotten' };
-    const hasLanded = await pushOnline(options, objectId, { source, target });
-    if (!hasLanded) return { kind: 'later' };
+    const outcome = await pushOnline(options, objectId, { source, target });
+    if (outcome !== 'landed') return { kind: outcome };
     kind = 'copied';
   }
   return { kind, lastTag };
@@ -190,21 +192,23 @@ function knownRows({ witness }: PeerEvidence): ObjectPush['rows'] | null {
   return witness.hasMoreRows ? null : witness.rows;
 }
 
-/** False: the source or the target is not what it was. */
+type OnlinePush = 'landed' | 'later' | 'damaged';
+
+/** `later`: the source or the target is not what it was. */
 async function pushOnline(
   { context }: OnlineCatchUpOptions,
   objectId: ObjectId,
   sides: Sides,
-): Promise<boolean> {
+): Promise<OnlinePush> {
   const push = planOnline(objectId, sides);
-  if (push === null) return false;
+  if (push === null) return 'later';
   const { progress } = context;
   const bytes = unmatchedBytes(push.content, push.state);
   progress.objectToDo(bytes);
-  const hasLanded = await tryPush(context, push, sides.source.peer);
-  if (!hasLanded) progress.plannedAgain(-bytes);
+  const outcome = await tryPush(context, push, sides.source.peer);
+  if (outcome !== 'landed') progress.plannedAgain(-bytes);
   progress.objectDone();
-  return hasLanded;
+  return outcome;
 }
 
 /** Sends it again when it was paused in the middle: what waits for an operator must not be left for the fence. */
@@ -222,16 +226,16 @@ async function pushDespitePauses(
   }
 }
 
-async function tryPush(context: PushContext, push: ObjectPush, source: ReconcilePeer): Promise<boolean> {
+async function tryPush(context: PushContext, push: ObjectPush, source: ReconcilePeer): Promise<OnlinePush> {
   try {
     const reply = await pushDespitePauses(context, push, source);
-    if (reply.kind === 'landed') return true;
+    if (reply.kind === 'landed') return 'landed';
     switch (reply.code) {
       case 'changed':
       case 'would-go-back':
       case 'no-base':
       case 'unknown-stage':
-        return false;
+        return 'later';
       case 'stale-epoch':
       case 'not-fenced':
       case 'checksum-mismatch':
@@ -242,8 +246,7 @@ async function tryPush(context: PushContext, push: ObjectPush, source: Reconcile
         return unreachable(reply.code);
     }
   } catch (error) {
-    // It changed under the read, or is rotten; if it stays so, the recovery says it.
-    if (error instanceof SourceUnfit) return false;
+    if (error instanceof SourceUnfit) return error.isDamaged ? 'damaged' : 'later';
     throw error;
   }
 }

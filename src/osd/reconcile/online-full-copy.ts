@@ -17,8 +17,9 @@ import { workOn } from './bounded-work.js';
 import { rowsToCarry } from './carried-rows.js';
 import { SourceUnfit } from './content-relay.js';
 import { CopyPaused } from './copy-pacer.js';
-import { type ObjectPush, sendPush, takeTurn, unmatchedBytes } from './object-push.js';
+import { findLostOf, type ObjectPush, sendPush, takeTurn, unmatchedBytes } from './object-push.js';
 import { type FullCopyOptions, isSame, lacksRows, type Pair, PairWalk } from './pair-walk.js';
+import type { ReconcilePeer } from './reconcile-peer.js';
 import { describePlace, ReconcileFailure } from './reconcile-failure.js';
 
 /** Between the look at an object's state and its reading it may be written; so often in a row it is not by chance. */
@@ -135,33 +136,45 @@ class Attempt {
 
   async #send(push: ObjectPush): Promise<boolean> {
     const { context } = this.#options;
-    const unfit: string[] = [];
+    const unfit: SourceUnfit[] = [];
     for (const source of push.sources) {
       try {
-        const reply = await sendPush(context, push, source);
-        this.unfit = null;
-        if (reply.kind === 'landed') return true;
-        switch (reply.code) {
-          case 'unknown-stage':
-            return false;
-          case 'changed':
-          case 'would-go-back':
-          case 'no-base':
-          case 'stale-epoch':
-          case 'not-fenced':
-          case 'checksum-mismatch':
-          case 'no-space':
-          case 'io-error':
-            throw new ReconcileFailure('refused', `${push.target.mirror} refused a push: ${reply.code}`);
-          default:
-            return unreachable(reply.code);
-        }
+        return await this.#sendFrom(push, source);
       } catch (error) {
         if (!(error instanceof SourceUnfit)) throw error;
-        unfit.push(error.message);
+        unfit.push(error);
       }
     }
-    this.unfit = unfit.join('; ');
-    return false;
+    this.unfit = unfit.map(({ message }) => message).join('; ');
+    if (!unfit.every(({ isDamaged }) => isDamaged)) return false;
+    const damaged = await findLostOf(context, push);
+    if (damaged === null) return false;
+    try {
+      return await this.#sendFrom(damaged.push, damaged.source);
+    } catch (error) {
+      if (error instanceof SourceUnfit) return false;
+      throw error;
+    }
+  }
+
+  async #sendFrom(push: ObjectPush, source: ReconcilePeer): Promise<boolean> {
+    const reply = await sendPush(this.#options.context, push, source);
+    this.unfit = null;
+    if (reply.kind === 'landed') return true;
+    switch (reply.code) {
+      case 'unknown-stage':
+        return false;
+      case 'changed':
+      case 'would-go-back':
+      case 'no-base':
+      case 'stale-epoch':
+      case 'not-fenced':
+      case 'checksum-mismatch':
+      case 'no-space':
+      case 'io-error':
+        throw new ReconcileFailure('refused', `${push.target.mirror} refused a push: ${reply.code}`);
+      default:
+        return unreachable(reply.code);
+    }
   }
 }

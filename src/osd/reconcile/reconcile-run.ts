@@ -32,6 +32,7 @@ export interface ReconcileRunOptions {
   readonly connect: (url: string) => OsdConnection;
   readonly limits: OsdLimits;
   readonly timer: PacerTimer;
+  readonly noteLost: PushContext['noteLost'];
 }
 
 export class ReconcileRun {
@@ -108,6 +109,7 @@ export class ReconcileRun {
       progress: this.#progress,
       largeSlots: new Slots(limits.reconcileLargeInFlight),
       pacer: this.#pacer,
+      noteLost: this.#options.noteLost,
     };
     const targets = peers.filter(({ needsFullCopy }) => needsFullCopy);
     if (this.#scope.isOnline) {

@@ -11,7 +11,7 @@ import type { OsdConnection, ReconcileOrder, ReconcileProgress } from '../../wir
 import type { OsdLimits } from '../limits.js';
 import type { OsdLogger } from '../osd-logger.js';
 import { type PacerTimer, systemTimer } from './copy-pacer.js';
-import { ReconcileRun } from './reconcile-run.js';
+import { ReconcileRun, type ReconcileRunOptions } from './reconcile-run.js';
 
 export interface ReconcilerOptions {
   readonly self: OsdConnection;
@@ -57,7 +57,10 @@ export class Reconciler {
   /** Precondition: the store is fenced at the order's epoch, so no other one can still succeed. */
   start(order: ReconcileOrder): ReconcileProgress {
     const { epoch } = order;
-    const run = new ReconcileRun({ timer: systemTimer, ...this.#options, order });
+    const noteLost: ReconcileRunOptions['noteLost'] = (place, lost) => {
+      this.#options.logger.error({ epoch, place, lost }, 'bytes of an object are intact nowhere');
+    };
+    const run = new ReconcileRun({ timer: systemTimer, ...this.#options, order, noteLost });
     const before = this.#latest;
     before?.run.cancel(`a reconciliation at epoch ${epoch} was ordered`);
     if (this.#isClosed) run.cancel('the OSD stops');

@@ -1,4 +1,5 @@
 /** Every invariant of DESIGN.md section 6, one checker each, in the order in which they run after every step. */
+import { checkLostBytes } from './lost-bytes.js';
 import type { World } from '../world.js';
 import { checkContents, checkOrder } from './i1-prefix.js';
 import { checkAcknowledged } from './i2-acknowledged.js';
@@ -17,6 +18,7 @@ const EVENT_CHECKERS: readonly Checker[] = [
   checkReconciled,
   checkDirection,
   checkAdmission,
+  checkLostBytes,
 ];
 
 /** Those of what is there after a step: a step that changed nothing of it needs none. */

@@ -1,4 +1,5 @@
 /** What must hold when everything is repaired and quiet, besides I1 to I7. */
+import { lostObjects } from '../soundness.js';
 import type { World } from '../world.js';
 import { checkIdentical } from './i7-reconciled.js';
 import { isRotten } from '../simulated-disk.js';
@@ -10,9 +11,11 @@ export function checkQuiet(world: World): void {
       'I7',
       `${world.copied.copiedBytes} bytes were copied, ${world.copied.unmatchedBytes} unmatched`,
     );
+  const lost = lostObjects(world).map(({ objectId }) => objectId);
   for (const [id, mirror] of world.mirrors) {
     for (const [objectId, stored] of mirror.disk.image.objects)
-      if (isRotten(stored)) world.violate('diverged', `${id} still has rotten bytes of ${objectId}`);
+      if (isRotten(stored) && !lost.includes(objectId))
+        world.violate('diverged', `${id} still has rotten bytes of ${objectId}`);
     if (mirror.disk.image.rows.size > 0)
       world.violate('rows-left', `${id}: ${[...mirror.disk.image.rows.keys()].join()}`);
   }

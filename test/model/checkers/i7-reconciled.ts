@@ -33,7 +33,10 @@ function checkActivation(world: World, state: AuthorityState): void {
   world.activationEpoch = state.epoch;
 }
 
-/** Reports when the mirrors' durable contents of one object differ. A tombstone is as good as nothing. */
+/**
+ * Reports when the mirrors' durable contents of one object differ. A tombstone is as good as nothing. Rotten bytes are what their record
+ * says: whoever has the same write is the same, and nobody shows them.
+ */
 export function checkIdentical(
   world: World,
   compare: {
@@ -42,18 +45,22 @@ export function checkIdentical(
     readonly code: 'I7' | 'diverged';
   },
 ): void {
-  const seen = new Map<string, MirrorId>();
+  const states = new Map<string, MirrorId>();
+  const contents = new Map<string, MirrorId>();
   for (const mirror of compare.mirrors) {
     const stored = world.mirror(mirror).disk.image.objects.get(compare.objectId);
-    if (stored !== undefined && isRotten(stored)) continue;
-    const content =
-      stored?.state.kind === 'present'
-        ? `${stored.state.lastTag} ${stored.state.attributes} ${Buffer.from(stored.bytes).toString('latin1')}`
-        : 'absent';
-    seen.set(content, mirror);
+    const isThere = stored?.state.kind === 'present';
+    const state = isThere ? `${stored.state.lastTag} ${stored.state.attributes}` : 'absent';
+    states.set(state, mirror);
+    if (!isThere) contents.set(state, mirror);
+    else if (!isRotten(stored))
+      contents.set(`${state} ${Buffer.from(stored.bytes).toString('latin1')}`, mirror);
   }
-  if (seen.size > 1)
+  for (const seen of [states, contents]) {
+    if (seen.size <= 1) continue;
     world.violate(compare.code, `mirrors differ: ${JSON.stringify([...seen].map(([a, b]) => [b, a]))}`);
+    return;
+  }
 }
 
 interface Activated {

@@ -1,7 +1,10 @@
 /** FAILURES.md: what a disk may do in a crash, and what it may do to bytes at rest (DESIGN.md sections 3.3, 5.4; I2). */
+import { expect, it } from 'vitest';
 import { failureCase } from '../failure-case.js';
 import { reopenActive, tokensBelieved } from '../mutations.js';
-import { M0, M1, M2, type Scenario } from '../scenario.js';
+import { M0, M1, M2, Scenario } from '../scenario.js';
+import { withRules } from '../rules.js';
+import { lostObjects } from '../soundness.js';
 import { objectNamed } from '../world.js';
 
 /** A write at M0 only, in the middle of which power fails. */
@@ -79,4 +82,58 @@ failureCase('F30: rotten bytes are not copied, and are repaired from the other m
   rule: 'content is checked against its checksum before it is sent',
   off: { checksPushedContent: false },
   ends: 'torn',
+});
+
+/** A write that nobody acknowledged is torn on the only mirror that has it. */
+function tornOnItsOnlyMirror(set: Scenario): void {
+  set.write('replace', 'a', 'older');
+  set.write('replace', 'b', 'one');
+  set.clearAll();
+  set.world.mirror(M0).disk.lies = true;
+  const torn = set.issue('replace', 'a', 'newer');
+  set.arrive(M0, torn);
+  set.loseAll();
+  set.world.crash(M0, set.world.mirror(M0).disk.unsyncedCount, true);
+  set.crashHost();
+  set.restart(M0);
+  set.recover();
+}
+
+failureCase(
+  'F30: an object whose last write is intact nowhere holds up no other, and is put back or written anew',
+  {
+    trace: (set) => {
+      tornOnItsOnlyMirror(set);
+      set.write('replace', 'b', 'two');
+      set.rest();
+    },
+    rule: 'it is pushed all the same, with what is lost of it',
+    off: { copiesWhatIsLost: false },
+    ends: 'stuck',
+  },
+);
+
+failureCase('F30: what may be the last of an object that is intact is not overwritten', {
+  trace: (set) => {
+    tornOnItsOnlyMirror(set);
+    set.rest();
+  },
+  rule: 'it is kept aside, for an operator to decide',
+  off: { keepsWhatWasBefore: false },
+  ends: 'lost',
+});
+
+it('F30: such an object is shown to nobody, until a client has written all of it, or removed it', () => {
+  for (const kind of ['replace', 'remove'] as const) {
+    const set = new Scenario({ rules: withRules(), mirrors: 2 });
+    tornOnItsOnlyMirror(set);
+    for (const mirror of [M0, M1]) expect(set.read('a', mirror)).toBe(false);
+    expect(lostObjects(set.world)).toMatchObject([{ objectId: objectNamed('a') }]);
+    expect(new TextDecoder().decode(lostObjects(set.world)[0]?.kept?.bytes)).toBe('older');
+    set.write(kind, 'a', kind === 'remove' ? '' : 'new');
+    for (const mirror of [M0, M1]) expect(set.read('a', mirror)).toBe(true);
+    expect(lostObjects(set.world)).toEqual([]);
+    set.rest();
+    expect(set.codes).toEqual([]);
+  }
 });

@@ -4,6 +4,7 @@ import type { ObjectId } from '../../../src/protocol/object-id.js';
 import { type CopyNeed, FULL_COPY_DOUBT } from '../../../src/protocol/recovery-plan.js';
 import { type Epoch, type Tag, toEpoch } from '../../../src/protocol/tag.js';
 import { type StoreId, toStoreId } from '../../../src/protocol/token.js';
+import type { ContractRange } from '../../../src/wire/contract-version.js';
 import type { TagRow } from '../../../src/protocol/write.js';
 import type { OsdLimits } from '../../../src/osd/limits.js';
 import type {
@@ -112,11 +113,12 @@ export class Fleet {
   }
 
   /** Another process over the same store, or over a blank one. */
-  async restart(index: number, kind: 'same-store' | 'blank'): Promise<void> {
+  async restart(index: number, kind: 'same-store' | 'blank', contract?: ContractRange): Promise<void> {
     const mirror = this.#at(index);
     await mirror.osd.close();
     if (kind === 'blank') mirror.store = this.#newStore();
-    mirror.osd = await startOsd(mirror.store, { limits: this.#limits });
+    const options = contract === undefined ? {} : { contract };
+    mirror.osd = await startOsd(mirror.store, { limits: this.#limits, ...options });
   }
 
   /** An order for the present epoch; the first trusted mirror drives. */

@@ -1,3 +1,4 @@
+import { StoreError } from '../../../src/store/object-store.js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FULL_COPY_DOUBT } from '../../../src/protocol/recovery-plan.js';
 import { Fleet } from './reconcile-fleet.js';
@@ -116,6 +117,20 @@ describe('a full copy', () => {
     expect(fleet.store(2).stages.size).toBe(0);
   });
 
+  it('F30: what is intact nowhere is lost there too, and everything else is copied', async () => {
+    fleet = await Fleet.start(2);
+    for (const name of ['a', 'b'])
+      await fleet.write([0, 1], { kind: 'replace', objectId: objectNamed(name), bytes: TEN });
+    await fleet.restart(1, 'blank');
+    fleet.store(0).damaged.add(objectNamed('a'));
+    const progress = await fleet.reconcile({ 0: 'trusted', 1: 'full-copy' });
+    expect(progress).toMatchObject({ phase: 'done', bytesCopied: 10, bytesUnmatched: 10 });
+    expect(await fleet.connection(1).lostObjects(null, 10)).toMatchObject([
+      { objectId: objectNamed('a'), lostBytes: 10, kept: null },
+    ]);
+    expect(fleet.store(1).objects.get(objectNamed('b'))?.bytes).toEqual(TEN);
+  });
+
   it('an interrupted one leaves the doubt and the cursor; the next one goes on there and copies the rest', async () => {
     fleet = await Fleet.start(2, { reconcilePageObjectsMax: 5, reconcileObjectsInFlight: 1 });
     for (let count = 10; count < 40; count += 1) {
@@ -125,7 +140,7 @@ describe('a full copy', () => {
     let pushCount = 0;
     fleet.store(1).onPush = () => {
       pushCount += 1;
-      if (pushCount === 18) fleet.store(0).damaged.add(objectNamed('n28'));
+      if (pushCount === 19) throw new StoreError('io-error', 'the disk failed');
     };
     expect(await fleet.reconcile({ 0: 'trusted', 1: 'full-copy' })).toMatchObject({ phase: 'failed' });
     expect((await fleet.connection(1).identity()).selfDoubt).toBe(FULL_COPY_DOUBT);
@@ -134,7 +149,6 @@ describe('a full copy', () => {
       objectsCompared: 15,
     });
     expect((await fleet.rows(0)).length).toBe(30);
-    fleet.store(0).damaged.clear();
     // What changes between the two attempts, before and behind the cursor, is not missed.
     await fleet.activate([0]);
     await fleet.write([0], { kind: 'remove', objectId: objectNamed('n12') });
@@ -194,13 +208,16 @@ describe('a full copy while clients write', () => {
     await writeAll(30);
     await fleet.restart(1, 'blank');
     const pushed: string[] = [];
+    let hasFailed = false;
     fleet.store(1).onPush = ({ objectId }) => {
+      if (pushed.length === 18 && !hasFailed) {
+        hasFailed = true;
+        throw new StoreError('io-error', 'the disk failed');
+      }
       pushed.push(objectId);
-      if (pushed.length === 18) fleet.store(0).damaged.add(objectNamed('n18'));
     };
     expect(await fleet.reconcileOnline(copying)).toMatchObject({ phase: 'failed' });
     expect(await fleet.connection(1).fullCopyCursor()).toMatchObject({ objectsCompared: 15 });
-    fleet.store(0).damaged.clear();
     const progress = await fleet.reconcileOnline(copying);
     expect(progress).toMatchObject({ phase: 'done', objectsCompared: 30, objectsToCompare: 30 });
     expect(progress.bytesCopied).toBe(12 * TEN.length);
@@ -247,6 +264,21 @@ describe('a full copy while clients write', () => {
     fleet.store(0).damaged.add(objectNamed('a'));
     const progress = await fleet.reconcileOnline({ 0: 'trusted', 1: 'trusted', 2: 'full-copy' });
     expect(progress).toMatchObject({ phase: 'done', bytesCopied: 200_000 });
+  });
+
+  it('F30: what is intact nowhere is lost there too, the copy goes on, and what the target had is kept', async () => {
+    fleet = await Fleet.start(2);
+    const a = objectNamed('a');
+    await fleet.write([1], { kind: 'replace', objectId: a, bytes: Buffer.from('yesterday') });
+    await fleet.write([0], { kind: 'replace', objectId: a, bytes: TEN });
+    await fleet.write([0], { kind: 'replace', objectId: objectNamed('b'), bytes: TEN });
+    fleet.store(0).damaged.add(a);
+    const progress = await fleet.reconcileOnline(copying);
+    expect(progress).toMatchObject({ phase: 'done', bytesCopied: 10, bytesUnmatched: 10 });
+    expect(await fleet.connection(1).lostObjects(null, 10)).toMatchObject([
+      { objectId: a, lostBytes: 10, kept: { sizeBytes: 9 } },
+    ]);
+    expect((await fleet.connection(1).states([a]))[0]).toEqual((await fleet.connection(0).states([a]))[0]);
   });
 
   it('F16: a target into which no full copy has begun is refused', async () => {

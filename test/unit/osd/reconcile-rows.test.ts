@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { RemoteRead } from '../../../src/wire/osd-connection.js';
 import { toStoreId } from '../../../src/protocol/token.js';
 import { Fleet } from './reconcile-fleet.js';
-import { objectNamed, patternBytes, tagAt } from './osd-writer.js';
+import { contentOf, objectNamed, patternBytes, tagAt } from './osd-writer.js';
 
 const KEY = objectNamed('key');
 const OTHER = objectNamed('other');
@@ -269,14 +270,76 @@ describe('recovery by rows, three mirrors', () => {
   });
 });
 
+async function bytesOf(read: RemoteRead | null): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of read?.body ?? []) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
 describe('a reconciliation that meets trouble', () => {
-  it('F30: damaged bytes are not pushed, and the failure says where they are', async () => {
+  it('F30: an object that is intact nowhere is the same everywhere and read nowhere; the others go on', async () => {
+    fleet = await Fleet.start(2);
+    const other = objectNamed('other');
+    await fleet.write([0, 1], { kind: 'replace', objectId: KEY, bytes: Buffer.from('older') });
+    await fleet.write([0], { kind: 'replace', objectId: KEY, bytes: TEN });
+    await fleet.write([0], { kind: 'replace', objectId: other, bytes: TEN });
+    fleet.store(0).damaged.add(KEY);
+    const progress = await fleet.reconcile({ 0: 'trusted', 1: 'trusted' });
+    expect(progress).toMatchObject({ phase: 'done', bytesCopied: 10, bytesUnmatched: 10, rowsDropped: 6 });
+    const [m0, m1] = [fleet.connection(0), fleet.connection(1)];
+    expect(await m1.states([KEY, other])).toEqual(await m0.states([KEY, other]));
+    for (const osd of [m0, m1])
+      await expect(contentOf(osd, fleet.epoch, KEY)).rejects.toMatchObject({ code: 'damaged' });
+    expect(await contentOf(m1, fleet.epoch, other)).toEqual(TEN);
+    expect(await m1.lostObjects(null, 10)).toMatchObject([
+      { objectId: KEY, lostBytes: 10, kept: { sizeBytes: 5 } },
+    ]);
+    const kept = await m1.readKept(fleet.epoch, KEY, { kind: 'whole' });
+    expect(await bytesOf(kept)).toEqual(Buffer.from('older'));
+    // Who has the damaged bytes says so too.
+    await expect
+      .poll(() => m0.lostObjects(null, 10), { timeout: 20_000, interval: 5 })
+      .toMatchObject([{ objectId: KEY, kept: null }]);
+    await fleet.activate();
+    await fleet.write([0, 1], { kind: 'replace', objectId: KEY, bytes: TEN });
+    fleet.store(0).damaged.clear();
+    await expectEqual(0, 1);
+    for (const osd of [m0, m1]) expect(await osd.lostObjects(null, 10)).toEqual([]);
+  });
+
+  it('F30: of a large object only what is damaged is lost, and what its writes did not touch stays', async () => {
+    fleet = await Fleet.start(2);
+    const bytes = patternBytes(3 * 1024 * 1024, 3);
+    await fleet.write([0, 1], { kind: 'replace', objectId: KEY, bytes: bytes.subarray(0, 1024) });
+    await fleet.write([0], { kind: 'replace', objectId: KEY, bytes });
+    const damaged = { offset: 1024 * 1024 + 5, length: 3 };
+    fleet.store(0).lost.afterPush(
+      {
+        objectId: KEY,
+        state: fleet.store(0).objects.get(KEY)!.state,
+        content: { kind: 'extents', extents: [damaged] },
+        lost: [damaged],
+      },
+      undefined,
+    );
+    expect(await fleet.reconcile({ 0: 'trusted', 1: 'rows' })).toMatchObject({
+      phase: 'done',
+      bytesCopied: 2 * 1024 * 1024,
+    });
+    const m1 = fleet.connection(1);
+    const range = { kind: 'between', first: 2 * 1024 * 1024, last: null } as const;
+    const read = await m1.read(fleet.epoch, KEY, range);
+    expect((await bytesOf(read)).equals(bytes.subarray(2 * 1024 * 1024))).toBe(true);
+    await expect(contentOf(m1, fleet.epoch, KEY)).rejects.toMatchObject({ code: 'damaged' });
+  });
+
+  it('F30: a target of an earlier release, which knows nothing of lost bytes, is left as it is', async () => {
     fleet = await Fleet.start(2);
     await fleet.write([0], { kind: 'replace', objectId: KEY, bytes: TEN });
     fleet.store(0).damaged.add(KEY);
+    await fleet.restart(1, 'same-store', { least: 1, greatest: 1 });
     const progress = await fleet.reconcile({ 0: 'trusted', 1: 'rows' });
-    expect(progress.phase).toBe('failed');
-    expect(progress.failure).toMatch(/^damaged: .*"bucket\/key" on m0/);
+    expect(progress.failure).toMatch(/^damaged: .*on m1: intact nowhere, .* earlier release/);
     expect(fleet.store(1).objects.size).toBe(0);
     expect((await fleet.rows(0)).length).toBe(1);
   });

@@ -65,6 +65,7 @@ class ModelObject {
 
   read({ source, length }: StoredExtent): Buffer {
     if (source.kind === 'inline') return source.bytes;
+    if (source.kind === 'lost') throw new Error('nothing is lost here');
     return this.blobs.get(source.blobId)!.subarray(source.blobOffset, source.blobOffset + length);
   }
 

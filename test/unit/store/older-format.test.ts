@@ -31,9 +31,9 @@ it('opens, reads, and becomes one of this version', async () => {
   expectBytes(await driver.content(idOf('small')), patternBytes(1_000, 1));
   expectBytes(await driver.content(idOf('large')), patternBytes(30_000, 2));
   expectBytes(await driver.content(idOf('pieces')), pieces());
-  expect(store.report()).toMatchObject({ formatVersion: 3, objectCount: 4 });
+  expect(store.report()).toMatchObject({ formatVersion: 4, objectCount: 4 });
   await store.close();
-  expect(JSON.parse(await readFile(join(folder, 'store.json'), 'utf8'))).toMatchObject({ formatVersion: 3 });
+  expect(JSON.parse(await readFile(join(folder, 'store.json'), 'utf8'))).toMatchObject({ formatVersion: 4 });
   expect(await auditStore(folder)).toEqual([]);
 });
 

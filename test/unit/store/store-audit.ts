@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDatabase, readRange } from '../../../src/store/database.js';
-import { countReferences } from '../../../src/store/extent-map.js';
+import { countReferences, lostBytes } from '../../../src/store/extent-map.js';
 import * as keys from '../../../src/store/keys.js';
 import { DEFAULT_LIMITS } from '../../../src/store/limits.js';
-import { decodeObject, decodeTombstone } from '../../../src/store/records.js';
+import { decodeObject, decodeTombstone, extentsOf } from '../../../src/store/records.js';
 import { fragmentBytes } from '../../../src/store/segment-format.js';
 import * as values from '../../../src/store/small-values.js';
 
@@ -34,6 +34,12 @@ export async function auditStore(folder: string): Promise<string[]> {
     const head = values.decodeHead(keys.HEAD_KEY, (await database.get(keys.HEAD_KEY))!);
     const objects = await readSpace(keys.KEY_SPACE.object, decodeObject);
     const tombstones = await readSpace(keys.KEY_SPACE.tombstone, decodeTombstone);
+    const marks = await readSpace(keys.KEY_SPACE.lost, (key) => key.toString('hex', 1));
+    const marked = await readSpace(keys.KEY_SPACE.object, (key, value) =>
+      lostBytes(decodeObject(key, value).map) > 0 ? key.toString('hex', 1) : null,
+    );
+    if (marks.join() !== marked.filter((id) => id !== null).join())
+      faults.push('what is marked is not what has lost bytes');
     const rows = await readSpace(keys.KEY_SPACE.row, values.decodeRow);
     const blobs = await readSpace(keys.KEY_SPACE.blob, (key, value) => ({
       blobId: keys.blobIdOfKey(key),
@@ -41,8 +47,8 @@ export async function auditStore(folder: string): Promise<string[]> {
     }));
     const dead = await readSpace(keys.KEY_SPACE.deadBlob, (key) => keys.blobIdOfKey(key));
     const references = new Map<number, number>();
-    for (const { map } of objects) {
-      for (const [blobId, count] of countReferences(map))
+    for (const object of objects) {
+      for (const [blobId, count] of countReferences(extentsOf(object)))
         references.set(blobId, (references.get(blobId) ?? 0) + count);
     }
     for (const { blobId, references: counted } of blobs) {

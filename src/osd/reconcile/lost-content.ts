@@ -1,0 +1,88 @@
+/**
+ * What of an object is intact on no mirror that has its last write.
+ *
+ * A reconciliation must neither fail for ever over one such object, nor put older content in its place: nobody can tell by now
+ * whether the write was acknowledged. So the state goes to the targets all the same, with whatever is intact; the rest is
+ * marked there as lost, to be read by nobody, and what a target had before is kept aside (store/pushes.ts) for an operator
+ * to decide on. The source keeps its damaged bytes as they are. A mirror that is away and has them intact heals the others
+ * once it is back, because it has them under the same tag.
+ */
+import { clipExtents, type Extent, extentBytes, extentEnd, uniteExtents } from '../../protocol/extent.js';
+import type { ObjectId } from '../../protocol/object-id.js';
+import type { Epoch, Tag } from '../../protocol/tag.js';
+import { PUSH_EXTENTS_MAX } from '../../wire/contract.js';
+import { windowsOf } from '../../wire/examined-windows.js';
+import { EXAMINATIONS_MAX, OsdRefusal } from '../../wire/osd-connection.js';
+import { ReconcileFailure } from './reconcile-failure.js';
+import type { ReconcilePeer } from './reconcile-peer.js';
+
+export interface LossQuestion {
+  readonly epoch: Epoch;
+  readonly objectId: ObjectId;
+  readonly lastTag: Tag;
+  readonly sizeBytes: number;
+  /** What is to be copied, within the size. */
+  readonly extents: readonly Extent[];
+  readonly checkCancelled: () => void;
+}
+
+export interface Loss {
+  readonly source: ReconcilePeer;
+  /** Of what is to be copied; empty: it is all there after all. */
+  readonly lost: readonly Extent[];
+}
+
+/** The source that has the most of it. Throws ReconcileFailure `damaged` when none can even be looked at. */
+export async function findLoss(question: LossQuestion, sources: readonly ReconcilePeer[]): Promise<Loss> {
+  let least: Loss | null = null;
+  for (const source of sources) {
+    const lost = await lostOn(question, source);
+    if (lost === null) continue;
+    if (least === null || extentBytes(lost) < extentBytes(least.lost)) least = { source, lost };
+  }
+  if (least === null) throw new ReconcileFailure('damaged', 'no source of an object can be looked at');
+  return least;
+}
+
+function overlap(left: Extent, right: Extent): Extent | null {
+  const offset = Math.max(left.offset, right.offset);
+  const length = Math.min(extentEnd(left), extentEnd(right)) - offset;
+  return length > 0 ? { offset, length } : null;
+}
+
+/** Null: this source has something else by now, or its very record is damaged. */
+async function lostOn(question: LossQuestion, { osd }: ReconcilePeer): Promise<Extent[] | null> {
+  const { objectId, lastTag, sizeBytes, extents } = question;
+  const parts = [...windowsOf(sizeBytes)].flatMap((window) =>
+    extents.map((extent) => overlap(window, extent)).filter((part) => part !== null),
+  );
+  const lost: Extent[] = [];
+  for (let start = 0; start < parts.length; start += EXAMINATIONS_MAX) {
+    question.checkCancelled();
+    const asked = parts.slice(start, start + EXAMINATIONS_MAX);
+    const answers = await osd.examine(asked.map((extent) => ({ objectId, extent }))).catch(nullIfDamaged);
+    if (answers === null) return null;
+    for (const [index, { state, contentChecksum }] of answers.entries()) {
+      const part = asked[index];
+      if (state?.lastTag !== lastTag) return null;
+      if (part !== undefined && contentChecksum === null) lost.push(part);
+    }
+  }
+  return bounded(uniteExtents(lost), extents);
+}
+
+function nullIfDamaged(error: unknown): null {
+  if (error instanceof OsdRefusal && error.code === 'damaged') return null;
+  throw error;
+}
+
+/** More parts than a push can name are named as one for each extent that is copied, and all of it when these are too many. */
+function bounded(lost: readonly Extent[], extents: readonly Extent[]): Extent[] {
+  if (lost.length <= PUSH_EXTENTS_MAX) return [...lost];
+  const last = lost.at(-1);
+  return extents.flatMap((extent) =>
+    clipExtents([extent], last === undefined ? 0 : extentEnd(last)).filter((part) =>
+      lost.some((one) => overlap(one, part) !== null),
+    ),
+  );
+}
