@@ -37,8 +37,8 @@ declare module 'fastify' {
 }
 
 export interface AccessOptions {
-  /** No two have the same token. */
-  readonly tokens: readonly AdminToken[];
+  /** As they are now; no two have the same token. */
+  readonly tokens: () => readonly AdminToken[];
   readonly audit: AuditLog;
   /** Routes that anybody may ask for. */
   readonly isOpen: (route: string | undefined) => boolean;
@@ -49,12 +49,18 @@ function digestOf(text: string): Buffer {
 }
 
 /** Null: it is none of these tokens. */
-function makeAuthenticator(tokens: readonly AdminToken[]): (authorization: string) => Caller | null {
-  const known = tokens.map(({ name, role, token }) => ({
-    caller: { name, role },
-    digest: digestOf(`Bearer ${token}`),
-  }));
+function makeAuthenticator(tokens: () => readonly AdminToken[]): (authorization: string) => Caller | null {
+  let read: readonly AdminToken[] = [];
+  let known: readonly { readonly caller: Caller; readonly digest: Buffer }[] = [];
   return (authorization) => {
+    const now = tokens();
+    if (now !== read) {
+      read = now;
+      known = now.map(({ name, role, token }) => ({
+        caller: { name, role },
+        digest: digestOf(`Bearer ${token}`),
+      }));
+    }
     const given = digestOf(authorization);
     let found: Caller | null = null;
     for (const { caller, digest } of known) {

@@ -70,8 +70,8 @@ import { addVerifyRoutes } from './verify-routes.js';
 export interface AdminServerOptions {
   /** The mirror sets; at least one. */
   readonly sets: MirrorSets;
-  /** Who may do what; no two have the same token. */
-  readonly tokens: readonly AdminToken[];
+  /** Who may do what as of now; no two have the same token. */
+  readonly tokens: () => readonly AdminToken[];
   /** What the S3 server is observed by. */
   readonly figures?: S3FiguresSource;
   /** For metrics. */

@@ -90,6 +90,16 @@ export function makeCommandAudit(settings: LogSettings): (entry: CommandAudit) =
   };
 }
 
+/** What an operator did by changing a file that a service has in use. */
+export type AuditNote = (facts: object, message: string) => void;
+
+export function makeAuditNote(service: string, settings: LogSettings): AuditNote {
+  const audit = auditLogger(service, settings);
+  return (facts, message) => {
+    audit.info(facts, message);
+  };
+}
+
 /** What operators did: <folder>/audit.log, or lines with `"log":"audit"` among the others. No level turns it off. */
 export function makeAuditLog(service: string, settings: LogSettings): AuditLog {
   const audit = auditLogger(service, settings);

@@ -11,23 +11,25 @@ import { type SetName, toSetName } from '../protocol/placement.js';
 import { PlacementRefused } from '../protocol/placement-record.js';
 import type { TlsSource } from '../tls/watched-tls.js';
 import type { GeneratorId } from '../protocol/tag.js';
+import type { SetSecrets } from '../wire/contract.js';
 import { HttpOsdConnection } from '../wire/http-osd-connection.js';
 import type { Configuration, MemberSettings } from './configuration.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
-import { readSetSecret } from './secrets.js';
 import type { ServiceContext } from './service-life.js';
 import type { ServiceTracing } from './service-tracing.js';
 import { OSD_TIMEOUTS } from './timeouts.js';
+import type { ServiceSecrets } from './watched-secrets.js';
 
 interface SetToOpen {
-  readonly secret: string;
+  readonly secret: SetSecrets;
   readonly members: readonly MemberSettings[];
   readonly authorityFile: string;
   readonly isDraining: boolean;
 }
 
 export interface SetConnections {
+  readonly secrets: ServiceSecrets;
   /** To the OSDs. */
   readonly tls: TlsSource | null;
   readonly tracing: ServiceTracing | null;
@@ -40,9 +42,9 @@ export async function openMirrorSets(
   configuration: Configuration,
   setId: string,
   context: ServiceContext,
-  { tls, tracing, makeFleet }: SetConnections,
+  { secrets, tls, tracing, makeFleet }: SetConnections,
 ): Promise<PlacedSets> {
-  const sets = await readSets(configuration, setId);
+  const sets = await readSets(configuration, setId, secrets);
   const { gateway, pins } = configuration;
   const { logger } = context;
   const startSet = (set: SetName, generator: GeneratorId): Promise<Gateway> => {
@@ -91,19 +93,23 @@ function unknownSet(set: SetName): never {
   throw new RangeError(`no mirror set ${set}`);
 }
 
-async function readSets(configuration: Configuration, setId: string): Promise<Map<SetName, SetToOpen>> {
+async function readSets(
+  configuration: Configuration,
+  setId: string,
+  secrets: ServiceSecrets,
+): Promise<Map<SetName, SetToOpen>> {
   const { mirrorSet, furtherSets, gateway } = configuration;
   const folder = dirname(gateway.authorityFile);
   const sets = new Map<SetName, SetToOpen>();
   sets.set(toSetName(setId), {
-    secret: await readSetSecret(mirrorSet.secret),
+    secret: await secrets.watchSetSecret(mirrorSet.secret),
     members: mirrorSet.members,
     authorityFile: gateway.authorityFile,
     isDraining: false,
   });
   for (const { id, secret, members, isDraining } of furtherSets) {
     sets.set(id, {
-      secret: await readSetSecret(secret),
+      secret: await secrets.watchSetSecret(secret),
       members,
       authorityFile: join(folder, `${id}.json`),
       isDraining,

@@ -2,6 +2,7 @@
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
 import type { AdminToken } from '../admin/access.js';
 import { createAdminServer } from '../admin/admin-server.js';
 import { S3Figures, type S3FiguresSource } from '../admin/s3-figures.js';
@@ -16,7 +17,7 @@ import type { Configuration } from './configuration.js';
 import { readMarker } from './data-folder.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { FolderInUse, FolderSocket, joinHolder } from './folder-socket.js';
-import { makeAccessLog, makeAuditLog, makeLogger } from './logging.js';
+import { makeAccessLog, makeAuditLog, makeAuditNote, makeLogger } from './logging.js';
 import { openMirrorSets } from './mirror-sets.js';
 import { ServiceTls } from './open-tls.js';
 import { OperationalError } from './operational-error.js';
@@ -30,6 +31,7 @@ import { closeWithin, liveAsService, type RunningService, type ServiceContext } 
 import { ServiceTracing } from './service-tracing.js';
 import { readSoftwareVersion } from './software-version.js';
 import { fileError, listenError } from './system-error.js';
+import { ServiceSecrets } from './watched-secrets.js';
 import { WorkerPool } from './workers/worker-pool.js';
 import { runWorker } from './workers/run-worker.js';
 import cluster from 'node:cluster';
@@ -41,18 +43,16 @@ const TRACED_AS = { name: 'tally-gateway', instance: SERVICE_NAME };
 const STOPPING_TOLD_EVERY_MS = 100;
 
 interface GatewaySecrets {
-  readonly adminTokens: readonly AdminToken[];
+  readonly watched: ServiceSecrets;
+  readonly adminTokens: () => readonly AdminToken[];
   readonly masterKeys: MasterKeys | null;
 }
 
 export async function runGateway(configuration: Configuration): Promise<ExitCode> {
   if (cluster.isWorker) return runWorker(configuration);
-  const secrets: GatewaySecrets = {
-    adminTokens: await readAdminTokens(configuration),
-    masterKeys: await readMasterKeys(configuration),
-  };
-  const setId = await findSetId(configuration);
   const logger = makeLogger(SERVICE_NAME, configuration);
+  const secrets = await openSecrets(configuration, logger);
+  const setId = await findSetId(configuration);
   const keyring = await S3Keyring.open({ configuration, setId, logger });
   return liveAsService({
     logger,
@@ -60,6 +60,22 @@ export async function runGateway(configuration: Configuration): Promise<ExitCode
     stopWithinMs: configuration.shutdown.drainMs + GATEWAY_END_MS,
     start: (context) => startGateway({ configuration, secrets, keyring, setId }, context),
   });
+}
+
+async function openSecrets(configuration: Configuration, logger: Logger): Promise<GatewaySecrets> {
+  const { admin, metricsToken } = configuration;
+  const watched = new ServiceSecrets({ logger, audit: makeAuditNote(SERVICE_NAME, configuration) });
+  const adminTokens = await watched.watch({
+    what: 'the tokens of the admin API',
+    sources: [admin.token, ...admin.furtherTokens.map(({ secret }) => secret), metricsToken],
+    read: () => readAdminTokens(configuration),
+    describe: (before, after) => ({
+      changed: after
+        .filter(({ name, token }) => before.find((other) => other.name === name)?.token !== token)
+        .map(({ name }) => name),
+    }),
+  });
+  return { watched, adminTokens, masterKeys: await readMasterKeys(configuration) };
 }
 
 async function findSetId({ mirrorSet, dataFolder }: Configuration): Promise<string> {
@@ -128,6 +144,7 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
       await closeWithin(admin, ADMIN_DRAIN_MS);
       await lock.close();
       await tls.stop();
+      await start.secrets.watched.stop();
       membership?.leave();
     },
   };
@@ -151,7 +168,11 @@ async function startAlone(
   { s3Tls, osdTls }: { readonly s3Tls: ServerTls | null; readonly osdTls: TlsSource | null },
 ): Promise<Endpoint> {
   const tracing = await ServiceTracing.open(configuration, TRACED_AS, context.logger);
-  const sets = await openMirrorSets(configuration, setId, context, { tls: osdTls, tracing });
+  const sets = await openMirrorSets(configuration, setId, context, {
+    secrets: secrets.watched,
+    tls: osdTls,
+    tracing,
+  });
   const figures = new S3Figures();
   const accessLog = makeAccessLog(SERVICE_NAME, configuration);
   const s3 = makeS3Endpoint({
@@ -177,7 +198,7 @@ async function startAlone(
 
 /** The endpoint is served by other processes. This one holds the authority, directs them, and has the admin API. */
 async function startWorkers(
-  { configuration, setId }: GatewayStart,
+  { configuration, secrets, setId }: GatewayStart,
   context: ServiceContext,
   tls: TlsSource | null,
 ): Promise<Endpoint> {
@@ -185,6 +206,7 @@ async function startWorkers(
   const count = configuration.gateway.workers;
   let pool: WorkerPool | null = null;
   const sets = await openMirrorSets(configuration, setId, context, {
+    secrets: secrets.watched,
     tls,
     // Requests are served by the workers, and traced there.
     tracing: null,

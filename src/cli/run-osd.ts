@@ -10,46 +10,50 @@ import type { DiskSpace } from '../osd/osd-metrics.js';
 import { createOsdServer } from '../osd/osd-server.js';
 import { openStore } from '../store/disk-object-store.js';
 import { type ObjectStore, StoreError } from '../store/object-store.js';
+import type { SetSecrets } from '../wire/contract.js';
 import { HttpOsdConnection } from '../wire/http-osd-connection.js';
 import { formatAddress, localUrl } from './address.js';
 import { type Configuration, setOfMember, socketOfUrl } from './configuration.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { joinHolder } from './folder-socket.js';
-import { makeLogger } from './logging.js';
+import { makeAuditNote, makeLogger } from './logging.js';
 import { ServiceTls } from './open-tls.js';
 import { OperationalError } from './operational-error.js';
 import { announceReady } from './ready-line.js';
 import { type OsdPlace, placeOfOsd } from './osd-place.js';
-import { readMetricsToken, readSetSecret } from './secrets.js';
+import { readMetricsToken } from './secrets.js';
 import { closeWithin, liveAsService, type RunningService, type ServiceContext } from './service-life.js';
 import { ServiceTracing } from './service-tracing.js';
 import { readSoftwareVersion } from './software-version.js';
 import { listenError } from './system-error.js';
 import { OSD_END_MS, OSD_TIMEOUTS, PREDECESSOR_POLL_MS, PREDECESSOR_WAIT_MS } from './timeouts.js';
+import { ServiceSecrets } from './watched-secrets.js';
 
 export async function runOsd(configuration: Configuration): Promise<ExitCode> {
   const place = placeOfOsd(configuration);
   const set = setOfMember(configuration, place.name) ?? configuration.mirrorSet;
-  const secret = await readSetSecret(set.secret);
-  const metricsToken = await readMetricsToken(configuration);
   const logger = makeLogger(place.name, configuration);
+  const secrets = new ServiceSecrets({ logger, audit: makeAuditNote(place.name, configuration) });
+  const secret = await secrets.watchSetSecret(set.secret);
+  const metricsToken = await watchMetricsToken(configuration, secrets);
   return liveAsService({
     logger,
     delayMs: configuration.shutdown.delayMs,
     stopWithinMs: configuration.shutdown.drainMs + OSD_END_MS,
-    start: (context) => startOsd({ configuration, place, secret, metricsToken }, context),
+    start: (context) => startOsd({ configuration, place, secrets, secret, metricsToken }, context),
   });
 }
 
 interface OsdStart {
   readonly configuration: Configuration;
   readonly place: OsdPlace;
-  readonly secret: string;
-  readonly metricsToken: string | null;
+  readonly secrets: ServiceSecrets;
+  readonly secret: SetSecrets;
+  readonly metricsToken: SetSecrets | null;
 }
 
 async function startOsd(start: OsdStart, context: ServiceContext): Promise<RunningService> {
-  const { place, secret, metricsToken, configuration } = start;
+  const { place, secrets, secret, metricsToken, configuration } = start;
   const { logger, onFatal, requestStop } = context;
   const figures = new OsdFigures();
   const tls = new ServiceTls(logger);
@@ -108,9 +112,22 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
       await store.close();
       await tracing?.stop();
       await tls.stop();
+      await secrets.stop();
       membership?.leave();
     },
   };
+}
+
+async function watchMetricsToken(
+  configuration: Configuration,
+  secrets: ServiceSecrets,
+): Promise<SetSecrets | null> {
+  if (configuration.metricsToken === null) return null;
+  return secrets.watch({
+    what: 'the token of the metrics',
+    sources: [configuration.metricsToken],
+    read: async () => [(await readMetricsToken(configuration)) ?? ''] as const,
+  });
 }
 
 /** The process that had the store before may need a moment to let go of it. */

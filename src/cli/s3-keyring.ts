@@ -2,16 +2,14 @@
  * The S3 keys of a running gateway: the first one, those of the configuration, and those of the file of `tally user`, which is read
  * again whenever it changes. A file that is broken, gone, or names a key that there is already is refused as a whole, with a line in
  * the log, and the keys stay as they were.
- *
- * The file is looked at by its state (inode, size, times), since a notification of the system misses file systems of other machines.
  */
-import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Credential, ExchangeableCredentials } from '../s3/auth/credentials.js';
 import { type Configuration, toFurtherKeys } from './configuration.js';
 import { EXIT } from './exit-codes.js';
 import { explainError } from './explain-error.js';
+import { stateOfFile } from './file-state.js';
 import { type FileKey, readKeyFile } from './key-file.js';
 import { OperationalError } from './operational-error.js';
 import { s3Credentials } from './s3-credentials.js';
@@ -61,17 +59,6 @@ function duplicateKey(accessKeyId: string, path: string): OperationalError {
   );
 }
 
-/** What changes when the file does; null: there is no file. */
-async function stateOf(path: string): Promise<string | null> {
-  try {
-    const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
-    return [ino, size, mtimeNs, ctimeNs].join(' ');
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return null;
-    throw error;
-  }
-}
-
 export class S3Keyring {
   readonly store: ExchangeableCredentials;
   readonly #request: KeyringRequest;
@@ -99,7 +86,7 @@ export class S3Keyring {
       further: await readFurtherKeys(configuration),
     };
     // Before the content: a change in between is found at the next look.
-    const state = await stateOf(path);
+    const state = await stateOfFile(path);
     const keys = await readKeyFile(path);
     return new S3Keyring(request, configured, joinKeys(setId, configured, keys ?? [], path), state);
   }
@@ -132,7 +119,7 @@ export class S3Keyring {
     const { path } = configuration.keysFile;
     let state: string | null;
     try {
-      state = await stateOf(path);
+      state = await stateOfFile(path);
     } catch (error) {
       state = systemCodeOf(error) ?? 'unreadable';
     }

@@ -107,7 +107,12 @@ async function readSecretFile(path: string, what: string, howToGive: string): Pr
 async function readSecret(source: SecretSource, what: string, howToGive: string): Promise<string> {
   const text =
     source.kind === 'text' ? source.text : (await readSecretFile(source.path, what, howToGive)).trim();
-  if (SECRET_PATTERN.test(text)) return text;
+  assertSecret(text, what);
+  return text;
+}
+
+function assertSecret(text: string, what: string): void {
+  if (SECRET_PATTERN.test(text)) return;
   throw new OperationalError(
     'bad-secret',
     EXIT.configuration,
@@ -115,13 +120,27 @@ async function readSecret(source: SecretSource, what: string, howToGive: string)
   );
 }
 
-/** Throws OperationalError. */
-export function readSetSecret(secret: SecretSource): Promise<string> {
-  return readSecret(
-    secret,
-    'shared secret of the mirror set',
-    'TALLY_SET_SECRET_FILE or mirrorSet.secretFile',
-  );
+/** Lines of a file with the set's secret. */
+const SET_SECRETS_MAX = 2;
+
+/**
+ * The set's secret, and a second one that is accepted beside it, where its file has a second line: one of both is the new one while it is changed
+ * at one part after the other. Throws OperationalError.
+ */
+export async function readSetSecrets(source: SecretSource): Promise<readonly [string, ...string[]]> {
+  const what = 'shared secret of the mirror set';
+  const howToGive = 'TALLY_SET_SECRET_FILE or mirrorSet.secretFile';
+  const text = source.kind === 'text' ? source.text : await readSecretFile(source.path, what, howToGive);
+  const [first = '', ...others] = text.trim().split(/\r?\n/);
+  if (others.length >= SET_SECRETS_MAX) {
+    throw new OperationalError(
+      'bad-secret',
+      EXIT.configuration,
+      `The file of the ${what} has two lines at most: the secret, and one that is accepted beside it.`,
+    );
+  }
+  for (const secret of [first, ...others]) assertSecret(secret, what);
+  return [first, ...others];
 }
 
 /** Throws OperationalError. */

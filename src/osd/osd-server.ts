@@ -24,6 +24,7 @@ import {
   OSD_PATHS,
   OSD_PATHS_WITHOUT_SECRET,
   SERVER_KEEP_ALIVE_MS,
+  type SetSecrets,
 } from '../wire/contract.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
 import { makeAuthenticator } from './authentication.js';
@@ -49,9 +50,9 @@ import { refusal } from './refusal.js';
 export interface OsdServerOptions {
   readonly store: ObjectStore;
   /** Shared by all of the mirror set: 16 to 256 characters of visible ASCII. */
-  readonly secret: string;
+  readonly secret: SetSecrets;
   /** Reads the metrics, and nothing else. Without one they need the secret. */
-  readonly metricsToken?: string | null;
+  readonly metricsToken?: SetSecrets | null;
   /** Given to the store as its observer. */
   readonly figures?: OsdFigures;
   /** For metrics. */

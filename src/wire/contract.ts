@@ -64,6 +64,16 @@ export const MEDIA_JSON = 'application/json';
 export const MEDIA_FRAME = 'application/vnd.tally.frame';
 export const MEDIA_BYTES = 'application/octet-stream';
 
+/**
+ * The secrets of a mirror set as they are now: the first is shown to others, and each is accepted, so that one can be changed at one part after
+ * the other. One alone never changes.
+ */
+export type SetSecrets = string | (() => readonly [string, ...string[]]);
+
+export function secretsNow(secrets: SetSecrets): readonly [string, ...string[]] {
+  return typeof secrets === 'string' ? [secrets] : secrets();
+}
+
 /** A secret travels in a header: visible ASCII, and long enough not to be guessed. */
 const SECRET_PATTERN = /^[\x21-\x7e]{16,256}$/;
 

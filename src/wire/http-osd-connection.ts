@@ -25,6 +25,8 @@ import {
   MEDIA_FRAME,
   MEDIA_JSON,
   OSD_PATHS,
+  secretsNow,
+  type SetSecrets,
 } from './contract.js';
 import { BytesBody } from './bytes-body.js';
 import type { ContractRange } from './contract-version.js';
@@ -117,8 +119,7 @@ export interface HttpOsdConnectionOptions {
   readonly url: string;
   /** A unix socket at which the same OSD can be had, if it runs on this machine. Not for https:// URLs. */
   readonly socketPath?: string | null;
-  /** The mirror set's shared secret. */
-  readonly secret: string;
+  readonly secret: SetSecrets;
   readonly timeouts: OsdTimeouts;
   /** For https:// URLs: whom to trust, and the certificate to show. Default: whom node trusts, and none. */
   readonly tls?: TlsSource | null;
@@ -153,7 +154,8 @@ export class HttpOsdConnection implements OsdConnection {
     together: (pushes) => this.#pushTogether(pushes),
   });
   readonly #timeouts: OsdTimeouts;
-  readonly #authorization: string;
+  readonly #secret: SetSecrets;
+  #authorization = { secret: '', text: '' };
   readonly #contract: PeerContract;
 
   /** Connects nowhere yet. Throws RangeError for a URL or secret that can't be one, and for a socket beside an https:// URL. */
@@ -169,7 +171,8 @@ export class HttpOsdConnection implements OsdConnection {
     };
     this.url = options.url;
     this.trace = options.trace ?? null;
-    this.#authorization = authorizationOf(options.secret);
+    this.#secret = options.secret;
+    this.#authorize();
     this.#timeouts = timeouts;
     this.#contract = new PeerContract(options.url, options.contract);
     this.#small = new Pool(origin, {
@@ -178,6 +181,14 @@ export class HttpOsdConnection implements OsdConnection {
       maxResponseSize: ANSWER_BYTES_MAX,
     });
     this.#streams = new Pool(origin, { ...shared, connections: STREAM_CONNECTIONS_MAX });
+  }
+
+  /** With the secret of now. Throws RangeError for one that can't be one. */
+  #authorize(): string {
+    const [secret] = secretsNow(this.#secret);
+    if (secret !== this.#authorization.secret)
+      this.#authorization = { secret, text: authorizationOf(secret) };
+    return this.#authorization.text;
   }
 
   get contract(): ContractStanding | null {
@@ -456,7 +467,7 @@ export class HttpOsdConnection implements OsdConnection {
     mediaType: string | null,
     body: Buffer | Readable | null,
   ): HttpRequest {
-    const headers = [HEADER_AUTHORIZATION, this.#authorization, HEADER_CONTRACT, this.#contract.headerText];
+    const headers = [HEADER_AUTHORIZATION, this.#authorize(), HEADER_CONTRACT, this.#contract.headerText];
     if (mediaType !== null) headers.push('content-type', mediaType);
     const { connectMs, answerMs, bodyIdleMs } = this.#timeouts;
     return { method, path, headers, body, answerWithinMs: connectMs + answerMs, idleMs: bodyIdleMs };

@@ -87,6 +87,19 @@ async function expectNewCertificate(stage: Stage): Promise<void> {
   );
 }
 
+/** In the three steps nobody was left out: the epoch is the one of before. */
+async function expectNewSecrets(stage: Stage): Promise<void> {
+  const text = "grep -c 'the secret of the mirror set: read again' /var/log/units/tally-gateway.log";
+  const told = await typeAlso(stage, stage.first, text);
+  expectThat(told.trim() === '3', 'the gateway has taken the secret of each step', told);
+  const excluded = await typeAlso(
+    stage,
+    stage.first,
+    "sed -n '/the secret of the mirror set: read again/,$p' /var/log/units/tally-gateway.log | grep -c 'left out of the in-sync set' || true",
+  );
+  expectThat(excluded.trim() === '0', 'no mirror was left out meanwhile', excluded);
+}
+
 async function expectUpgraded(stage: Stage): Promise<void> {
   const { first, second } = stage;
   for (const machine of [first, second]) await typeAlso(stage, machine, 'tally --version');
@@ -111,6 +124,7 @@ async function expectMoved(stage: Stage): Promise<void> {
 export const AFTER: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   '4. The first object': pullTheCable,
   'Certificates: renewing them': expectNewCertificate,
+  'Secrets: changing them': expectNewSecrets,
   Upgrade: expectUpgraded,
   'A disk is replaced': expectWhole,
   'Moving the gateway': expectMoved,

@@ -15,15 +15,16 @@ import { formatAddress } from '../address.js';
 import type { Configuration } from '../configuration.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';
 import { explainError } from '../explain-error.js';
-import { makeAccessLog, makeLogger } from '../logging.js';
+import { makeAccessLog, makeAuditNote, makeLogger } from '../logging.js';
 import { ServiceTls } from '../open-tls.js';
 import { makeS3Endpoint, observeRequests } from '../s3-wiring.js';
 import { S3Keyring } from '../s3-keyring.js';
-import { readMasterKeys, readSetSecret } from '../secrets.js';
+import { readMasterKeys } from '../secrets.js';
 import { closeWithin, type ServiceContext } from '../service-life.js';
 import { ServiceTracing } from '../service-tracing.js';
 import { listenError } from '../system-error.js';
 import { OSD_TIMEOUTS } from '../timeouts.js';
+import { ServiceSecrets } from '../watched-secrets.js';
 import { ProcessChannel } from './process-channel.js';
 import type { FailedNote, PlaceReply } from './worker-messages.js';
 import { WorkerMesh } from './worker-mesh.js';
@@ -83,7 +84,11 @@ async function serve(configuration: Configuration, gateway: Peer): Promise<void>
   const osdTls = await tls.watch(configuration.tls.osdClient, 'calls to OSDs');
   const service = { name: 'tally-gateway', instance: `worker-${index}` };
   const tracing = await ServiceTracing.open(configuration, service, logger);
-  const secret = await readSetSecret(configuration.mirrorSet.secret);
+  const secrets = new ServiceSecrets({
+    logger,
+    audit: makeAuditNote(`${SERVICE_NAME}-worker-${index}`, configuration),
+  });
+  const secret = await secrets.watchSetSecret(configuration.mirrorSet.secret);
   const members = configuration.mirrorSet.members.map(({ mirror, url, socketPath }) => ({
     mirror,
     connection: new HttpOsdConnection({
@@ -129,6 +134,7 @@ async function serve(configuration: Configuration, gateway: Peer): Promise<void>
     await accessLog?.close();
     await tracing?.stop();
     clearInterval(telling);
+    await secrets.stop();
     mesh.close();
   };
   logger.info({ index }, 'the worker is listening');

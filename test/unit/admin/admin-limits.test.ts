@@ -16,7 +16,7 @@ let app: FastifyInstance;
 async function listen(limits: Partial<AdminLimits>): Promise<number> {
   app = createAdminServer({
     sets: { controls: new Map([['test', new FakeControl()]]), moveProgress: () => null },
-    tokens: [{ name: 'admin', role: 'operate', token: TOKEN }],
+    tokens: () => [{ name: 'admin', role: 'operate', token: TOKEN }],
     audit: { record: () => undefined },
     browser: new FakeBrowser(),
     consoleFolder: null,

@@ -9,6 +9,7 @@ import { ADMIN_ERRORS } from '../../../src/admin/admin-errors.js';
 import type { AdminLimits } from '../../../src/admin/admin-limits.js';
 import { History, HISTORY_SAMPLES_MAX } from '../../../src/admin/history.js';
 import type { AuditEntry } from '../../../src/admin/audit-log.js';
+import type { AdminToken } from '../../../src/admin/access.js';
 import { createAdminServer } from '../../../src/admin/admin-server.js';
 import { S3Figures } from '../../../src/admin/s3-figures.js';
 import type { MoveProgress } from '../../../src/gateway/placement/object-mover.js';
@@ -33,6 +34,7 @@ const READ_TOKEN = 'a-token-that-may-look';
 const METRICS_TOKEN = 'a-token-for-metrics-only';
 const authorization = `Bearer ${TOKEN}`;
 
+let tokens: readonly AdminToken[];
 let control: FakeControl;
 /** Mirror sets beside the first one. */
 let furtherControls: Map<string, FakeControl>;
@@ -46,11 +48,7 @@ let audited: AuditEntry[];
 function makeServer(limits: Partial<AdminLimits> = {}): FastifyInstance {
   return createAdminServer({
     sets: { controls: new Map([['test', control], ...furtherControls]), moveProgress: () => moveProgress },
-    tokens: [
-      { name: 'alice', role: 'operate', token: TOKEN },
-      { name: 'watcher', role: 'read', token: READ_TOKEN },
-      { name: 'prometheus', role: 'metrics', token: METRICS_TOKEN },
-    ],
+    tokens: () => tokens,
     audit: { record: (entry) => audited.push(entry) },
     figures,
     certificates: () => [{ use: 'the admin API', expiresMs: 1_800_000_000_000 }],
@@ -66,6 +64,11 @@ function makeServer(limits: Partial<AdminLimits> = {}): FastifyInstance {
 }
 
 beforeEach(() => {
+  tokens = [
+    { name: 'alice', role: 'operate', token: TOKEN },
+    { name: 'watcher', role: 'read', token: READ_TOKEN },
+    { name: 'prometheus', role: 'metrics', token: METRICS_TOKEN },
+  ];
   control = new FakeControl();
   furtherControls = new Map();
   moveProgress = null;
@@ -197,6 +200,20 @@ function* listRoutes(tree: string): Generator<string> {
     for (const method of methods?.split(', ') ?? []) yield `${method} ${path}`;
   }
 }
+
+describe('a token that was changed', () => {
+  it('opens from then on, and the one before nothing any more', async () => {
+    const ask = async (token: string) =>
+      (await app.inject({ url: '/access', headers: { authorization: `Bearer ${token}` } })).statusCode;
+    expect(await ask(TOKEN)).toBe(200);
+    tokens = tokens.map((token) =>
+      token.name === 'alice' ? { ...token, token: 'her-new-token-here' } : token,
+    );
+    expect(await ask('her-new-token-here')).toBe(200);
+    expect(await ask(TOKEN)).toBe(401);
+    expect(await ask(READ_TOKEN)).toBe(200);
+  });
+});
 
 describe('the admin API', () => {
   it('refuses a missing and a wrong token with 401, on unknown paths too', async () => {

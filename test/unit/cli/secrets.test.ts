@@ -13,7 +13,7 @@ import {
   readAdminTokens,
   readMasterKeys,
   readS3Keys,
-  readSetSecret,
+  readSetSecrets,
 } from '../../../src/cli/secrets.js';
 import { useTemporaryFolder } from './temporary-folder.js';
 
@@ -75,12 +75,12 @@ describe('secrets of the first start', () => {
       Promise.all([
         readS3Keys(configuration),
         readAdminToken(configuration),
-        readSetSecret(configuration.mirrorSet.secret),
+        readSetSecrets(configuration.mirrorSet.secret),
       ]);
     const first = await read();
     await createMissingSecrets(configuration);
     expect(await read()).toEqual(first);
-    expect(new Set([first[1], first[2], first[0].secretKey]).size).toBe(3);
+    expect(new Set([first[1], first[2][0], first[0].secretKey]).size).toBe(3);
     expect(first[0].accessKey).toMatch(/^TALLY[A-Z2-7]{15}$/);
     expect(first[0].secretKey).toMatch(/^[A-Za-z0-9]{40}$/);
   });
@@ -89,7 +89,7 @@ describe('secrets of the first start', () => {
     const path = join(temporary(), 'mine');
     const configuration = resolveConfiguration({ data: temporary(), mirrorSet: { secretFile: path } });
     await createMissingSecrets(configuration);
-    await expect(readSetSecret(configuration.mirrorSet.secret)).rejects.toThrow(
+    await expect(readSetSecrets(configuration.mirrorSet.secret)).rejects.toThrow(
       `There is no shared secret of the mirror set: ${path} does not exist.`,
     );
   });
@@ -100,7 +100,7 @@ describe('a secret', () => {
     'is refused: %s',
     async (secret) => {
       const configuration = resolveConfiguration({ mirrorSet: { secret } });
-      await expect(readSetSecret(configuration.mirrorSet.secret)).rejects.toThrow('16 to 256 characters');
+      await expect(readSetSecrets(configuration.mirrorSet.secret)).rejects.toThrow('16 to 256 characters');
     },
   );
 
@@ -108,8 +108,8 @@ describe('a secret', () => {
     const path = join(temporary(), 'secret');
     await writeFile(path, 'sixteen-characters\n');
     expect(
-      await readSetSecret(resolveConfiguration({ mirrorSet: { secretFile: path } }).mirrorSet.secret),
-    ).toBe('sixteen-characters');
+      await readSetSecrets(resolveConfiguration({ mirrorSet: { secretFile: path } }).mirrorSet.secret),
+    ).toEqual(['sixteen-characters']);
   });
 
   it('that may not be read is named in one sentence', async () => {

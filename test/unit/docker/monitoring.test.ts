@@ -61,7 +61,7 @@ let served: ReadonlySet<string>;
 beforeAll(async () => {
   const admin = createAdminServer({
     sets: { controls: new Map([['test', new FakeControl()]]), moveProgress: () => null },
-    tokens: [{ name: 'admin', role: 'operate', token: TOKEN }],
+    tokens: () => [{ name: 'admin', role: 'operate', token: TOKEN }],
     browser: new FakeBrowser(),
     consoleFolder: null,
     document: '',

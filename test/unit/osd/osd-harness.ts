@@ -8,6 +8,7 @@ import type { ObjectStore } from '../../../src/store/object-store.js';
 import type { ServerTls } from '../../../src/tls/node-server.js';
 import type { TlsSource } from '../../../src/tls/watched-tls.js';
 import { HttpOsdConnection } from '../../../src/wire/http-osd-connection.js';
+import type { SetSecrets } from '../../../src/wire/contract.js';
 import type { ContractRange } from '../../../src/wire/contract-version.js';
 import type { OsdTimeouts } from '../../../src/wire/osd-connection.js';
 import { SECRET } from './osd-writer.js';
@@ -30,6 +31,8 @@ export interface RunningOsd {
 export interface StartOptions {
   readonly limits?: Partial<OsdLimits>;
   readonly timeouts?: Partial<OsdTimeouts>;
+  /** Default: SECRET, which its connection shows. */
+  readonly secret?: SetSecrets;
   /** What the server speaks; its connection speaks what this build does. */
   readonly contract?: ContractRange;
   /** Default: one that is free. */
@@ -54,7 +57,7 @@ export async function startOsd(store: ObjectStore, options: StartOptions = {}): 
     new HttpOsdConnection({ url, secret: SECRET, timeouts, tls: options.tls?.client ?? null });
   const app = createOsdServer({
     store,
-    secret: SECRET,
+    secret: options.secret ?? SECRET,
     incarnation: `run-${runCount}`,
     softwareVersion: 'test',
     logger: options.logger ?? silentLogger(),

@@ -105,6 +105,25 @@ describe('who may talk to an OSD', () => {
     await stranger.close();
   });
 
+  it('while the secret is changed each of both is accepted, and the first is shown', async () => {
+    const OTHER = 'the-other-secret-of-the-set';
+    let served: readonly [string, ...string[]] = [SECRET];
+    let shown: readonly [string, ...string[]] = [SECRET];
+    const osd = await startOsd(new MemoryOsdStore(SET_ID, 9), { secret: () => served });
+    const caller = new HttpOsdConnection({ url: osd.url, secret: () => shown, timeouts: TIMEOUTS });
+    await caller.identity();
+    shown = [OTHER, SECRET];
+    await expect(caller.identity()).rejects.toMatchObject({ code: 'unauthorized' });
+    served = [SECRET, OTHER];
+    await caller.identity();
+    await osd.connection.identity();
+    served = [OTHER];
+    await caller.identity();
+    await expect(osd.connection.identity()).rejects.toMatchObject({ code: 'unauthorized' });
+    await caller.close();
+    await osd.close();
+  });
+
   it('the body of a stranger is not read: the connection is closed', async () => {
     const answer = await rawSocket(
       `POST ${OSD_PATHS.stages} HTTP/1.1\r\nhost: x\r\ncontent-type: ${MEDIA_BYTES}\r\ncontent-length: 100000000\r\n\r\nabc`,
