@@ -17,6 +17,7 @@ import type { Configuration } from './configuration.js';
 import { readMarker } from './data-folder.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { FolderInUse, FolderSocket, joinHolder } from './folder-socket.js';
+import { listenAt } from './listen-at.js';
 import { makeAccessLog, makeAuditLog, makeAuditNote, makeLogger } from './logging.js';
 import { openMirrorSets } from './mirror-sets.js';
 import { ServiceTls } from './open-tls.js';
@@ -115,7 +116,9 @@ async function startGateway(start: GatewayStart, context: ServiceContext): Promi
     s3Tls: s3Tls?.source ?? null,
   });
   try {
-    await endpoint.listen(() => listen(admin, configuration.admin.listen, 'The admin API'));
+    await endpoint.listen(() =>
+      listen(admin, { address: configuration.admin.listen, what: 'The admin API', isTls: adminTls !== null }),
+    );
   } catch (error) {
     await Promise.all([endpoint.stopServing(0), admin.close()]);
     await sets.stop();
@@ -185,7 +188,11 @@ async function startAlone(
     sets,
     figures,
     listen: async (listenAdmin) => {
-      await listen(s3, configuration.s3.listen, 'The S3 endpoint');
+      await listen(s3, {
+        address: configuration.s3.listen,
+        what: 'The S3 endpoint',
+        isTls: s3Tls !== null,
+      });
       await listenAdmin();
     },
     stopServing: async (drainMs) => {
@@ -285,9 +292,12 @@ function makeAdminServer(
   });
 }
 
-async function listen(server: FastifyInstance, address: Address, what: string): Promise<void> {
+async function listen(
+  server: FastifyInstance,
+  { address, what, isTls }: { readonly address: Address; readonly what: string; readonly isTls: boolean },
+): Promise<void> {
   try {
-    await server.listen(address);
+    await server.listen(listenAt(address, what, isTls));
   } catch (error) {
     throw listenError(error, what, formatAddress(address));
   }

@@ -16,6 +16,7 @@ import { formatAddress, localUrl } from './address.js';
 import { type Configuration, setOfMember, socketOfUrl } from './configuration.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { joinHolder } from './folder-socket.js';
+import { listenAt } from './listen-at.js';
 import { makeAuditNote, makeLogger } from './logging.js';
 import { ServiceTls } from './open-tls.js';
 import { OperationalError } from './operational-error.js';
@@ -88,7 +89,7 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
     onInvariantViolation: onFatal,
   });
   try {
-    await server.listen(place.listen);
+    await server.listen(listenAt(place.listen, place.name, serverTls !== null));
   } catch (error) {
     await server.close();
     await store.close();

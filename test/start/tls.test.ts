@@ -139,6 +139,17 @@ describe('a system over TLS', () => {
     const isNext = (serial: string) => serial === serialOf(next.certFile);
     await until('the new one is shown', () => shownSerial(s3), isNext, { withinMs: WITHIN_MS });
     expect(s3Curl('/photos/yaml', ...trusts).stdout).toBe(await readFile(file, 'utf8'));
+
+    const { admin, osds } = playground.ports;
+    const told = async (name: string) => {
+      const text = await readFile(join(playground.folder, 'log', `${name}.log`), 'utf8');
+      return [...text.matchAll(/"msg":"([^"]* listens at [^"]*)"/g)].map(([, message]) => message);
+    };
+    expect(await told('gateway')).toEqual([
+      `The S3 endpoint listens at https://127.0.0.1:${s3}`,
+      `The admin API listens at https://127.0.0.1:${admin}`,
+    ]);
+    expect(await told('osd-0')).toEqual([`osd-0 listens at https://127.0.0.1:${osds[0]}`]);
   });
 
   it('does not start with a certificate that is none, or at a URL of the other kind', async () => {

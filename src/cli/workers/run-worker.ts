@@ -15,6 +15,7 @@ import { formatAddress } from '../address.js';
 import type { Configuration } from '../configuration.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';
 import { explainError } from '../explain-error.js';
+import { listenAt } from '../listen-at.js';
 import { makeAccessLog, makeAuditNote, makeLogger } from '../logging.js';
 import { ServiceTls } from '../open-tls.js';
 import { makeS3Endpoint, observeRequests } from '../s3-wiring.js';
@@ -117,7 +118,7 @@ async function serve(configuration: Configuration, gateway: Peer): Promise<void>
   await mesh.join();
   const address = configuration.s3.listen;
   try {
-    await s3.listen(address);
+    await s3.listen(listenAt(address, 'The S3 endpoint', s3Tls !== null));
   } catch (error) {
     throw listenError(error, 'The S3 endpoint', formatAddress(address));
   }
