@@ -92,6 +92,7 @@ export function composedContent(sources: readonly ComposeSource[]): ReadyContent
 
 export class MirroredContentSink implements ContentSink {
   readonly #targets: () => Promise<readonly ContentTarget[]>;
+  readonly #expectedBytes: number | null;
   readonly #logger: Logger;
   #pieces: Buffer[] = [];
   #stages: OpenStage[] | null = null;
@@ -101,24 +102,42 @@ export class MirroredContentSink implements ContentSink {
   #checksum = 0;
   #isOver = false;
 
-  /** `targets` is asked once, when the first bytes go out: the mirrors that are in sync at that moment. */
-  constructor(targets: () => Promise<readonly ContentTarget[]>, logger: Logger) {
+  /**
+   * `targets` is asked once, when the first bytes go out: the mirrors that are in sync at that moment. `expectedBytes`: null when
+   * nobody knows yet how much will be written.
+   */
+  constructor(
+    targets: () => Promise<readonly ContentTarget[]>,
+    expectedBytes: number | null,
+    logger: Logger,
+  ) {
     this.#targets = targets;
+    this.#expectedBytes = expectedBytes;
     this.#logger = logger;
   }
 
   write(piece: Buffer): Promise<void> | undefined {
     invariant(!this.#isOver, 'a content sink takes no pieces after its end');
     this.#sizeBytes += piece.length;
+    invariant(
+      this.#expectedBytes === null || this.#sizeBytes <= this.#expectedBytes,
+      'content is no longer than was said',
+    );
     this.#checksum = crc32c(piece, this.#checksum);
     if (this.#stages !== null) return this.#writeToStages(piece);
     this.#pieces.push(piece);
-    return this.#sizeBytes > INLINE_CONTENT_BYTES_MAX ? this.#goStreaming() : undefined;
+    // What is known to be too large for that need not wait in memory until it is.
+    const sizeBytes = this.#expectedBytes ?? this.#sizeBytes;
+    return sizeBytes > INLINE_CONTENT_BYTES_MAX ? this.#goStreaming() : undefined;
   }
 
   async finish(): Promise<StagedContent> {
     invariant(!this.#isOver, 'a content sink is finished once');
     this.#isOver = true;
+    invariant(
+      this.#expectedBytes === null || this.#sizeBytes === this.#expectedBytes,
+      'content is as long as was said',
+    );
     const [only, ...others] = this.#pieces;
     if (this.#stages === null) {
       const bytes = only !== undefined && others.length === 0 ? only : Buffer.concat(this.#pieces);
@@ -148,7 +167,10 @@ export class MirroredContentSink implements ContentSink {
     const targets = await this.#targets();
     if (this.#isOver) return;
     this.#targetCount = targets.length;
-    this.#stages = targets.map((target) => ({ ...target, stage: target.connection.openStage() }));
+    this.#stages = targets.map((target) => ({
+      ...target,
+      stage: target.connection.openStage(this.#expectedBytes),
+    }));
     const pieces = this.#pieces;
     this.#pieces = [];
     for (const piece of pieces) await this.#writeToStages(piece);

@@ -9,7 +9,7 @@ import { invariant } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { Epoch, Tag } from '../protocol/tag.js';
 import { COMPOSE_SOURCES_MAX } from '../protocol/compose.js';
-import { composedContent, MirroredContentSink, ReadyContent } from './content-sink.js';
+import { composedContent, type ContentTarget, MirroredContentSink, ReadyContent } from './content-sink.js';
 import type { Logger } from './logger.js';
 import { MirroredReads } from './mirrored-reads.js';
 import type { SetWriter } from './set-writer.js';
@@ -150,11 +150,12 @@ export class MirroredObjectStorage implements ObjectStorage {
     return this.#reads.list(request);
   }
 
-  openContent(_target: ObjectId, _sizeBytes: number | null): ContentSink {
-    return new MirroredContentSink(async () => {
+  openContent(_target: ObjectId, sizeBytes: number | null): ContentSink {
+    const targets = async (): Promise<readonly ContentTarget[]> => {
       await this.#set.pass();
       return this.#set.inSync.map((mirror) => ({ mirror, connection: this.#set.connectionOf(mirror) }));
-    }, this.#logger);
+    };
+    return new MirroredContentSink(targets, sizeBytes, this.#logger);
   }
 
   composeContent(sources: readonly ContentSource[]): StagedContent {

@@ -137,8 +137,8 @@ export interface ObjectStorage {
   read(id: ObjectId, range: ReadRange, expectedTag?: Tag): Promise<ObjectRead | null>;
   list(request: ListRequest): Promise<ListPage>;
   /**
-   * `target` is the object that the content is meant for: it waits where that object's content will be. `sizeBytes` is what the
-   * caller expects, null when unknown; it only helps to choose buffers.
+   * `target` is the object that the content is meant for: it waits where that object's content will be. `sizeBytes` is what
+   * will be written, null when nobody knows yet; to write anything else is the caller's mistake.
    */
   openContent(target: ObjectId, sizeBytes: number | null): ContentSink;
   /**

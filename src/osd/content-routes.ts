@@ -13,7 +13,6 @@ import {
 } from '../wire/contract.js';
 import { decodeForwarded, encodeForwardedReply } from '../wire/forward-frame.js';
 import { encodeFrame } from '../wire/frame.js';
-import { MalformedMessage } from '../wire/malformed-message.js';
 import {
   BATCH_CONTENT_BYTES_MAX,
   INLINE_CONTENT_BYTES_MAX,
@@ -28,6 +27,7 @@ import { decodeTransactions, encodeTransactionsReply } from '../wire/transaction
 import type { StoreRead } from '../store/object-store.js';
 import { pushTogether } from './batched-pushes.js';
 import { readTogether } from './batched-reads.js';
+import { eachPiece } from './body-pieces.js';
 import type { ErrorResponder } from './error-responses.js';
 import type { LocalOsd } from './local-osd.js';
 import type { HotRequest, HotRequests } from './hot-requests.js';
@@ -110,18 +110,13 @@ export function addWriteRoutes(app: FastifyInstance, osd: LocalOsd, trace: OsdTr
 async function takeStage(osd: LocalOsd, body: IncomingMessage): Promise<object> {
   const stage = osd.openOwnStage();
   try {
-    // The connection stays, so that a refusal can still be answered on it.
-    for await (const piece of body.iterator({ destroyOnReturn: false })) {
-      if (!Buffer.isBuffer(piece)) throw new MalformedMessage('the body is no bytes');
-      await stage.write(piece);
-    }
+    await eachPiece(body, (piece) => stage.write(piece));
     if (!body.complete) throw refusal('bad-request', 'the client went away');
     const { stageId, lengthBytes, contentChecksum } = await stage.finish();
     return { stageId, lengthBytes, contentChecksum };
   } catch (error) {
     await stage.abort();
-    if (body.destroyed && !body.complete)
-      throw refusal('bad-request', 'the client went away', { cause: error });
+    // The connection stays, so that a refusal can still be answered on it.
     body.resume();
     throw error;
   }

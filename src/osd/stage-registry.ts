@@ -117,10 +117,20 @@ export class RegisteredStage {
     this.#onOver = onOver;
   }
 
-  async write(piece: Buffer): Promise<void> {
+  /** Resolves when the next piece may come; undefined: at once. Throws, or rejects with, OsdRefusal. */
+  write(piece: Buffer): Promise<void> | undefined {
     this.#lengthBytes += piece.length;
     if (this.#lengthBytes > this.#bytesMax) throw refusal('body-too-large', 'the stage is over its limit');
-    await refuseStoreErrors(() => this.#writer.write(piece));
+    const busy = this.#writeToStore(piece);
+    return busy === undefined ? undefined : refuseStoreErrors(() => busy);
+  }
+
+  #writeToStore(piece: Buffer): Promise<void> | undefined {
+    try {
+      return this.#writer.write(piece);
+    } catch (error) {
+      throw withoutStoreError(error);
+    }
   }
 
   async finish(): Promise<StagedBlob> {

@@ -3,6 +3,7 @@
  * (`crc32_combine` of madler/zlib, crc32.c) with the Castagnoli polynomial.
  */
 import { crc32c } from '@node-rs/crc32';
+import { invariant } from '../protocol/invariant.js';
 
 /** Content per checksum. Fixed by the blob format. */
 export const CHUNK_BYTES = 64 * 1024;
@@ -42,7 +43,7 @@ export function combineChecksums(first: number, second: number, secondBytes: num
 
 /** Takes content in pieces of any size. */
 export class ChunkChecksummer {
-  readonly #chunks: number[] = [];
+  #chunks: number[] = [];
   #chunk = 0;
   #chunkBytes = 0;
   #content = 0;
@@ -52,9 +53,12 @@ export class ChunkChecksummer {
     return this.#lengthBytes;
   }
 
-  /** Of the chunks that are complete. */
-  get chunks(): readonly number[] {
-    return this.#chunks;
+  /** Hands over the checksums of the first chunks, and forgets them. Precondition: these chunks are complete. */
+  takeChunks(count: number): readonly number[] {
+    invariant(count <= this.#chunks.length, 'only chunks that are complete have a checksum');
+    const taken = this.#chunks.slice(0, count);
+    this.#chunks = this.#chunks.slice(count);
+    return taken;
   }
 
   update(piece: Buffer): void {
@@ -75,6 +79,7 @@ export class ChunkChecksummer {
     this.#chunkBytes = 0;
   }
 
+  /** The checksum of all content, and those of the chunks that nobody has taken. */
   finish(): { readonly chunks: readonly number[]; readonly content: number } {
     if (this.#chunkBytes > 0) this.#endChunk();
     return { chunks: this.#chunks, content: this.#content };

@@ -20,6 +20,10 @@ export interface StoreLimits {
   readonly stageCountMax: number;
   /** What a blob writer gathers before it writes; it holds twice that at the most. Content up to this size is packed. */
   readonly writeGatherBytes: number;
+  /** Of all blob writers together: when there are many each gathers less ... */
+  readonly allGatherBytes: number;
+  /** ... but no less than this. */
+  readonly writeGatherBytesMin: number;
   /** Memory for objects that nobody works on just now. */
   readonly objectCacheBytesMax: number;
   /** Files that are kept open for the next read: of segments, and of blobs that have one of their own. */
@@ -69,6 +73,8 @@ export const DEFAULT_LIMITS: StoreLimits = {
   queueDepthMax: 16_384,
   stageCountMax: 16_384,
   writeGatherBytes: 256 * KIBI,
+  allGatherBytes: 4 * MEBI,
+  writeGatherBytesMin: 32 * KIBI,
   objectCacheBytesMax: 16 * MEBI,
   openBlobsMax: 64,
   openFragmentsMax: 256,

@@ -7,6 +7,7 @@
  * A segment has its row before anything but its header is written to it, so that a crash leaves no file that nobody knows.
  */
 import { isNoSpace, type WritableFile } from './file-port.js';
+import { GatherRoom } from './gather-room.js';
 import type { GroupCommit } from './group-commit.js';
 import type { StoreLimits } from './limits.js';
 import { StoreError } from './object-store.js';
@@ -43,6 +44,7 @@ const REWIND_SHARE = 4;
 export class SegmentSpace {
   readonly table: SegmentTable;
   readonly limits: StoreLimits;
+  readonly gathering: GatherRoom;
   readonly #files: SegmentFiles;
   readonly #lanes: Readonly<Record<LaneName, Lane>> = {
     packed: { segment: null, opening: null },
@@ -59,6 +61,7 @@ export class SegmentSpace {
     this.table = table;
     this.#files = files;
     this.limits = limits;
+    this.gathering = new GatherRoom(limits);
     this.#logger = logger;
     this.onSynced = (durationMs) => observer?.segmentSynced(durationMs);
     table.onEmptied = (segment) => this.#reuse(segment);

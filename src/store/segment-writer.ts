@@ -1,9 +1,10 @@
 /**
- * Writes one blob. Gathers pieces and writes them while the next ones come in; holds at most two gatherings of pieces.
- * What ends within the first gathering is packed with others; more goes to a fragment of its own, and to further ones as
+ * Writes one blob. Gathers pieces and writes them while the next ones come in; holds at most two gatherings of pieces, whose size
+ * goes by how many others do the same (gather-room.ts). What ends within the first gathering is packed with others; more goes to a fragment of its own, and to further ones as
  * it grows. A long stream is synced as it goes, so that neither its own last sync nor those of its neighbours take long.
  */
 import { ChunkChecksummer, CHUNK_BYTES } from './chunk-checksums.js';
+import { Gathering } from './gather-room.js';
 import type { BlobId } from './keys.js';
 import { StoreError } from './object-store.js';
 import type { PackedLane } from './packed-lane.js';
@@ -56,16 +57,17 @@ export class SegmentWriter {
   readonly #unsynced = new Map<Reservation['segment'], number>();
   #fragment: OpenFragment | null = null;
   #fragmentWantedBytes: number;
-  #gathered: Buffer[] = [];
-  #gatheredBytes = 0;
+  #gathered: Gathering;
   #writtenBytes = 0;
   #writing: Promise<void> = Promise.resolve();
   #syncing: Promise<void> = Promise.resolve();
   #failure: StoreError | null = null;
+  #isGathering = false;
 
   constructor(space: SegmentSpace, packed: PackedLane, blobId: BlobId) {
     this.#space = space;
     this.#packed = packed;
+    this.#gathered = new Gathering(space.gathering);
     this.blobId = blobId;
     this.#fragmentWantedBytes = Math.min(FIRST_FRAGMENT_BYTES, space.limits.fragmentBytesMax);
   }
@@ -74,22 +76,38 @@ export class SegmentWriter {
     return this.#checksummer.lengthBytes;
   }
 
-  /** Resolves when the next piece may come. Throws StoreError `no-space` or `io-error`. */
-  async append(piece: Buffer): Promise<void> {
-    this.#checksummer.update(piece);
-    this.#gathered.push(piece);
-    this.#gatheredBytes += piece.length;
-    if (this.#gatheredBytes > this.#space.limits.writeGatherBytes) await this.#flush();
+  /** Resolves when the next piece may come; undefined: at once. Throws, or rejects with, StoreError `no-space` or `io-error`. */
+  append(piece: Buffer): Promise<void> | undefined {
     this.#throwFailure();
+    if (!this.#isGathering) {
+      this.#isGathering = true;
+      this.#space.gathering.enter();
+    }
+    this.#checksummer.update(piece);
+    this.#gathered.add(piece);
+    return this.#gathered.lengthBytes > this.#space.gathering.bytesEach ? this.#flush() : undefined;
+  }
+
+  #endGathering(): void {
+    if (!this.#isGathering) return;
+    this.#isGathering = false;
+    this.#space.gathering.leave();
   }
 
   /** Starts to write what was gathered, once the write before it is done. */
   async #flush(): Promise<void> {
     await this.#writing;
-    const pieces = this.#gathered;
-    this.#gathered = [];
-    this.#gatheredBytes = 0;
-    this.#writing = this.#noteFailure(() => this.#write(pieces));
+    this.#throwFailure();
+    const gathered = this.#takeGathered();
+    this.#writing = this.#noteFailure(() => this.#write(gathered.pieces)).finally(() => gathered.release());
+    if (!this.#space.gathering.allowsTwo) await this.#writing;
+  }
+
+  /** Whoever takes it releases it when it is written, and nobody else does. */
+  #takeGathered(): Gathering {
+    const gathered = this.#gathered;
+    this.#gathered = new Gathering(this.#space.gathering);
+    return gathered;
   }
 
   async #noteFailure(step: () => Promise<void>): Promise<void> {
@@ -136,8 +154,7 @@ export class SegmentWriter {
   }
 
   #trailerOf({ blobOffset, length }: OpenFragment): Buffer {
-    const first = blobOffset / CHUNK_BYTES;
-    const chunks = this.#checksummer.chunks.slice(first, first + Math.ceil(length / CHUNK_BYTES));
+    const chunks = this.#checksummer.takeChunks(Math.ceil(length / CHUNK_BYTES));
     return encodeFragmentTrailer({ blobId: this.blobId, blobOffset, length }, chunks);
   }
 
@@ -164,6 +181,7 @@ export class SegmentWriter {
 
   /** The blob is on disk when this resolves. Throws StoreError `no-space` or `io-error`. */
   async finish(): Promise<FinishedBlob> {
+    this.#endGathering();
     const checksums = this.#checksummer.finish();
     const { lengthBytes } = this.#checksummer;
     await this.#writing;
@@ -180,10 +198,14 @@ export class SegmentWriter {
 
   async #pack(chunks: readonly number[]): Promise<void> {
     const { blobId, lengthBytes } = this;
-    this.#fragments.push(
-      await this.#packed.append({ blobId, blobOffset: 0, pieces: this.#gathered, lengthBytes, chunks }),
-    );
-    this.#gathered = [];
+    const gathered = this.#takeGathered();
+    const { pieces } = gathered;
+    try {
+      const fragment = await this.#packed.append({ blobId, blobOffset: 0, pieces, lengthBytes, chunks });
+      this.#fragments.push(fragment);
+    } finally {
+      gathered.release();
+    }
   }
 
   async #finishStream(): Promise<void> {
@@ -200,8 +222,10 @@ export class SegmentWriter {
 
   /** Stops writing and gives back what was reserved. */
   async abandon(): Promise<void> {
+    this.#endGathering();
     await this.#writing;
     await this.#syncing;
+    this.#gathered.release();
     const fragment = this.#fragment;
     this.#fragment = null;
     if (fragment !== null) this.#space.settle(fragment.place, 0);

@@ -141,7 +141,7 @@ class DiskStageWriter implements StageWriter {
     this.#settle = settle;
   }
 
-  async write(piece: Buffer): Promise<void> {
+  write(piece: Buffer): Promise<void> | undefined {
     this.#assertOpen();
     const { limits, freeSpace } = this.#core.parts;
     if (!freeSpace.hasRoomFor(piece.length))
@@ -150,12 +150,20 @@ class DiskStageWriter implements StageWriter {
     if (this.#writer === null) {
       this.#small.push(piece);
       this.#smallBytes += piece.length;
-      if (this.#smallBytes <= limits.inlineBytesMax) return;
+      if (this.#smallBytes <= limits.inlineBytesMax) return undefined;
       this.#writer = this.#core.openBlob();
-      await this.#guard(this.#appendAll(this.#writer, this.#small.splice(0)));
-      return;
+      return this.#guard(this.#appendAll(this.#writer, this.#small.splice(0)));
     }
-    await this.#guard(this.#writer.append(piece));
+    const busy = this.#append(this.#writer, piece);
+    return busy === undefined ? undefined : this.#guard(busy);
+  }
+
+  #append(writer: SegmentWriter, piece: Buffer): Promise<void> | undefined {
+    try {
+      return writer.append(piece);
+    } catch (error) {
+      return this.#giveUp(error);
+    }
   }
 
   async #appendAll(writer: SegmentWriter, pieces: readonly Buffer[]): Promise<void> {

@@ -34,7 +34,7 @@ import type { Decoder } from './decoder.js';
 import { OSD_ERROR_STATUS, type OsdErrorCode } from './error-codes.js';
 import { exchange, type HttpAnswer, type HttpRequest } from './http-exchange.js';
 import { AnswerBody, openAnswer, takeAll, takeFrameHeader } from './http-read.js';
-import { HttpStage, type StagedRemotely } from './http-stage.js';
+import { HttpStage, type StagedRemotely, StageRoom } from './http-stage.js';
 import { parseJson } from './frame.js';
 import { MalformedMessage } from './malformed-message.js';
 import {
@@ -147,6 +147,7 @@ export class HttpOsdConnection implements OsdConnection {
   readonly trace: ConnectionTrace | null;
   readonly #small: Pool;
   readonly #streams: Pool;
+  readonly #stageRoom = new StageRoom();
   readonly #reads = new ReadQueue((batch) => this.#readTogether(batch));
   readonly #pushes = new PushQueue({
     knowsBatches: () => (this.contract?.agreed ?? 0) >= PUSH_BATCHES_SINCE,
@@ -249,8 +250,8 @@ export class HttpOsdConnection implements OsdConnection {
     await this.#send('POST', OSD_PATHS.writerDismissal, MEDIA_JSON, request);
   }
 
-  openStage(): RemoteStage {
-    return new HttpStage((body) => this.#sendStage(body));
+  openStage(lengthBytes: number | null = null): RemoteStage {
+    return new HttpStage(this.#stageRoom, (body) => this.#sendStage(body, lengthBytes));
   }
 
   async discardStage(stageId: string): Promise<void> {
@@ -503,8 +504,10 @@ export class HttpOsdConnection implements OsdConnection {
     await this.#send('PUT', path, MEDIA_JSON, Buffer.from(JSON.stringify(request)));
   }
 
-  async #sendStage(body: Readable): Promise<StagedRemotely> {
+  async #sendStage(body: Readable, lengthBytes: number | null): Promise<StagedRemotely> {
     const request = this.#smallRequest('POST', OSD_PATHS.stages, MEDIA_BYTES, body);
+    // Without it every piece travels in a frame of its own.
+    if (lengthBytes !== null) request.headers.push('content-length', String(lengthBytes));
     const traceparent = this.trace?.traceparent() ?? null;
     if (traceparent !== null) request.headers.push(HEADER_TRACEPARENT, traceparent);
     const answer = await exchange(this.#streams, { ...request, answerWithinMs: null }, ANSWER_BYTES_MAX);

@@ -1,31 +1,57 @@
 /**
  * Content on its way into an OSD: the body of one POST /v1/stages, fed piece by piece.
  *
- * Backpressure: at most STAGE_BUFFER_BYTES_MAX (and one piece more) wait in this process; `write` resolves when there is
+ * Backpressure: what a stage's share of its room has (and one piece more) waits in this process; `write` resolves when there is
  * room again. A request that fails, or is refused half-way, makes every later `write` and `finish` reject.
  */
 import { Readable } from 'node:stream';
 import type { RemoteStage } from './osd-connection.js';
 
+/** What waits for one OSD, of all stages together and of one. */
+const STAGE_BUFFERS_BYTES_MAX = 4 * 1024 * 1024;
 export const STAGE_BUFFER_BYTES_MAX = 512 * 1024;
+/** As much as comes from a socket at once. Who has less room than that waits until the OSD's socket has taken all. */
+const STAGE_PIECE_BYTES = 64 * 1024;
+
+/** The stages on their way to one OSD share the memory for what waits: the more there are, the less each of them has. */
+export class StageRoom {
+  #stageCount = 0;
+
+  get bytesEach(): number {
+    const share = STAGE_BUFFERS_BYTES_MAX / Math.max(1, this.#stageCount);
+    return Math.min(STAGE_BUFFER_BYTES_MAX, share);
+  }
+
+  enter(): void {
+    this.#stageCount += 1;
+  }
+
+  leave(): void {
+    this.#stageCount -= 1;
+  }
+}
 
 export type StagedRemotely = Awaited<ReturnType<RemoteStage['finish']>>;
 
 export class HttpStage implements RemoteStage {
   readonly #body: Readable;
+  readonly #room: StageRoom;
   readonly #answer: Promise<StagedRemotely>;
   #failure: Error | null = null;
   #isEnded = false;
   #wake: (() => void) | null = null;
 
   /** `send` starts the request with this body, and settles with the OSD's answer. */
-  constructor(send: (body: Readable) => Promise<StagedRemotely>) {
+  constructor(room: StageRoom, send: (body: Readable) => Promise<StagedRemotely>) {
+    this.#room = room;
+    room.enter();
     this.#body = new Readable({
-      highWaterMark: STAGE_BUFFER_BYTES_MAX,
+      // A writer that waits goes on when no more than this is left.
+      highWaterMark: STAGE_PIECE_BYTES,
       read: () => this.#wakeWriter(),
     });
     this.#body.on('error', (error) => this.#fail(error));
-    this.#answer = send(this.#body);
+    this.#answer = send(this.#body).finally(() => room.leave());
     this.#answer.then(
       () => {
         if (!this.#isEnded) this.#fail(new Error('the OSD answered before the content ended'));
@@ -37,11 +63,18 @@ export class HttpStage implements RemoteStage {
   async write(piece: Buffer): Promise<void> {
     this.#throwIfFailed();
     if (piece.length === 0) return;
-    if (this.#body.push(piece)) return;
+    this.#body.push(piece);
+    if (this.#hasRoom()) return;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
     this.#throwIfFailed();
+  }
+
+  #hasRoom(): boolean {
+    const { bytesEach } = this.#room;
+    if (this.#body.readableLength >= bytesEach) return false;
+    return bytesEach >= STAGE_PIECE_BYTES || !this.#body.isPaused();
   }
 
   async finish(): Promise<StagedRemotely> {

@@ -467,7 +467,8 @@ export interface OsdConnection {
   forward(batch: ForwardedBatch): Promise<ForwardedBatchReply>;
   /** Ends the writer of an epoch, if it is still there, once its ready tokens are sent. Nothing must be in flight. */
   dismissWriter(epoch: Epoch, generator: GeneratorId): Promise<void>;
-  openStage(): RemoteStage;
+  /** `lengthBytes`: of all that will be written, null when nobody knows yet. Any other length fails. */
+  openStage(lengthBytes?: number | null): RemoteStage;
   discardStage(stageId: string): Promise<void>;
 
   /** `epoch`: refused as `stale-epoch` by an OSD that was fenced higher. Null: no such object. */

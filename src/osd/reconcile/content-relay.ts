@@ -74,7 +74,7 @@ export async function relayContent(
     }
     return { bytes: { kind: 'bytes', bytes: Buffer.concat(pieces) }, contentChecksum: checksum.value };
   }
-  const stage = target.openStage();
+  const stage = target.openStage(lengthBytes);
   try {
     for await (const piece of sourcePieces(order, source)) {
       checksum.update(piece);
