@@ -47,7 +47,7 @@ export async function putStream(
   if (answer.statusCode >= 300) throw new Error(`PUT ${path}: ${answer.statusCode} ${text.slice(0, 300)}`);
 }
 
-async function getStream(
+export async function getStream(
   client: Client,
   target: BenchTarget,
   path: string,

@@ -10,15 +10,19 @@ import { type Measurement, type Syncs, tableOf } from './measurement.js';
 import { benchMemory, type MemoryOptions } from './memory.js';
 import { drawSuite, type Picture } from './plot.js';
 import { benchRecovery } from './recovery.js';
+import { benchSoak } from './soak.js';
 import { benchList, benchSmallObjects, LISTED_KEYS_MIN } from './small-objects.js';
 import { DEFAULT_SUITES, findSuites, SUITE_NAMES, type Suite } from './suites.js';
 import { benchStore } from './store.js';
+import { benchTail } from './tail.js';
 import { type BenchTable, toMarkdown, toText } from './table.js';
 import { type BenchTarget, startFloor, startMemoryFloor, startTally, useEndpoint } from './target.js';
 
 const MIB = 1024 * 1024;
 const NOTE =
   'Everything on this machine, every request signed. CPU: user and system time of each measured process. Disk: what the processes had sent to a disk, for each byte of content stored (nothing on a file system in memory). × floor: requests/s against a bare node:http server of this very run. MB = 10^6 bytes.';
+
+const NO_MIRRORS = 'left out: another endpoint has no mirrors that could be killed';
 
 const HELP = `Usage: npm run bench -- [options]
 
@@ -28,6 +32,7 @@ const HELP = `Usage: npm run bench -- [options]
   --seconds N          for each of their loads (default 5)
   --keys N             stored names for list (default and least ${LISTED_KEYS_MIN})
   --uploads NxMIB      for memory: so many at once, of so many MiB (default 20x64)
+  --minutes N          for soak (default 1)
   --load NAME          for store: one of its loads, such as 'put 4 KiB'
   --workers LIST       processes that serve S3; with several numbers, such as 1,2, they are measured side by side (default 1)
   --stored LIST --missed LIST
@@ -87,6 +92,7 @@ function readOptions() {
       connections: { type: 'string', default: '64,16' },
       keys: { type: 'string', default: String(LISTED_KEYS_MIN) },
       uploads: { type: 'string', default: '20x64' },
+      minutes: { type: 'string', default: '1' },
       load: { type: 'string', default: '' },
       stored: { type: 'string', default: '1000,10000,100000' },
       missed: { type: 'string', default: '100,1000,10000' },
@@ -112,6 +118,7 @@ function readOptions() {
     keyCount,
     suites: suitesOf(values.suite),
     memory: uploadsOf(values.uploads),
+    soakMinutes: countsOf('minutes', values.minutes)[0] ?? 1,
     recovery: {
       stored: countsOf('stored', values.stored),
       missed: countsOf('missed', values.missed),
@@ -198,6 +205,8 @@ async function runSuite(
       return withTable(await benchPointers(measured, report));
     case 'memory':
       return onlyTable(await benchMemory(measured, options.memory, report));
+    case 'soak':
+      return onlyTable(await benchSoak(measured, options.soakMinutes, report));
     case 'store':
       return onlyTable(await benchStore(options.data, options.load, report));
     case 'recovery':
@@ -205,7 +214,12 @@ async function runSuite(
         const figures = await benchRecovery(tally.system, tally, options.recovery, report);
         return { suite: name, measurements: [], ...figures };
       }
-      report('left out: another endpoint has no mirrors that could be killed');
+      report(NO_MIRRORS);
+      return null;
+    case 'tail':
+      if (tally !== null)
+        return onlyTable(await benchTail(tally.system, tally, options.pace.seconds, report));
+      report(NO_MIRRORS);
       return null;
   }
 }

@@ -24,6 +24,8 @@ export type Suite = { readonly name: string } & (
   | { readonly kind: 'multipart' }
   | { readonly kind: 'pointers' }
   | { readonly kind: 'memory' }
+  | { readonly kind: 'soak' }
+  | { readonly kind: 'tail' }
   | { readonly kind: 'recovery' }
   | { readonly kind: 'store' }
 );
@@ -50,6 +52,8 @@ const ALL: readonly Suite[] = [
   { name: 'multipart', kind: 'multipart' },
   { name: 'pointers', kind: 'pointers' },
   { name: 'memory', kind: 'memory' },
+  { name: 'soak', kind: 'soak' },
+  { name: 'tail', kind: 'tail' },
   { name: 'recovery', kind: 'recovery' },
   { name: 'store', kind: 'store' },
 ];
