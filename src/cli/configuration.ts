@@ -492,9 +492,9 @@ export function memberAddress({ mirror, url }: MemberSettings): Address {
   return checked(() => addressOfUrl(url), `the URL of ${mirror}`);
 }
 
-/** The socket of the OSD with this URL, null when it has none. */
-export function socketOfUrl(configuration: Configuration, url: string): string | null {
-  return allMembers(configuration).find((member) => member.url === url)?.socketPath ?? null;
+/** The member with this URL, null when there is none. */
+export function memberAtUrl(configuration: Configuration, url: string): MemberSettings | null {
+  return allMembers(configuration).find((member) => member.url === url) ?? null;
 }
 
 /** The members of all mirror sets. */

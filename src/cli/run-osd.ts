@@ -13,7 +13,7 @@ import { type ObjectStore, StoreError } from '../store/object-store.js';
 import type { SetSecrets } from '../wire/contract.js';
 import { HttpOsdConnection } from '../wire/http-osd-connection.js';
 import { formatAddress, localUrl } from './address.js';
-import { type Configuration, setOfMember, socketOfUrl } from './configuration.js';
+import { type Configuration, setOfMember, memberAtUrl } from './configuration.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { joinHolder } from './folder-socket.js';
 import { listenAt } from './listen-at.js';
@@ -80,11 +80,14 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
     logger,
     tls: serverTls,
     socketPath: place.socketPath,
-    connect: (url) =>
-      new HttpOsdConnection({
+    connect: (url) => {
+      const member = memberAtUrl(configuration, url);
+      return new HttpOsdConnection({
         ...{ url, secret, timeouts: OSD_TIMEOUTS, tls: clientTls },
-        socketPath: socketOfUrl(configuration, url),
-      }),
+        socketPath: member?.socketPath ?? null,
+        trace: tracing?.connectionTrace(member?.mirror ?? url) ?? null,
+      });
+    },
     isStopping: context.isStopping,
     onInvariantViolation: onFatal,
   });

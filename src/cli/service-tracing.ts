@@ -5,9 +5,17 @@ import type { OsdTrace } from '../osd/osd-trace.js';
 import type { AroundRequest } from '../s3/http-server.js';
 import type { EndedRequest } from '../s3/request-observer.js';
 import type { Tracer } from '../tracing/tracer.js';
-import type { ConnectionTrace } from '../wire/osd-connection.js';
+import type { PeerTrace } from '../gateway/workers/peer.js';
+import type { ConnectionTrace, FollowedRequest } from '../wire/osd-connection.js';
 import type { Configuration } from './configuration.js';
 import { readSoftwareVersion } from './software-version.js';
+
+const REQUEST_NAMES: Readonly<Record<FollowedRequest, string>> = {
+  read: 'read from',
+  head: 'look at',
+  list: 'list from',
+  'forwarded write': 'forward a write to',
+};
 
 export class ServiceTracing {
   readonly #tracer: Tracer;
@@ -82,15 +90,46 @@ export class ServiceTracing {
           },
         };
       },
+      followRequest: (what) => {
+        const { present } = this.#tracer;
+        if (present === null) return null;
+        const span = this.#tracer.begin(`${REQUEST_NAMES[what]} ${mirror}`, 'client', present);
+        span.set('tally.mirror', mirror);
+        return {
+          traceparent: span.traceparent,
+          ended: (failure) => {
+            span.end(failure);
+          },
+        };
+      },
       traceparent: () => this.#tracer.present?.traceparent ?? null,
     };
   }
 
+  /** Of what the workers of a gateway do for each other. */
+  readonly peerTrace: PeerTrace = {
+    traceparent: () => this.#tracer.present?.traceparent ?? null,
+    within: async (name, traceparent, work) => {
+      const span = this.#tracer.begin(`worker ${name}`, 'server', traceparent);
+      try {
+        const done = await this.#tracer.runIn(span, work);
+        span.end(null);
+        return done;
+      } catch (error) {
+        span.end(error instanceof Error ? error.message : String(error));
+        throw error;
+      }
+    },
+  };
+
   readonly osdTrace: OsdTrace = {
     begin: (name, traceparent) => {
       const span = this.#tracer.begin(`OSD ${name}`, 'server', traceparent);
-      return (failure) => {
-        span.end(failure);
+      return {
+        runIn: (work) => this.#tracer.runIn(span, work),
+        end: (failure) => {
+          span.end(failure);
+        },
       };
     },
   };

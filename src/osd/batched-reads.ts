@@ -10,19 +10,27 @@ import {
 } from '../wire/reads-frame.js';
 import type { ErrorResponder } from './error-responses.js';
 import type { LocalOsd } from './local-osd.js';
+import { type OsdTrace, traced } from './osd-trace.js';
 
 const NO_BYTES = Buffer.alloc(0);
 
+interface ReadTogetherParts {
+  readonly osd: LocalOsd;
+  readonly responder: ErrorResponder;
+  readonly trace: OsdTrace | null;
+}
+
 /** One reply for each read, in order. A read that fails is a reply too, so that it harms no other. */
 export async function readTogether(
-  osd: LocalOsd,
+  { osd, responder, trace }: ReadTogetherParts,
   { epoch, reads }: ReadBatch,
-  responder: ErrorResponder,
 ): Promise<readonly BatchedReply[]> {
   const replies = await Promise.all(
     reads.map(async (read) => {
+      const { traceparent } = read;
+      const work = trace === null || traceparent === undefined ? null : trace.begin('read', traceparent);
       try {
-        return await readOne(osd, epoch, read);
+        return await traced(work, () => readOne(osd, epoch, read));
       } catch (error) {
         const { code, message } = responder.refusalOf(error);
         return { kind: 'refused' as const, code, message };

@@ -3,7 +3,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import {
   FRAME_HEADER_BYTES_MAX,
-  HEADER_TRACEPARENT,
   JSON_REQUEST_BYTES_MAX,
   MEDIA_BYTES,
   MEDIA_FRAME,
@@ -31,8 +30,8 @@ import { eachPiece } from './body-pieces.js';
 import type { ErrorResponder } from './error-responses.js';
 import type { LocalOsd } from './local-osd.js';
 import type { HotRequest, HotRequests } from './hot-requests.js';
-import { bodyOf, epochOf, queryOf, sendJson } from './osd-routes.js';
-import { type OsdTrace, traceWrites } from './osd-trace.js';
+import { bodyOf, epochOf, followed, queryOf, sendJson } from './osd-routes.js';
+import { type OsdTrace, traced, traceWrites } from './osd-trace.js';
 import { refusal } from './refusal.js';
 
 const TRANSACTIONS_BYTES_MAX = FRAME_HEADER_BYTES_MAX + BATCH_CONTENT_BYTES_MAX;
@@ -68,7 +67,8 @@ export function hotRequests(osd: LocalOsd, responder: ErrorResponder, trace: Osd
         mediaType: MEDIA_JSON,
         bytesMax: JSON_REQUEST_BYTES_MAX,
         answerMediaType: MEDIA_FRAME,
-        perform: async (body) => encodeReadsReply(await readTogether(osd, decodeReads(body), responder)),
+        perform: async (body) =>
+          encodeReadsReply(await readTogether({ osd, responder, trace }, decodeReads(body))),
       },
     ],
     [
@@ -92,16 +92,7 @@ export function addWriteRoutes(app: FastifyInstance, osd: LocalOsd, trace: OsdTr
     if (request.headers['content-type'] !== MEDIA_BYTES) {
       throw refusal('unsupported-media-type', `a stage is ${MEDIA_BYTES}`);
     }
-    const traceparent = request.headers[HEADER_TRACEPARENT];
-    const end = typeof traceparent === 'string' ? (trace?.begin('stage', traceparent) ?? null) : null;
-    let staged: object;
-    try {
-      staged = await takeStage(osd, request.raw);
-    } catch (error) {
-      end?.(error instanceof Error ? error.message : String(error));
-      throw error;
-    }
-    end?.(null);
+    const staged = await traced(followed(trace, 'stage', request), () => takeStage(osd, request.raw));
     return sendJson(reply, staged);
   });
 }
@@ -126,6 +117,7 @@ export interface ReadRouteOptions {
   readonly responder: ErrorResponder;
   /** True while the server drains: then every connection is closed after its answer. */
   readonly endsConnections: () => boolean;
+  readonly trace: OsdTrace | null;
 }
 
 export function addReadRoutes(app: FastifyInstance, osd: LocalOsd, options: ReadRouteOptions): void {
@@ -144,7 +136,12 @@ export function addReadRoutes(app: FastifyInstance, osd: LocalOsd, options: Read
     return reply;
   };
   app.get(OSD_PATHS.object, async (request, reply) =>
-    answer(reply, await open(request, (epoch, id, range) => osd.openRead(epoch, id, range))),
+    answer(
+      reply,
+      await traced(followed(options.trace, 'read', request), () =>
+        open(request, (epoch, id, range) => osd.openRead(epoch, id, range)),
+      ),
+    ),
   );
   app.get(OSD_PATHS.keptObject, async (request, reply) =>
     answer(reply, await open(request, (epoch, id, range) => osd.openKept(epoch, id, range))),

@@ -60,6 +60,7 @@ import { LocalStage } from './local-stage.js';
 import { witnessOf } from './object-witness.js';
 import { OldestRow } from './oldest-row.js';
 import type { OsdLogger } from './osd-logger.js';
+import type { OsdTrace } from './osd-trace.js';
 import { refusal, refuseStoreErrors } from './refusal.js';
 import type { PacerTimer } from './reconcile/copy-pacer.js';
 import { Reconciler } from './reconcile/reconciler.js';
@@ -76,6 +77,8 @@ export interface LocalOsdOptions {
   /** Unix time in ms. */
   readonly clock: () => number;
   readonly limits: OsdLimits;
+  /** Default: nobody follows anything. */
+  readonly trace?: OsdTrace | null;
   /** Connects to the peer OSDs of a reconciliation; it closes them when it is over. */
   readonly connect: (url: string) => OsdConnection;
   /** What the pace of copying is kept by; by default the clock of the system. */

@@ -1,7 +1,13 @@
 /** Routes with small JSON requests and answers: identity, fence, listings, tag table, reconciliation. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { toEpoch, type Epoch } from '../protocol/tag.js';
-import { HEADER_EPOCH, JSON_REQUEST_BYTES_MAX, MEDIA_JSON, OSD_PATHS } from '../wire/contract.js';
+import {
+  HEADER_EPOCH,
+  HEADER_TRACEPARENT,
+  JSON_REQUEST_BYTES_MAX,
+  MEDIA_JSON,
+  OSD_PATHS,
+} from '../wire/contract.js';
 import { MalformedMessage, malformedOnRangeError } from '../wire/malformed-message.js';
 import {
   advanceRequest,
@@ -34,6 +40,7 @@ import {
 } from '../wire/request-paths.js';
 import { LOST_OBJECTS_PAGE_MAX, SUMMARIES_PAGE_MAX } from '../wire/osd-connection.js';
 import type { LocalOsd } from './local-osd.js';
+import { type FollowedWork, type OsdTrace, traced } from './osd-trace.js';
 import { refusal } from './refusal.js';
 
 /** A path of the contract as fastify writes it. */
@@ -110,18 +117,30 @@ function optionalEpochOf(request: FastifyRequest): Epoch | undefined {
   return request.headers[HEADER_EPOCH] === undefined ? undefined : epochOf(request);
 }
 
-export function addListingRoutes(app: FastifyInstance, osd: LocalOsd): void {
+/** Null: nobody follows the request. */
+export function followed(
+  trace: OsdTrace | null,
+  name: 'stage' | 'read' | 'list',
+  { headers }: FastifyRequest,
+): FollowedWork | null {
+  const traceparent = headers[HEADER_TRACEPARENT];
+  return trace !== null && typeof traceparent === 'string' ? trace.begin(name, traceparent) : null;
+}
+
+export function addListingRoutes(app: FastifyInstance, osd: LocalOsd, trace: OsdTrace | null): void {
   app.get(OSD_PATHS.objectState, async (request, reply) => {
-    const state = await osd.head(
-      epochOf(request),
-      asObjectId(queryOf(request, STATE_PARAMETERS)['id'], 'id'),
-    );
+    const id = asObjectId(queryOf(request, STATE_PARAMETERS)['id'], 'id');
+    const state = await traced(followed(trace, 'read', request), () => osd.head(epochOf(request), id));
     if (state === null) throw refusal('no-such-object', 'there is no such object');
     return sendJson(reply, { state });
   });
-  app.get(OSD_PATHS.objects, async (request, reply) =>
-    sendJson(reply, await osd.list(epochOf(request), listRequestOf(queryOf(request, LIST_PARAMETERS)))),
-  );
+  app.get(OSD_PATHS.objects, async (request, reply) => {
+    const wanted = listRequestOf(queryOf(request, LIST_PARAMETERS));
+    return sendJson(
+      reply,
+      await traced(followed(trace, 'list', request), () => osd.list(epochOf(request), wanted)),
+    );
+  });
   app.get(OSD_PATHS.tagTable, async (request, reply) => {
     const { after, limit } = rowsRequestOf(queryOf(request, ROWS_PARAMETERS));
     return sendJson(reply, { rows: await osd.rows(after, limit, optionalEpochOf(request)) });

@@ -95,6 +95,7 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   const app = makeApp(options, limits, responder, (message, response) => shortWay.take(message, response));
   const osd = new LocalOsd({
     ...{ store, incarnation, softwareVersion, logger, clock, connect, limits },
+    trace: options.trace ?? null,
     processId: process.pid,
     onInvariantViolation: (violation) => void responder.refusalOf(violation),
   });
@@ -103,7 +104,8 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   const endsConnections = (): boolean => isDraining || isStopping();
   const ending: Ending = { isDraining: () => isDraining, endsConnections };
   const contract = new CallersContract(options.contract ?? CONTRACT, logger);
-  const requests = hotRequests(osd, responder, options.trace ?? null);
+  const { trace = null } = options;
+  const requests = hotRequests(osd, responder, trace);
   const shortWay = new ShortWay({
     ...{ requests, responder, contract, ...ending },
     isAuthentic: makeAuthenticator(options.secret),
@@ -136,11 +138,11 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   });
   addFenceRoutes(app, osd);
   addWriterRoutes(app, osd);
-  addListingRoutes(app, osd);
+  addListingRoutes(app, osd, trace);
   addRepairRoutes(app, osd);
   addHotRoutes(app, requests);
-  addWriteRoutes(app, osd, options.trace ?? null);
-  addReadRoutes(app, osd, { responder, endsConnections });
+  addWriteRoutes(app, osd, trace);
+  addReadRoutes(app, osd, { responder, endsConnections, trace });
 
   const { socketPath = null } = options;
   let door: LocalDoor | null = null;

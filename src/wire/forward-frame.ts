@@ -5,6 +5,7 @@
  *
  *   header  { setId, epoch, generator, requestFloor,
  *             writes: [{ request, objectId, kind, previousTag, offset, length, mode, attributes, checksum,
+ *                        traceparent (when somebody follows the write),
  *                        content: "none" | "inline" | "staged" | "composed", contentChecksum,
  *                        stages: [{ mirror, stageId }], missing: [{ mirror, code }] (when staged),
  *                        sources (when composed): [{ objectId, expectedTag, offset, length }] }] }
@@ -59,7 +60,7 @@ const BATCH_MEMBERS: ReadonlySet<string> = new Set([
 ]);
 const WRITE_MEMBERS: ReadonlySet<string> = new Set([
   ...['request', 'objectId', 'kind', 'previousTag', 'offset', 'length', 'mode', 'attributes', 'checksum'],
-  ...['content', 'contentChecksum', 'stages', 'missing', 'sources'],
+  ...['content', 'contentChecksum', 'stages', 'missing', 'sources', 'traceparent'],
 ]);
 const STAGE_MEMBERS: ReadonlySet<string> = new Set(['mirror', 'stageId']);
 const MISSING_MEMBERS: ReadonlySet<string> = new Set(['mirror', 'code']);
@@ -163,6 +164,9 @@ function decodeWrite(value: unknown, cursor: ContentCursor): ForwardedWrite {
     checksum: asChecksum(record['checksum'], 'checksum'),
     contentChecksum: asChecksum(record['contentChecksum'], 'contentChecksum'),
     content: decodeContent(record, length, cursor),
+    ...(record['traceparent'] !== undefined && {
+      traceparent: asText(record['traceparent'], 'traceparent'),
+    }),
   };
 }
 

@@ -29,7 +29,7 @@ import {
   type SetSecrets,
 } from './contract.js';
 import { BytesBody } from './bytes-body.js';
-import type { ContractRange } from './contract-version.js';
+import { type ContractRange, TRACED_READS_SINCE } from './contract-version.js';
 import type { Decoder } from './decoder.js';
 import { OSD_ERROR_STATUS, type OsdErrorCode } from './error-codes.js';
 import { exchange, type HttpAnswer, type HttpRequest } from './http-exchange.js';
@@ -62,6 +62,7 @@ import {
   type ExaminationReply,
   type ExaminationRequest,
   type ForwardedBatch,
+  type FollowedRequest,
   type ForwardedBatchReply,
   type HealOrder,
   type LostObject,
@@ -81,6 +82,7 @@ import {
   type RemoteRange,
   type RemoteRead,
   type RemoteStage,
+  type RequestFollower,
   type RowCursor,
   type ScrubOrder,
   type TransactionBatch,
@@ -231,12 +233,11 @@ export class HttpOsdConnection implements OsdConnection {
   }
 
   async forward(batch: ForwardedBatch): Promise<ForwardedBatchReply> {
-    const request = this.#smallRequest(
-      'POST',
-      OSD_PATHS.forwardedWrites,
-      MEDIA_FRAME,
-      encodeForwarded(batch),
-    );
+    const writes = this.#isTracedThroughout
+      ? batch.writes
+      : batch.writes.map(({ traceparent: _unsaid, ...write }) => write);
+    const frame = encodeForwarded({ ...batch, writes });
+    const request = this.#smallRequest('POST', OSD_PATHS.forwardedWrites, MEDIA_FRAME, frame);
     const { connectMs, answerMs } = this.#timeouts;
     // The writer answers when its mirrors have, each of which takes as long as we would wait for it ourselves.
     const answerWithinMs = FORWARDED_HOPS * (connectMs + answerMs);
@@ -259,41 +260,68 @@ export class HttpOsdConnection implements OsdConnection {
   }
 
   head(epoch: Epoch, id: ObjectId): Promise<PresentObject | null> {
-    return this.#reads.run({
-      epoch,
-      id,
-      range: STATE_ONLY,
-      understand: (reply) => (reply.kind === 'here' ? reply.state : absentOrRefused(reply)),
-      alone: () => this.#headAlone(epoch, id),
-    });
+    return this.#followed('head', (traceparent) =>
+      this.#reads.run({
+        ...{ epoch, id, traceparent },
+        range: STATE_ONLY,
+        understand: (reply) => (reply.kind === 'here' ? reply.state : absentOrRefused(reply)),
+        alone: () => this.#headAlone(epoch, id, traceparent),
+      }),
+    );
   }
 
   read(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
-    const alone = (): Promise<RemoteRead | null> => this.#readAlone(epoch, id, range);
-    if (isLarge(range)) return alone();
-    return this.#reads.run({ epoch, id, range, understand: readOfReply, alone });
+    return this.#followed('read', (traceparent) => {
+      const alone = (): Promise<RemoteRead | null> =>
+        this.#readFrame(epoch, objectPath(id, range), traceparent);
+      if (isLarge(range)) return alone();
+      return this.#reads.run({ epoch, id, range, traceparent, understand: readOfReply, alone });
+    });
   }
 
-  async #readTogether(batch: ReadBatch): Promise<readonly BatchedReply[]> {
+  /** Who follows it, if anybody does, hears how it ended: of a read that streams, how it began. */
+  #followed<Value>(
+    what: FollowedRequest,
+    ask: (traceparent: string | undefined) => Promise<Value>,
+  ): Promise<Value> {
+    const follower = this.trace?.followRequest(what) ?? null;
+    return follower === null ? ask(undefined) : untilEnded(follower, ask);
+  }
+
+  /** Of an OSD of version 1 only writes and stages are followed. */
+  get #isTracedThroughout(): boolean {
+    return (this.contract?.agreed ?? 0) >= TRACED_READS_SINCE;
+  }
+
+  async #readTogether({ epoch, reads }: ReadBatch): Promise<readonly BatchedReply[]> {
+    const batch = {
+      epoch,
+      reads: this.#isTracedThroughout ? reads : reads.map(({ id, range }) => ({ id, range })),
+    };
     const body = await this.#send('POST', OSD_PATHS.reads, MEDIA_JSON, encodeReads(batch));
-    return understand(() => decodeReadsReply(body, batch.reads.length));
+    return understand(() => decodeReadsReply(body, reads.length));
   }
 
-  async #headAlone(epoch: Epoch, id: ObjectId): Promise<PresentObject | null> {
-    const request = this.#smallRequest('GET', objectStatePath(id), null, null);
-    request.headers.push(HEADER_EPOCH, String(epoch));
+  async #headAlone(
+    epoch: Epoch,
+    id: ObjectId,
+    traceparent: string | undefined,
+  ): Promise<PresentObject | null> {
+    const request = this.#readRequest(objectStatePath(id), epoch, traceparent);
     const answer = await exchange(this.#small, request, ANSWER_BYTES_MAX);
     if (answer.status === 200) return understand(() => headAnswer.decodeBytes(answer.body)).state;
     return nullIfAbsent(refusalOf(answer));
   }
 
-  #readAlone(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
-    return this.#readFrame(epoch, objectPath(id, range));
-  }
-
-  async #readFrame(epoch: Epoch, path: string): Promise<RemoteRead | null> {
+  #readRequest(path: string, epoch: Epoch, traceparent: string | undefined): HttpRequest {
     const request = this.#smallRequest('GET', path, null, null);
     request.headers.push(HEADER_EPOCH, String(epoch));
+    if (traceparent !== undefined) request.headers.push(HEADER_TRACEPARENT, traceparent);
+    return request;
+  }
+
+  async #readFrame(epoch: Epoch, path: string, traceparent?: string): Promise<RemoteRead | null> {
+    const request = this.#readRequest(path, epoch, traceparent);
     const answer = await openAnswer(this.#streams, request);
     if (answer.status !== 200) {
       const body = await takeAll(answer, REFUSAL_BYTES_MAX);
@@ -309,12 +337,13 @@ export class HttpOsdConnection implements OsdConnection {
     }
   }
 
-  async list(epoch: Epoch, request: RemoteListRequest): Promise<RemoteListPage> {
-    const http = this.#smallRequest('GET', listPath(request), null, null);
-    http.headers.push(HEADER_EPOCH, String(epoch));
-    const answer = await exchange(this.#small, http, ANSWER_BYTES_MAX);
-    if (answer.status !== 200) throw refusalOf(answer);
-    return understand(() => listAnswer.decodeBytes(answer.body));
+  list(epoch: Epoch, request: RemoteListRequest): Promise<RemoteListPage> {
+    return this.#followed('list', async (traceparent) => {
+      const http = this.#readRequest(listPath(request), epoch, traceparent);
+      const answer = await exchange(this.#small, http, ANSWER_BYTES_MAX);
+      if (answer.status !== 200) throw refusalOf(answer);
+      return understand(() => listAnswer.decodeBytes(answer.body));
+    });
   }
 
   async lostObjects(after: ObjectId | null, limit: number): Promise<readonly LostObject[]> {
@@ -546,6 +575,20 @@ function refusalOf(answer: Pick<HttpAnswer, 'status' | 'body'>): Error {
     const { code, message } = refusalAnswer.decodeBytes(answer.body);
     return new OsdRefusal(code, answer.status, message);
   });
+}
+
+async function untilEnded<Value>(
+  { traceparent, ended }: RequestFollower,
+  ask: (traceparent: string) => Promise<Value>,
+): Promise<Value> {
+  try {
+    const value = await ask(traceparent);
+    ended(null);
+    return value;
+  } catch (error) {
+    ended(error instanceof Error ? error.message : String(error));
+    throw error;
+  }
 }
 
 function nullIfAbsent(refusal: Error): null {

@@ -156,9 +156,20 @@ export interface WriteFollower {
   readonly ended: (answer: MirrorAnswer) => void;
 }
 
+/** One of the other requests that are followed. */
+export interface RequestFollower {
+  readonly traceparent: string;
+  /** Called once, with why there is no answer, or null. */
+  readonly ended: (failure: string | null) => void;
+}
+
+export type FollowedRequest = 'read' | 'head' | 'list' | 'forwarded write';
+
 /** Follows requests through processes (tracing). Each method is called in the context of who wants the work done. */
 export interface ConnectionTrace {
   followWrite(transaction: WriteTransaction): WriteFollower | null;
+  /** Null: nobody follows it. */
+  followRequest(what: FollowedRequest): RequestFollower | null;
   /** For what has a request of its own; null: nobody follows it. */
   traceparent(): string | null;
 }
@@ -259,6 +270,8 @@ export interface ForwardedWrite extends Pick<
   readonly contentChecksum: number;
   /** CRC32C of the content and of everything else that the write states; see `transaction-checksum.ts`. */
   readonly checksum: number;
+  /** As that of a `TransactionItem`; it is in no checksum. */
+  readonly traceparent?: string;
 }
 
 /** Writes for the writer of a generator (POST /v1/forwarded-writes), with the same limits as a `TransactionBatch`. */

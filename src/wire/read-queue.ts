@@ -14,6 +14,7 @@ export interface ReadWish<Value> {
   readonly epoch: Epoch;
   readonly id: ObjectId;
   readonly range: BatchedRange;
+  readonly traceparent: string | undefined;
   /** What its reply means to the one who asked; throws what the read is to reject with. */
   readonly understand: (reply: Exclude<BatchedReply, { kind: 'alone' }>) => Value;
   /** Does this read by itself. */
@@ -21,7 +22,7 @@ export interface ReadWish<Value> {
 }
 
 interface Waiting {
-  readonly wish: Pick<ReadWish<unknown>, 'epoch' | 'id' | 'range'>;
+  readonly wish: Pick<ReadWish<unknown>, 'epoch' | 'id' | 'range' | 'traceparent'>;
   /** Never throws, nor rejects. */
   readonly take: (reply: BatchedReply) => void;
   readonly goAlone: () => Promise<void>;

@@ -3,7 +3,8 @@
  *
  * Request, JSON:
  *
- *   { epoch, reads: [{ id, range: null (all) | "first-last" | "first-" | "-length" | "none" (the state only) }] }
+ *   { epoch, reads: [{ id, range: null (all) | "first-last" | "first-" | "-length" | "none" (the state only),
+ *                      traceparent (when somebody follows the read) }] }
  *
  * Answer, a frame (see `frame.ts`); one reply for each read, in order:
  *
@@ -41,7 +42,7 @@ export const BATCHED_READ_BYTES_MAX = 64 * 1024;
 export const BATCH_READ_BYTES_MAX = 1024 * 1024;
 
 const BATCH_MEMBERS: ReadonlySet<string> = new Set(['epoch', 'reads']);
-const READ_MEMBERS: ReadonlySet<string> = new Set(['id', 'range']);
+const READ_MEMBERS: ReadonlySet<string> = new Set(['id', 'range', 'traceparent']);
 const REPLY_KINDS = ['here', 'absent', 'alone', 'refused'] as const;
 
 /** `none`: the state without any bytes. */
@@ -50,6 +51,8 @@ export type BatchedRange = RemoteRange | { readonly kind: 'none' };
 export interface BatchedRead {
   readonly id: ObjectId;
   readonly range: BatchedRange;
+  /** Of whoever follows the read; absent: nobody does. */
+  readonly traceparent?: string | undefined;
 }
 
 export interface ReadBatch {
@@ -78,7 +81,8 @@ function rangeOf(value: unknown): BatchedRange {
 }
 
 export function encodeReads({ epoch, reads }: ReadBatch): Buffer {
-  const wishes = reads.map(({ id, range }) => ({ id, range: textOf(range) }));
+  // What is undefined is left out.
+  const wishes = reads.map(({ id, range, traceparent }) => ({ id, range: textOf(range), traceparent }));
   return Buffer.from(JSON.stringify({ epoch, reads: wishes }));
 }
 
@@ -89,7 +93,9 @@ export function decodeReads(body: Buffer): ReadBatch {
   const reads = asArray(record['reads'], 'reads', BATCH_READS_MAX).map((value) => {
     const read = asRecord(value, 'read');
     refuseUnknown(read, 'read', READ_MEMBERS);
-    return { id: asObjectId(read['id'], 'id'), range: rangeOf(read['range']) };
+    const wish = { id: asObjectId(read['id'], 'id'), range: rangeOf(read['range']) };
+    const traceparent = read['traceparent'];
+    return traceparent === undefined ? wish : { ...wish, traceparent: asText(traceparent, 'traceparent') };
   });
   return { epoch: asEpoch(record['epoch'], 'epoch'), reads };
 }

@@ -32,7 +32,7 @@ function textOf(name: string, fields: Omit<TransactionFields, 'tag' | 'epoch'>):
 /** The same of a write that is forwarded, and has no tag yet: in the place of the tag stands the number of the request. */
 export function forwardedChecksum(
   setId: string,
-  fields: Omit<ForwardedWrite, 'checksum' | 'content' | 'contentChecksum'>,
+  fields: Omit<ForwardedWrite, 'checksum' | 'content' | 'contentChecksum' | 'traceparent'>,
   contentChecksum: number,
 ): number {
   const { request, ...rest } = fields;

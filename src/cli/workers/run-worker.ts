@@ -114,6 +114,7 @@ async function serve(configuration: Configuration, gateway: Peer): Promise<void>
     folder: dirname(configuration.gateway.authorityFile),
     worker,
     locks: workerLocks,
+    trace: tracing?.peerTrace ?? null,
   });
   await mesh.join();
   const address = configuration.s3.listen;

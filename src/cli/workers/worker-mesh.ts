@@ -7,7 +7,7 @@
 import { unlink } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { Peer } from '../../gateway/workers/peer.js';
+import { Peer, type PeerTrace } from '../../gateway/workers/peer.js';
 import { SocketChannel } from '../../gateway/workers/socket-channel.js';
 import type { GatewayWorker } from '../../gateway/workers/worker.js';
 import type { LockBody, WorkerLocks } from '../../gateway/workers/worker-locks.js';
@@ -25,6 +25,8 @@ export interface WorkerMeshParts {
   readonly folder: string;
   readonly worker: GatewayWorker;
   readonly locks: WorkerLocks;
+  /** Null: nobody follows anything. */
+  readonly trace: PeerTrace | null;
 }
 
 function socketOf(folder: string, index: number): string {
@@ -86,8 +88,8 @@ export class WorkerMesh {
 
   /** One that comes after this worker. */
   #meet(socket: Socket): void {
-    const { worker, locks } = this.#parts;
-    const peer = new Peer('another worker', new SocketChannel(socket));
+    const { worker, locks, trace } = this.#parts;
+    const peer = new Peer('another worker', new SocketChannel(socket), trace);
     peer.serve<HelloBody>('hello', ({ index, held }) => {
       locks.serve(peer)(held);
       worker.connect(index, peer);
@@ -98,11 +100,11 @@ export class WorkerMesh {
 
   /** One that comes before it. */
   async #connect(index: number): Promise<void> {
-    const { worker, locks } = this.#parts;
+    const { worker, locks, trace } = this.#parts;
     while (!this.#isClosed) {
       const socket = await this.#reach(index);
       if (socket !== null) {
-        const peer = new Peer(`worker ${index}`, new SocketChannel(socket));
+        const peer = new Peer(`worker ${index}`, new SocketChannel(socket), trace);
         const gone = new Promise<void>((resolve) => {
           peer.onGone(resolve);
         });

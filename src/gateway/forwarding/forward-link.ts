@@ -46,7 +46,7 @@ interface Pending {
 }
 
 export class ForwardLink {
-  readonly #connection: Pick<OsdConnection, 'forward'>;
+  readonly #connection: Pick<OsdConnection, 'forward' | 'trace'>;
   readonly #context: ForwardLinkContext;
   readonly #numbers = new RequestNumbers();
   #queue: Pending[] = [];
@@ -56,7 +56,7 @@ export class ForwardLink {
   /** Why nothing more is sent; null: it is. */
   #lostReason: string | null = null;
 
-  constructor(connection: Pick<OsdConnection, 'forward'>, context: ForwardLinkContext) {
+  constructor(connection: Pick<OsdConnection, 'forward' | 'trace'>, context: ForwardLinkContext) {
     this.#connection = connection;
     this.#context = context;
   }
@@ -68,9 +68,22 @@ export class ForwardLink {
         resolve({ kind: 'lost', reason: this.#lostReason, mayHaveBegun: false });
         return;
       }
-      this.#queue.push({ item: make(this.#numbers.issue()), wasSent: false, answer: resolve });
+      this.#queue.push(this.#followed(make(this.#numbers.issue()), resolve));
       this.#schedulePump();
     });
+  }
+
+  #followed(item: ForwardedWrite, answer: Pending['answer']): Pending {
+    const follower = this.#connection.trace?.followRequest('forwarded write') ?? null;
+    if (follower === null) return { item, wasSent: false, answer };
+    return {
+      item: { ...item, traceparent: follower.traceparent },
+      wasSent: false,
+      answer: (outcome) => {
+        follower.ended(outcome.kind === 'lost' ? outcome.reason : null);
+        answer(outcome);
+      },
+    };
   }
 
   /** Gives up on the writer: whatever has no answer yet is lost. */

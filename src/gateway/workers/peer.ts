@@ -4,7 +4,7 @@
  * What arrives comes from a process of the same gateway, hence of the same build, over a socket in a private folder: its form
  * is what that build sent, and is not looked at again. What it was that failed on the other side is told by a code.
  *
- * Messages: ['call', id, name, body] · ['note', name, body] · ['reply', id, body] · ['failure', id, kind, message]
+ * Messages: ['call', id, name, body, traceparent or null] · ['note', name, body] · ['reply', id, body] · ['failure', id, kind, message]
  */
 import { invariant } from '../../protocol/invariant.js';
 import { ObjectStorageError, type ObjectStorageErrorKind } from '../object-storage.js';
@@ -14,7 +14,7 @@ import type { Channel } from './channel.js';
 const CALLS_MAX = 100_000;
 
 type Message =
-  | readonly ['call', number, string, unknown]
+  | readonly ['call', number, string, unknown, string | null]
   | readonly ['note', string, unknown]
   | readonly ['reply', number, unknown]
   | readonly ['failure', number, ObjectStorageErrorKind | 'other', string];
@@ -29,6 +29,14 @@ export class PeerGone extends Error {
   }
 }
 
+/** Follows calls from one process to the other (tracing). */
+export interface PeerTrace {
+  /** Of what the caller does; null: nobody follows it. */
+  traceparent(): string | null;
+  /** Does the work of a call as a part of what it is made for. */
+  within(name: string, traceparent: string, work: () => unknown): Promise<unknown>;
+}
+
 type Handler = (body: unknown) => unknown;
 
 interface Call {
@@ -39,14 +47,16 @@ interface Call {
 export class Peer {
   readonly name: string;
   readonly #channel: Channel;
+  readonly #trace: PeerTrace | null;
   readonly #handlers = new Map<string, Handler>();
   readonly #calls = new Map<number, Call>();
   readonly #goneListeners: (() => void)[] = [];
   #callCount = 0;
   #isGone = false;
 
-  constructor(name: string, channel: Channel) {
+  constructor(name: string, channel: Channel, trace: PeerTrace | null = null) {
     this.name = name;
+    this.#trace = trace;
     this.#channel = channel;
     channel.listen({
       onMessage: (message) => {
@@ -79,7 +89,7 @@ export class Peer {
         resolve(reply as Reply);
       };
       this.#calls.set(this.#callCount, { resolve: take, reject });
-      this.#send(['call', this.#callCount, name, body]);
+      this.#send(['call', this.#callCount, name, body, this.#trace?.traceparent() ?? null]);
     });
   }
 
@@ -110,7 +120,7 @@ export class Peer {
   #take(message: Message): void {
     switch (message[0]) {
       case 'call':
-        void this.#answer(message[1], message[2], message[3]);
+        void this.#answer(message);
         return;
       case 'note':
         void this.#handlerOf(message[1])(message[2]);
@@ -138,9 +148,16 @@ export class Peer {
     return handler;
   }
 
-  async #answer(id: number, name: string, body: unknown): Promise<void> {
+  async #answer([, id, name, body, traceparent]: Extract<
+    Message,
+    readonly ['call', ...unknown[]]
+  >): Promise<void> {
+    const trace = traceparent === null ? null : this.#trace;
     try {
-      const reply = await this.#handlerOf(name)(body);
+      const work = (): unknown => this.#handlerOf(name)(body);
+      const reply = await (trace === null || traceparent === null
+        ? work()
+        : trace.within(name, traceparent, work));
       if (!this.#isGone) this.#send(['reply', id, reply]);
     } catch (error) {
       if (this.#isGone) return;

@@ -26,6 +26,7 @@ import { forwardedChecksum } from '../../wire/transaction-checksum.js';
 import { MirrorWriter, type SentWrite } from '../../writer/mirror-writer.js';
 import type { WriteDraft } from '../../writer/write-draft.js';
 import type { OsdLogger } from '../osd-logger.js';
+import type { OsdTrace } from '../osd-trace.js';
 
 export interface EpochWriterOptions {
   readonly order: WriterOrder;
@@ -34,6 +35,7 @@ export interface EpochWriterOptions {
   /** Connects to another mirror; closed at the end. */
   readonly connect: (url: string) => OsdConnection;
   readonly logger: OsdLogger;
+  readonly trace: OsdTrace | null;
 }
 
 export class EpochWriter {
@@ -107,7 +109,7 @@ export class EpochWriter {
 
   /** Carries a request out, unless that was done already: then its answer is the one that it had, or will have. */
   write(item: ForwardedWrite): Promise<ForwardedReply> {
-    const { request, checksum, contentChecksum, content, ...fields } = item;
+    const { request, checksum, contentChecksum, content, traceparent, ...fields } = item;
     const { setId } = this.#order;
     if (forwardedChecksum(setId, { request, ...fields }, contentChecksum) !== checksum) {
       return Promise.resolve({ kind: 'refused', code: 'checksum-mismatch' });
@@ -125,8 +127,15 @@ export class EpochWriter {
       return Promise.resolve({ kind: 'refused', code: verdict.code });
     }
     const draft = { ...fields, contentChecksum, ...contentsOf(content) };
+    const { trace } = this.#options;
+    const work =
+      trace === null || traceparent === undefined ? null : trace.begin('forwarded write', traceparent);
     const answer = new Promise<ForwardedReply>((resolve) => {
-      this.#unanswered.set(this.#writer.write(draft), resolve);
+      const send = (): SentWrite => this.#writer.write(draft);
+      this.#unanswered.set(work === null ? send() : work.runIn(send), (reply) => {
+        work?.end(reply.kind === 'refused' ? reply.code : null);
+        resolve(reply);
+      });
     });
     this.#requests.remember(request, checksum, answer);
     return answer;

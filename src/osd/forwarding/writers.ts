@@ -18,6 +18,7 @@ import {
   WRITERS_MAX,
 } from '../../wire/osd-connection.js';
 import type { OsdLogger } from '../osd-logger.js';
+import type { OsdTrace } from '../osd-trace.js';
 import { refusal } from '../refusal.js';
 import { EpochWriter } from './epoch-writer.js';
 
@@ -28,6 +29,8 @@ export interface WritersOptions {
   readonly fence: () => FenceState;
   readonly connect: (url: string) => OsdConnection;
   readonly logger: OsdLogger;
+  /** Default: nobody follows anything. */
+  readonly trace?: OsdTrace | null;
   /** Our bug, found under a write that nobody else waits for: stops the process. */
   readonly onInvariantViolation: (violation: InvariantViolation) => void;
 }
@@ -64,7 +67,7 @@ export class Writers {
 
   /** Throws OsdRefusal. */
   appoint(order: WriterOrder): void {
-    const { setId, fence, connect, logger } = this.#options;
+    const { setId, fence, connect, logger, trace = null } = this.#options;
     if (order.setId !== setId) throw refusal('wrong-set', 'the order is for another mirror set');
     const current = this.#writers.get(order.generator);
     const context = { fence: fence(), current: current?.order ?? null, endedEpoch: this.#endedEpoch };
@@ -84,7 +87,7 @@ export class Writers {
       throw refusal('too-many-writers', `there are ${WRITERS_MAX} writers already`);
     }
     this.#end(order.generator, `a writer of epoch ${order.epoch} was appointed`);
-    this.#writers.set(order.generator, new EpochWriter({ order, self: this.#self, connect, logger }));
+    this.#writers.set(order.generator, new EpochWriter({ order, self: this.#self, connect, logger, trace }));
     const { epoch, generator, inSync } = order;
     logger.info({ epoch, generator, inSync }, 'this OSD issues the tags of an epoch');
   }

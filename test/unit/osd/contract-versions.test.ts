@@ -12,6 +12,7 @@ import type { ContractRange } from '../../../src/wire/contract-version.js';
 import { HttpOsdConnection } from '../../../src/wire/http-osd-connection.js';
 import type { ReconcileOrder } from '../../../src/wire/osd-connection.js';
 import { type RunningOsd, startOsd, TIMEOUTS } from './osd-harness.js';
+import { batchOf, forwardedOf, M0, orderFor } from './forwarded-writes.js';
 import { commit, EPOCH, objectNamed, SECRET, SET_ID, tagAt } from './osd-writer.js';
 
 const VERSION_1 = new FrozenContract(
@@ -118,6 +119,34 @@ describe('to a neighbour of version 1 goes, and from it comes, what the contract
     await peer.orderHeal({ epoch, objectId: id, extents: [{ offset: 0, length: 1 }], sources });
     await peer.startScrub({ bytesPerSecond: 1_000_000, sources });
     await peer.stopScrub();
+  });
+
+  it('nobody is followed whom that version can not follow', async () => {
+    const running = await start(1);
+    const { url, end } = await witnessed(running.url);
+    closers.push(end);
+    const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+    let followed = 0;
+    const ended = () => {
+      followed += 1;
+    };
+    const trace = {
+      followWrite: () => ({ traceparent, ended }),
+      followRequest: () => ({ traceparent, ended }),
+      traceparent: () => traceparent,
+    };
+    const osd = new HttpOsdConnection({ url, secret: SECRET, timeouts: TIMEOUTS, trace });
+    closers.push(() => osd.close());
+    await osd.fence(EPOCH);
+    await osd.activate(EPOCH);
+    const id = objectNamed('key');
+    await commit(osd, { kind: 'replace', objectId: id, tag: tagAt(1, 1), bytes: Buffer.from('x') });
+    const questions = Array.from({ length: 8 }, () => osd.read(EPOCH, id, { kind: 'whole' }));
+    await Promise.all([...questions, osd.head(EPOCH, id)]);
+    expect(followed).toBe(9);
+    await osd.appointWriter(orderFor([{ mirror: M0, url }]));
+    const write = { ...forwardedOf(1, { kind: 'remove', objectId: id }), traceparent };
+    expect(await osd.forward(batchOf([write]))).toMatchObject({ writes: [{ kind: 'written' }] });
   });
 
   it('every operation was looked at, and nothing else was said', () => {

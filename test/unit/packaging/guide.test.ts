@@ -53,6 +53,7 @@ describe('the guide for two machines', () => {
     expect(placeOfOsd({ ...configuration, osd })).toEqual({
       name: 'osd-1',
       storeFolder: '/var/lib/tally/osd-1',
+      socketPath: null,
       listen: { host: '10.0.0.2', port: 9010 },
     });
     expect(configuration.tls.osd?.caFile).toBe('/etc/tally/ca.pem');
