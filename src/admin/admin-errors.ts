@@ -11,6 +11,8 @@ export const ADMIN_ERRORS = {
   'mirror-blank': { status: 409, message: 'An empty store can not be trusted.' },
   'not-waiting': { status: 409, message: 'The mirror set waits for no decision.' },
   'wrong-words': { status: 409, message: 'These are not the words that the present plan asks for.' },
+  'not-lost': { status: 409, message: 'No mirror in sync says that bytes of this object are lost.' },
+  'nothing-kept': { status: 409, message: 'No mirror keeps an older copy of this object.' },
   'not-paced': {
     status: 409,
     message: 'Writes wait while anything is copied, so it is copied as fast as it goes.',

@@ -17,11 +17,13 @@ import fastify, {
   type FastifyReply,
 } from 'fastify';
 import { ForceRefusal } from '../gateway/force.js';
+import type { ForceObjectOrder } from '../gateway/force-object.js';
+import { ObjectStorageError } from '../gateway/object-storage.js';
 import type { MirrorSetControl } from '../gateway/gateway.js';
 import { invariant, InvariantViolation } from '../protocol/invariant.js';
 import type { CertificateExpiry } from '../metrics/certificate-metrics.js';
 import type { CopyPace } from '../protocol/pace.js';
-import { parseObjectId } from '../protocol/object-id.js';
+import { makeObjectId, parseObjectId } from '../protocol/object-id.js';
 import { tagEpoch } from '../protocol/tag.js';
 import type { TagRow } from '../protocol/write.js';
 import { makeNodeServer, type ServerTls } from '../tls/node-server.js';
@@ -51,6 +53,9 @@ import {
   errorSchema,
   eventsSchema,
   forceBodySchema,
+  forceObjectBodySchema,
+  forceObjectPlanSchema,
+  forceObjectQuerySchema,
   forcePlanSchema,
   forceQuerySchema,
   healthSchema,
@@ -197,6 +202,7 @@ function answerErrors(app: FastifyInstance, { onInvariantViolation }: AdminServe
 function toAdminError(thrown: unknown): AdminError {
   if (thrown instanceof AdminError) return thrown;
   if (thrown instanceof ForceRefusal) return new AdminError(thrown.code, `${thrown.message}.`);
+  if (thrown instanceof ObjectStorageError) return new AdminError('not-ready', `${thrown.message}.`);
   if (thrown instanceof OsdUnreachable || thrown instanceof OsdRefusal) {
     return new AdminError('mirror-unreachable', undefined, { cause: thrown });
   }
@@ -377,6 +383,22 @@ function addScrubRoute(app: FastifyInstance, control: MirrorSetControl): void {
   );
 }
 
+interface NamedChoice {
+  readonly bucket: string;
+  readonly key: string;
+  readonly version?: string;
+  readonly choice: ForceObjectOrder['choice'];
+}
+
+/** Throws AdminError for names that no object can have. */
+function toObjectOrder({ bucket, key, version = '', choice }: NamedChoice): ForceObjectOrder {
+  try {
+    return { objectId: makeObjectId(bucket, key, version), choice };
+  } catch (cause) {
+    throw new AdminError('bad-request', 'No object has this name.', { cause });
+  }
+}
+
 function addForceRoutes(app: FastifyInstance, control: MirrorSetControl): void {
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
   typed.get(
@@ -391,5 +413,15 @@ function addForceRoutes(app: FastifyInstance, control: MirrorSetControl): void {
       const { mirror, words } = request.body;
       return reply.code(202).send(await control.force(mirror, words));
     },
+  );
+  typed.get(
+    '/force/object',
+    { schema: { querystring: forceObjectQuerySchema, response: { 200: forceObjectPlanSchema } } },
+    async ({ query }) => control.planForceObject(toObjectOrder(query)),
+  );
+  typed.post(
+    '/force/object',
+    { schema: { body: forceObjectBodySchema, response: { 200: forceObjectPlanSchema } } },
+    async ({ body }) => control.forceObject(toObjectOrder(body), body.words),
   );
 }

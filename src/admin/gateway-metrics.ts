@@ -30,6 +30,7 @@ const CONDITIONS = wordsOf<MirrorStatus['condition']>({
 const EVENT_KINDS = wordsOf<MirrorSetEvent['kind']>({
   excluded: true,
   forced: true,
+  'lost-bytes': true,
   'authority-rebuilt': true,
   incompatible: true,
   pace: true,
@@ -152,6 +153,11 @@ function addMirrorSets(exposition: Exposition, sources: GatewayMetricsSources): 
     'tally_unmatched_writes',
     'Writes that some mirror is known to lack.',
     ({ unmatchedWrites }) => unmatchedWrites,
+  );
+  single(
+    'tally_lost_objects',
+    'Objects with bytes that are intact nowhere.',
+    ({ lostObjectCount }) => lostObjectCount,
   );
   single('tally_unmatched_bytes', 'Bytes of these writes.', ({ unmatchedBytes }) => unmatchedBytes);
   exposition.gauge(

@@ -6,6 +6,7 @@ import type {
   MirrorSetPhase,
   ReconcileTrigger,
 } from '../gateway/mirror-set-status.js';
+import type { ObjectChoice } from '../gateway/force-object.js';
 import type { MoveProgress } from '../gateway/placement/object-mover.js';
 import type { ReconcileProgress, ScrubProgress } from '../wire/osd-connection.js';
 import {
@@ -200,6 +201,17 @@ const forcedDecisionSchema = object({
   words: Type.String(),
 });
 
+const lostObjectSchema = object({
+  bucket: Type.String(),
+  key: Type.String(),
+  version: Type.String(),
+  lastTag: Type.String(),
+  sizeBytes: count,
+  lostBytes: count,
+  mirrors: list(mirrorName),
+  kept: orNull(object({ mirror: mirrorName, sizeBytes: count })),
+});
+
 export const statusSchema = object({
   softwareVersion: Type.String(),
   nowMs: timeMs,
@@ -217,6 +229,8 @@ export const statusSchema = object({
   writesInFlight: count,
   operation: orNull(operationSchema),
   pace: orNull(paceSchema),
+  lostObjectCount: count,
+  lostObjects: list(lostObjectSchema),
   forced: list(forcedDecisionSchema),
 });
 
@@ -238,6 +252,7 @@ export const eventsSchema = object({
         scrub: true,
         verification: true,
         forced: true,
+        'lost-bytes': true,
         'authority-rebuilt': true,
         incompatible: true,
         pace: true,
@@ -297,6 +312,23 @@ export const forceBodySchema = Type.Object(
 );
 export const forcePlanSchema = object({
   mirror: mirrorName,
+  epoch: count,
+  risks: list(Type.String()),
+  words: Type.String(),
+});
+const objectFields = {
+  bucket: Type.String({ minLength: 1, maxLength: 63 }),
+  key: Type.String({ minLength: 1, maxLength: 1024 }),
+  version: Type.Optional(Type.String({ maxLength: 128 })),
+  choice: words<ObjectChoice>({ 'give-up': true, 'put-back': true }),
+};
+export const forceObjectQuerySchema = Type.Object(objectFields, { additionalProperties: false });
+export const forceObjectBodySchema = Type.Object(
+  { ...objectFields, words: Type.String({ maxLength: 4096 }) },
+  { additionalProperties: false },
+);
+export const forceObjectPlanSchema = object({
+  choice: words<ObjectChoice>({ 'give-up': true, 'put-back': true }),
   epoch: count,
   risks: list(Type.String()),
   words: Type.String(),

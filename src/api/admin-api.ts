@@ -118,6 +118,30 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/force/object': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * What is lost when an object that is intact nowhere is given up, or put back
+     * @description Only for an object that the status names among those with lost bytes. Nothing is done.
+     */
+    get: operations['planForceObject'];
+    put?: never;
+    /**
+     * Give up an object that is intact nowhere, or put an older copy back
+     * @description The decision is put on the authority's record with the risks and the words. Then it is a write like any other, to every mirror.
+     */
+    post: operations['forceObject'];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/pace': {
     parameters: {
       query?: never;
@@ -428,6 +452,8 @@ export interface components {
         | 'mirror-blank'
         | 'not-waiting'
         | 'wrong-words'
+        | 'not-lost'
+        | 'nothing-kept'
         | 'not-paced'
         | 'no-such-object'
         | 'already-running'
@@ -563,8 +589,29 @@ export interface components {
       operation: components['schemas']['Operation'] | null;
       /** @description Of copying while clients write. Null when writes wait while anything is copied (gateway.suspendsWrites). */
       pace: components['schemas']['Pace'] | null;
-      /** @description Every decision to go on with one mirror against the rules, oldest first. */
+      /** @description Objects with bytes that are intact on no mirror in sync. */
+      lostObjectCount: number;
+      /** @description The first of them. A read of the lost bytes fails; a new write of the object, or its removal, puts it right. */
+      lostObjects: components['schemas']['LostObject'][];
+      /** @description Every decision of an operator against the rules, oldest first. */
       forced: components['schemas']['ForcedDecision'][];
+    };
+    LostObject: {
+      bucket: string;
+      key: string;
+      /** @description Empty where it has none. */
+      version: string;
+      /** @description Of the write whose bytes are lost. */
+      lastTag: string;
+      sizeBytes: number;
+      lostBytes: number;
+      /** @description Those that say so. */
+      mirrors: string[];
+      /** @description Who keeps what the object was before that write, for `/force/object`. Null when nobody does. */
+      kept: {
+        mirror: string;
+        sizeBytes: number;
+      } | null;
     };
     Mirror: {
       mirror: string;
@@ -634,6 +681,16 @@ export interface components {
       /** @description The present one. */
       epoch: number;
       /** @description What may be lost, one sentence each. */
+      risks: string[];
+      /** @description To be said letter by letter. Good for this epoch only. */
+      words: string;
+    };
+    ForceObjectPlan: {
+      /** @enum {string} */
+      choice: 'give-up' | 'put-back';
+      /** @description The present one. */
+      epoch: number;
+      /** @description What is lost by it, one sentence each. */
       risks: string[];
       /** @description To be said letter by letter. Good for this epoch only. */
       words: string;
@@ -730,6 +787,7 @@ export interface components {
           | 'scrub'
           | 'verification'
           | 'forced'
+          | 'lost-bytes'
           | 'authority-rebuilt'
           | 'incompatible'
           | 'pace'
@@ -1070,6 +1128,8 @@ export interface operations {
            *         "sharePercent": 50,
            *         "isPaused": false
            *       },
+           *       "lostObjectCount": 0,
+           *       "lostObjects": [],
            *       "forced": []
            *     }
            */
@@ -1398,6 +1458,170 @@ export interface operations {
         };
       };
       500: components['responses']['InternalError'];
+    };
+  };
+  planForceObject: {
+    parameters: {
+      query: {
+        /** @example photos */
+        bucket: string;
+        /** @example cat.jpg */
+        key: string;
+        /** @description Its version, where it has one. */
+        version?: string;
+        /**
+         * @description give-up: the object is removed. put-back: what a mirror keeps from before its last write takes its place.
+         * @example give-up
+         */
+        choice: 'give-up' | 'put-back';
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description The risks, and the words that `POST /force/object` asks for. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "choice": "give-up",
+           *       "epoch": 12,
+           *       "risks": [
+           *         "its last write is lost, 48213 bytes, which may have been acknowledged"
+           *       ],
+           *       "words": "give up photos/cat.jpg at epoch 12"
+           *     }
+           */
+          'application/json': components['schemas']['ForceObjectPlan'];
+        };
+      };
+      /** @description The request is not well-formed. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "code": "bad-request",
+           *       "message": "The request is not well-formed."
+           *     }
+           */
+          'application/json': components['schemas']['Error'];
+        };
+      };
+      401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
+      /** @description The object has no lost bytes, or nothing is kept of it. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "code": "not-lost",
+           *       "message": "photos/cat.jpg is not known to have lost bytes."
+           *     }
+           */
+          'application/json': components['schemas']['Error'];
+        };
+      };
+      500: components['responses']['InternalError'];
+    };
+  };
+  forceObject: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        'application/json': {
+          bucket: string;
+          key: string;
+          version?: string;
+          /** @enum {string} */
+          choice: 'give-up' | 'put-back';
+          words: string;
+        };
+      };
+    };
+    responses: {
+      /** @description It is done on every mirror in sync. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "choice": "give-up",
+           *       "epoch": 12,
+           *       "risks": [
+           *         "its last write is lost, 48213 bytes, which may have been acknowledged"
+           *       ],
+           *       "words": "give up photos/cat.jpg at epoch 12"
+           *     }
+           */
+          'application/json': components['schemas']['ForceObjectPlan'];
+        };
+      };
+      /** @description The request is not well-formed. */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "code": "bad-request",
+           *       "message": "The request is not well-formed."
+           *     }
+           */
+          'application/json': components['schemas']['Error'];
+        };
+      };
+      401: components['responses']['Unauthorized'];
+      403: components['responses']['Forbidden'];
+      /** @description The object has no lost bytes, nothing is kept of it, or these are not the words. */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "code": "not-lost",
+           *       "message": "photos/cat.jpg is not known to have lost bytes."
+           *     }
+           */
+          'application/json': components['schemas']['Error'];
+        };
+      };
+      500: components['responses']['InternalError'];
+      /** @description The mirror set does not take the write just now. */
+      503: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          /**
+           * @example {
+           *       "code": "not-ready",
+           *       "message": "The mirror set is not active."
+           *     }
+           */
+          'application/json': components['schemas']['Error'];
+        };
+      };
     };
   };
   getPace: {

@@ -10,6 +10,7 @@ import {
   alreadyRunningSchema,
   errorSchema,
   eventsSchema,
+  forceObjectPlanSchema,
   forcePlanSchema,
   operationSchema,
   operationsSchema,
@@ -42,6 +43,13 @@ export type AdminProgress = Answered<Schemas['Progress']>;
 export type AdminPace = Answered<Schemas['Pace']>;
 export type AdminPaceChange = Schemas['PaceChange'];
 export type AdminForcePlan = Answered<Schemas['ForcePlan']>;
+export type AdminForceObjectPlan = Answered<Schemas['ForceObjectPlan']>;
+export interface AdminForceObjectOrder {
+  readonly bucket: string;
+  readonly key: string;
+  readonly version?: string;
+  readonly choice: 'give-up' | 'put-back';
+}
 export type AdminTagTable = Answered<Schemas['TagTable']>;
 export type AdminVerification = Answered<NonNullable<Schemas['Verify']['verification']>>;
 
@@ -170,6 +178,21 @@ export class AdminClient {
   async force(mirror: string, words: string): Promise<AdminForcePlan> {
     const answer = await this.#reach(this.#client.POST('/force', { body: { mirror, words }, ...within() }));
     return this.#value(forcePlanSchema, answer);
+  }
+
+  /** What is lost when this is done with an object that is intact nowhere. */
+  async planForceObject(order: AdminForceObjectOrder): Promise<AdminForceObjectPlan> {
+    const answer = await this.#reach(
+      this.#client.GET('/force/object', { params: { query: order }, ...within() }),
+    );
+    return this.#value(forceObjectPlanSchema, answer);
+  }
+
+  async forceObject(order: AdminForceObjectOrder, words: string): Promise<AdminForceObjectPlan> {
+    const answer = await this.#reach(
+      this.#client.POST('/force/object', { body: { ...order, words }, ...within() }),
+    );
+    return this.#value(forceObjectPlanSchema, answer);
   }
 
   /** The mirrors that scrub now. */

@@ -43,6 +43,10 @@ type RunFlags = Flags &
     readonly wait?: boolean;
     readonly mirror?: string;
     readonly iUnderstand?: string;
+    readonly object?: string;
+    readonly objectVersion?: string;
+    readonly giveUp?: boolean;
+    readonly putBack?: boolean;
     readonly ifMissing?: boolean;
   };
 
@@ -287,16 +291,18 @@ function addForce(program: Command, context: ProgramContext, run: Run): void {
   addCommand(
     program,
     'force',
-    'go on with one mirror when the mirror set waits; may lose acknowledged writes',
+    'go on with one mirror when the mirror set waits, or decide on an object that is intact nowhere; may lose acknowledged writes',
     [
       'tally force --mirror osd-1           # says what is at risk, and what to type',
       "tally force --mirror osd-1 --i-understand 'go on with osd-1 alone at epoch 12'",
+      'tally force --object photos/cat.jpg --put-back   # what a mirror keeps from before its last write',
     ],
   )
-    .requiredOption(
-      '-m, --mirror <name>',
-      'the mirror to go on with; every other one is copied from it in full',
-    )
+    .option('-m, --mirror <name>', 'the mirror to go on with; every other one is copied from it in full')
+    .option('--object <bucket/key>', 'an object that "tally status" names as intact nowhere')
+    .option('--object-version <id>', 'its version, where it has one')
+    .option('--give-up', 'the object is removed')
+    .option('--put-back', 'what a mirror keeps from before its last write takes its place')
     .option('--i-understand <words>', 'the words that it asks for, for scripts')
     .option('--mirror-set <name>', 'which mirror set, where there are several (default: the first)')
     .option('--admin-url <url>', 'URL of the admin API')
@@ -305,7 +311,11 @@ function addForce(program: Command, context: ProgramContext, run: Run): void {
     .action(
       run(async (flags) =>
         force(await connectToSet(flags, context), {
-          mirror: flags.mirror ?? '',
+          mirror: flags.mirror,
+          object: flags.object,
+          version: flags.objectVersion,
+          givesUp: flags.giveUp === true,
+          putsBack: flags.putBack === true,
           words: flags.iUnderstand ?? null,
           isJson: flags.json === true,
         }),

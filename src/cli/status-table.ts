@@ -75,6 +75,25 @@ function describeWriter({ writes, writer }: AdminStatus): string {
   return writer === null ? ', forwarded to nobody just now' : `, forwarded to ${writer}`;
 }
 
+/** Lost objects that have a line of their own. */
+const LOST_OBJECTS_SHOWN_MAX = 10;
+
+function describeLost({ lostObjectCount, lostObjects }: AdminStatus): string[] {
+  if (lostObjectCount === 0) return [];
+  const lines = lostObjects.slice(0, LOST_OBJECTS_SHOWN_MAX).map((lost) => {
+    const { bucket, key, version, lostBytes, sizeBytes, mirrors, kept } = lost;
+    const name = version === '' ? `${bucket}/${key}` : `${bucket}/${key} (version ${version})`;
+    const older = kept === null ? '' : `; ${kept.mirror} keeps what it was before`;
+    return `  ${name}: ${formatBytes(lostBytes)} of ${formatBytes(sizeBytes)} (${mirrors.join(', ')})${older}`;
+  });
+  const left = lostObjectCount - lines.length;
+  return [
+    `${plural(lostObjectCount, 'object')} with bytes that are intact nowhere; write anew, remove, or see "tally force --object":`,
+    ...lines,
+    ...(left > 0 ? [`  and ${formatCount(left)} more`] : []),
+  ];
+}
+
 export function renderStatus(status: AdminStatus): string {
   const { setId, epoch, phase, mirrors, nowMs, operation, pace, writesInFlight } = status;
   const titles = ['MIRROR', 'STATE', 'OBJECTS', 'ROWS', 'BYTES', 'OLDEST', 'URL', ''];
@@ -96,9 +115,10 @@ export function renderStatus(status: AdminStatus): string {
   for (const { mirror, fullCopyReason } of mirrors) {
     if (fullCopyReason !== null) lines.push(`${mirror} needs a full copy: ${fullCopyReason}.`);
   }
-  for (const { mirror: forced, epoch: atEpoch, atMs } of status.forced.slice(-1)) {
+  lines.push(...describeLost(status));
+  for (const { words, epoch: atEpoch, atMs } of status.forced.slice(-1)) {
     const when = new Date(atMs).toISOString();
-    lines.push(`At epoch ${atEpoch}, ${when}, an operator went on with ${forced} alone, against the rules.`);
+    lines.push(`At epoch ${atEpoch}, ${when}, an operator said, against the rules: "${words}".`);
   }
   for (const { mirror, identity } of mirrors) {
     const scrub = identity?.care.scrub ?? null;

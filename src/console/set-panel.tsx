@@ -4,6 +4,7 @@ import type { Api, Sample, Status } from './api.ts';
 import { EventList } from './event-list.tsx';
 import { ForcedDecisions } from './forced-decisions.tsx';
 import { HistoryPlot } from './history-plot.tsx';
+import { LostObjects } from './lost-objects.tsx';
 import { MirrorPicture } from './mirror-picture.tsx';
 import { RecoveryPanel } from './recovery-panel.tsx';
 import { formatBytes, formatDuration } from './text.ts';
@@ -27,6 +28,7 @@ export function SetPanel({ api, status }: { readonly api: Api; readonly status: 
   return (
     <>
       <MirrorPicture status={status} />
+      <LostObjects status={status} />
       <ForcedDecisions decisions={status.forced} />
       <RecoveryPanel api={api} status={status} />
       <VerifyPanel api={api} />

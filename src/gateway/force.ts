@@ -28,9 +28,17 @@ export interface ForcePlan {
  * - `mirror-blank`: it has nothing.
  * - `not-waiting`: the set goes on by itself; nothing is overruled without need.
  * - `wrong-words`: not what the plan for the present epoch asks for.
+ * - `not-lost`: no mirror in sync says that bytes of this object are lost, or it was written since.
+ * - `nothing-kept`: there is no older copy of it.
  */
 export type ForceRefusalCode =
-  'no-such-mirror' | 'mirror-away' | 'mirror-blank' | 'not-waiting' | 'wrong-words';
+  | 'no-such-mirror'
+  | 'mirror-away'
+  | 'mirror-blank'
+  | 'not-waiting'
+  | 'wrong-words'
+  | 'not-lost'
+  | 'nothing-kept';
 
 export class ForceRefusal extends Error {
   readonly code: ForceRefusalCode;

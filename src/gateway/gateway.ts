@@ -12,6 +12,14 @@ import type { OsdConnection, OsdIdentity, RowCursor } from '../wire/osd-connecti
 import type { AuthorityStorage } from './authority-storage.js';
 import { ContractWatch, incompatibilityOf } from './contract-watch.js';
 import { force, type ForceContext, type ForcePlan, planForce } from './force.js';
+import {
+  forceObject,
+  type ForceObjectContext,
+  type ForceObjectOrder,
+  type ForceObjectPlan,
+  planForceObject,
+} from './force-object.js';
+import { LostObjects, toLossStatus } from './lost-objects.js';
 import { HealthMonitor } from './health-monitor.js';
 import type { Logger } from './logger.js';
 import { MirrorSet } from './mirror-set.js';
@@ -42,6 +50,8 @@ import type { WorkerFleet } from './workers/worker-fleet.js';
 
 /** Events kept for operators. */
 const EVENTS_KEPT_MAX = 200;
+/** Objects that the status names; how many there are it says all the same. */
+const LOST_OBJECTS_SHOWN_MAX = 100;
 
 export interface GatewayOptions {
   readonly setId: string;
@@ -85,6 +95,10 @@ export interface MirrorSetControl {
   planForce(mirror: string): Promise<ForcePlan>;
   /** Goes on with it, when these are the words. Rejects with ForceRefusal. */
   force(mirror: string, words: string): Promise<ForcePlan>;
+  /** What is lost when an object that is intact nowhere is given up, or put back to what is kept of it. Rejects with ForceRefusal. */
+  planForceObject(order: ForceObjectOrder): Promise<ForceObjectPlan>;
+  /** Does it, when these are the words. Rejects with ForceRefusal. */
+  forceObject(order: ForceObjectOrder, words: string): Promise<ForceObjectPlan>;
   /** Makes mirrors in sync read everything that they have: one, or all (null). Null: no such mirror in sync. */
   scrub(mirror: string | null): Promise<readonly MirrorId[]> | null;
   /** Of copying while clients write. Null: writes wait for it, and it goes as fast as it can. */
@@ -111,6 +125,7 @@ export class Gateway implements MirrorSetControl {
   readonly #tagTableLimit: TagTableLimit;
   readonly #scrubs: ScrubSchedule;
   readonly #verifier: Verifier;
+  readonly #lost: LostObjects;
   readonly #events: MirrorSetEvent[] = [];
   #pace: CopyPace;
   readonly #eventCounts = new Map<MirrorSetEvent['kind'], number>();
@@ -153,6 +168,7 @@ export class Gateway implements MirrorSetControl {
         this.#contracts.review();
         this.#tagTableLimit.review();
         this.#scrubs.review();
+        this.#lost.review();
       },
     });
     this.#contracts = new ContractWatch({
@@ -174,6 +190,13 @@ export class Gateway implements MirrorSetControl {
         this.#note({ atMs: clock(), kind: 'verification', message: describeEnd(verification) });
       },
       onFatal,
+    });
+    this.#lost = new LostObjects({
+      set,
+      logger,
+      onEvent: (message) => {
+        this.#note({ atMs: clock(), kind: 'lost-bytes', message });
+      },
     });
     this.#tagTableLimit = new TagTableLimit({
       set,
@@ -244,6 +267,7 @@ export class Gateway implements MirrorSetControl {
     await this.#verifier.stop();
     await this.#health.stop();
     await this.#tagTableLimit.stop();
+    await this.#lost.stop();
     await this.#runner.stop();
     await this.#set.stop();
     await Promise.all(this.#set.members.map(({ connection }) => connection.close()));
@@ -341,6 +365,22 @@ export class Gateway implements MirrorSetControl {
     return plan;
   }
 
+  get #forceObjectContext(): ForceObjectContext {
+    const { logger, clock } = this.#options;
+    return { set: this.#set, storage: this.storage, lost: this.#lost, logger, clock };
+  }
+
+  planForceObject(order: ForceObjectOrder): Promise<ForceObjectPlan> {
+    return planForceObject(this.#forceObjectContext, order);
+  }
+
+  async forceObject(order: ForceObjectOrder, words: string): Promise<ForceObjectPlan> {
+    const plan = await forceObject(this.#forceObjectContext, order, words);
+    const message = `an operator said "${plan.words}": ${plan.risks.join('; ')}`;
+    this.#note({ atMs: this.#options.clock(), kind: 'forced', message });
+    return plan;
+  }
+
   scrub(mirror: string | null): Promise<readonly MirrorId[]> | null {
     const { inSync } = this.#set;
     const meant = mirror === null ? inSync : inSync.filter((candidate) => candidate === mirror);
@@ -398,6 +438,8 @@ export class Gateway implements MirrorSetControl {
       writesInFlight: set.inFlightCount,
       operation: this.#runner.current,
       pace: this.pace(),
+      lostObjectCount: this.#lost.all.length,
+      lostObjects: this.#lost.all.slice(0, LOST_OBJECTS_SHOWN_MAX).map(toLossStatus),
       forced: set.state.forced ?? [],
     };
   }

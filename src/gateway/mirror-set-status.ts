@@ -37,6 +37,21 @@ export interface MirrorStatus {
  */
 export type MirrorSetPhase = 'active' | 'recovering' | 'waiting' | 'stopped';
 
+/** An object with bytes that no mirror in sync can give. */
+export interface LostObjectStatus {
+  readonly bucket: string;
+  readonly key: string;
+  readonly version: string;
+  /** Of the write whose bytes are lost. */
+  readonly lastTag: string;
+  readonly sizeBytes: number;
+  readonly lostBytes: number;
+  /** Who says so. */
+  readonly mirrors: readonly MirrorId[];
+  /** Who keeps what it was before that write; null: nobody. */
+  readonly kept: { readonly mirror: MirrorId; readonly sizeBytes: number } | null;
+}
+
 export interface MirrorSetStatus {
   readonly setId: string;
   readonly epoch: number;
@@ -55,6 +70,9 @@ export interface MirrorSetStatus {
   readonly operation: ReconcileOperation | null;
   /** Of copying to a mirror that is being rebuilt; null: writes wait while anything is copied, so it goes as fast as it can. */
   readonly pace: CopyPace | null;
+  readonly lostObjectCount: number;
+  /** The first of them in order of their ids. */
+  readonly lostObjects: readonly LostObjectStatus[];
   /** Every decision that an operator took against the rules, oldest first. */
   readonly forced: readonly ForcedDecision[];
 }
@@ -95,6 +113,7 @@ export interface MirrorSetEvent {
     | 'scrub'
     | 'verification'
     | 'forced'
+    | 'lost-bytes'
     | 'authority-rebuilt'
     | 'pace'
     | 'returned'

@@ -37,8 +37,8 @@ export class ReadRepair {
     const key = `${mirror} ${objectId}`;
     const sources = healSourcesFor(this.#set, mirror);
     this.#logger.error({ mirror, objectId }, 'a read met damaged bytes');
-    if (sources.length === 0 || this.#inFlight.has(key) || this.#inFlight.size >= ORDERS_IN_FLIGHT_MAX)
-      return;
+    // Also without a source: then it is known at least that nobody has them.
+    if (this.#inFlight.has(key) || this.#inFlight.size >= ORDERS_IN_FLIGHT_MAX) return;
     this.#inFlight.add(key);
     this.#set
       .connectionOf(mirror)

@@ -23,6 +23,19 @@ export function forceWords(state: AuthorityState, mirror: MirrorId): string {
   return `go on with ${mirror} alone at epoch ${state.epoch}`;
 }
 
+function decidedIn(
+  { forced = [] }: AuthorityState,
+  decision: ForcedDecision,
+): Pick<AuthorityState, 'forced'> {
+  return { forced: [...forced, decision].slice(-DECISIONS_KEPT_MAX) };
+}
+
+/** Puts a decision on record that changes nothing of the set itself. */
+export function recordDecision(state: AuthorityState, decision: ForcedDecision): AuthorityState {
+  invariant(decision.epoch === state.epoch, 'a decision is about the present epoch', { ...decision });
+  return { ...state, ...decidedIn(state, decision) };
+}
+
 /** The highest commit sequence that anybody who is there, or the authority itself, has seen of this store; -1: nobody has. */
 function highestSeen(state: AuthorityState, trusted: MirrorReport, reports: readonly MirrorReport[]): number {
   const seen = reports
@@ -98,7 +111,7 @@ export function forceTrust(
     cleanStop: null,
     forgiven: { ...state.forgiven, [mirror]: highestSeen(state, trusted, reports) },
     sequences: { [mirror]: trusted.commitSequence },
-    forced: [...(state.forced ?? []), decision].slice(-DECISIONS_KEPT_MAX),
+    ...decidedIn(state, decision),
     members: state.members.map((member) =>
       member.mirror === mirror ? { mirror, storeId: trusted.storeId, fullCopyReason: null } : member,
     ),

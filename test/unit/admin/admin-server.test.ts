@@ -583,6 +583,24 @@ describe('the audit log', () => {
   });
 });
 
+describe('GET and POST /force/object', () => {
+  const query = { bucket: 'photos', key: 'cat.jpg', choice: 'give-up' };
+
+  it('says what is lost, and does it for these words alone', async () => {
+    const plan = (await ask('GET /force/object', { query })).json<{ words: string }>();
+    const wrong = await ask('POST /force/object', { payload: { ...query, words: 'yes' } });
+    expect(wrong.json()).toMatchObject({ code: 'wrong-words' });
+    const right = await ask('POST /force/object', { payload: { ...query, words: plan.words } });
+    expect(right.json()).toEqual(plan);
+    const whole = await ask('GET /force/object', { query: { ...query, key: 'dog.jpg' } });
+    expect(whole.json()).toMatchObject({ code: 'not-lost' });
+    const gone = await ask('GET /force/object', { query: { ...query, choice: 'put-back' } });
+    expect(gone.json()).toMatchObject({ code: 'nothing-kept' });
+    const unknown = await ask('GET /force/object', { query: { ...query, choice: 'keep' } });
+    expect(unknown.statusCode).toBe(400);
+  });
+});
+
 describe('GET and POST /force', () => {
   it('say what is at risk, and act on the right words only', async () => {
     const query = { mirror: 'osd-1' };

@@ -1,4 +1,5 @@
 import { type ForcePlan, ForceRefusal } from '../../../src/gateway/force.js';
+import type { ForceObjectOrder, ForceObjectPlan } from '../../../src/gateway/force-object.js';
 import type { MirrorSetControl } from '../../../src/gateway/gateway.js';
 import type {
   MirrorSetEvent,
@@ -170,6 +171,8 @@ export class FakeControl implements MirrorSetControl {
     writesInFlight: 1,
     operation: null,
     pace: { bytesPerSecond: 20 * 1024 * 1024, sharePercent: 50, isPaused: false },
+    lostObjectCount: 0,
+    lostObjects: [],
     forced: [],
   };
   happened: MirrorSetEvent[] = [{ atMs: NOW_MS, kind: 'excluded', message: 'osd-1 left out' }];
@@ -193,6 +196,19 @@ export class FakeControl implements MirrorSetControl {
   async force(mirror: string, words: string): Promise<ForcePlan> {
     const plan = await this.planForce(mirror);
     if (words !== plan.words) throw new ForceRefusal('wrong-words', 'say: go on');
+    return plan;
+  }
+
+  async planForceObject({ objectId, choice }: ForceObjectOrder): Promise<ForceObjectPlan> {
+    if (objectId !== makeObjectId('photos', 'cat.jpg'))
+      throw new ForceRefusal('not-lost', 'it is not known to have lost bytes');
+    if (choice === 'put-back') throw new ForceRefusal('nothing-kept', 'no mirror keeps an older copy of it');
+    return { choice, epoch: 3, risks: ['its last write is lost'], words: 'give up' };
+  }
+
+  async forceObject(order: ForceObjectOrder, words: string): Promise<ForceObjectPlan> {
+    const plan = await this.planForceObject(order);
+    if (words !== plan.words) throw new ForceRefusal('wrong-words', 'say: give up');
     return plan;
   }
 
