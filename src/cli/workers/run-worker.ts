@@ -26,8 +26,9 @@ import { ServiceTracing } from '../service-tracing.js';
 import { listenError } from '../system-error.js';
 import { OSD_TIMEOUTS } from '../timeouts.js';
 import { ServiceSecrets } from '../watched-secrets.js';
+import { readBuildIdentity } from './build-identity.js';
 import { ProcessChannel } from './process-channel.js';
-import type { FailedNote, PlaceReply } from './worker-messages.js';
+import type { FailedNote, PlaceBody, PlaceReply } from './worker-messages.js';
 import { WorkerMesh } from './worker-mesh.js';
 
 const SERVICE_NAME = 'gateway';
@@ -72,7 +73,7 @@ async function serve(configuration: Configuration, gateway: Peer): Promise<void>
     isStopping = true;
   });
   gateway.serve<number>('stop-serving', (drainMs) => stopServing(drainMs));
-  const place = await gateway.call<PlaceReply>('place', null);
+  const place = await gateway.call<PlaceReply>('place', { build: readBuildIdentity() } satisfies PlaceBody);
   const { index, setId } = place;
   const logger = makeLogger(`${SERVICE_NAME}-worker-${index}`, configuration);
   const onFatal = endNow(logger);

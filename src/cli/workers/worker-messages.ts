@@ -3,7 +3,13 @@ import type { AuthorityState } from '../../protocol/authority-state.js';
 import type { GeneratorId } from '../../protocol/tag.js';
 import type { ExitCode } from '../exit-codes.js';
 
-/** The answer to a worker's first call, 'place'. */
+/** A worker's first call, 'place'. */
+export interface PlaceBody {
+  /** build-identity.ts */
+  readonly build: string;
+}
+
+/** The answer to it, for a worker of the same build. */
 export interface PlaceReply {
   readonly index: number;
   readonly generators: readonly GeneratorId[];

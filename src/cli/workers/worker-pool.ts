@@ -15,8 +15,9 @@ import { generatorsOfWriters } from '../../protocol/shard.js';
 import type { GeneratorId } from '../../protocol/tag.js';
 import { EXIT } from '../exit-codes.js';
 import { OperationalError } from '../operational-error.js';
+import { readBuildIdentity } from './build-identity.js';
 import { ProcessChannel } from './process-channel.js';
-import type { FailedNote, PlaceReply } from './worker-messages.js';
+import type { FailedNote, PlaceBody, PlaceReply } from './worker-messages.js';
 
 /** Longer than an OSD may take to answer, so that only one that hangs is ended for it. */
 const STEP_WITHIN_MS = 30_000;
@@ -47,10 +48,21 @@ interface Running {
   unheard: number;
 }
 
+/** A supervisor starts the gateway again, then as the new one. */
+function otherBuild(): OperationalError {
+  return new OperationalError(
+    'other-build',
+    EXIT.unavailable,
+    'The program was replaced below the running gateway, whose next worker would be another build: the gateway ends, and has to be started again.',
+  );
+}
+
 export class WorkerPool {
   readonly fleet: WorkerFleet;
   readonly figures = new SummedS3Figures();
   readonly #options: WorkerPoolOptions;
+  /** What the gateway itself runs. */
+  readonly #build = readBuildIdentity();
   readonly #running = new Map<number, Running>();
   readonly #listening = new Set<number>();
   #respawnDelayMs = RESPAWN_DELAY_MS;
@@ -98,7 +110,8 @@ export class WorkerPool {
     const peer = new Peer(`worker ${index}`, new ProcessChannel(worker));
     const running: Running = { worker, peer, startedMs: performance.now(), unheard: 0 };
     this.#running.set(index, running);
-    peer.serve<null>('place', (): PlaceReply => {
+    peer.serve<PlaceBody>('place', ({ build }): PlaceReply => {
+      if (build !== this.#build) this.#options.onFatal(otherBuild());
       const { generators, state } = this.fleet;
       return { index, generators, setId, state };
     });

@@ -37,6 +37,7 @@ async function main(): Promise<void> {
       present: cliEntry(),
       seed,
       restMs: readCount(values.seconds, SECONDS_DEFAULT) * 1000,
+      goesBack: true,
       workers: readCount(values.workers, 1),
       writes: values.forwarded ? 'forwarded' : 'direct',
       report: (line) => console.log(line),

@@ -15,6 +15,8 @@ export interface RollingUpgradeOptions {
   readonly seed: number;
   /** How long clients go on with each mixture of releases. */
   readonly restMs: number;
+  /** Back in the opposite order afterwards, and forth again. */
+  readonly goesBack: boolean;
   readonly workers: number;
   readonly writes: WritesMode;
   readonly report: (line: string) => void;
@@ -52,6 +54,7 @@ class RollingUpgrade {
     const back = [...UPGRADE_ORDER].reverse();
     await this.#rest('all are of the earlier release');
     for (const part of UPGRADE_ORDER) await this.#exchange(part, 'present');
+    if (!this.#options.goesBack) return;
     for (const part of back) await this.#exchange(part, 'earlier');
     for (const part of UPGRADE_ORDER) await this.#exchange(part, 'present');
   }
