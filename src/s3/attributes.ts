@@ -212,6 +212,25 @@ export function decodeObjectAttributes(text: string): ObjectAttributes {
   };
 }
 
+/** What a listing shows of an object. */
+export type ListedAttributes = Pick<
+  ObjectAttributes,
+  'etag' | 'modifiedMs' | 'checksum' | 'sealing' | 'access' | 'isDeleteMarker'
+>;
+
+/** As `decodeObjectAttributes`, of fewer fields: a listing has a thousand objects. */
+export function decodeListedAttributes(text: string): ListedAttributes {
+  const fields = parseFields(text);
+  return {
+    etag: textField(fields, 'etag'),
+    modifiedMs: countField(fields, 'modifiedMs'),
+    checksum: decodeChecksum(fields['checksum']),
+    sealing: decodeSealing(fields['sealing']),
+    access: decodeObjectAccess(fields['access']),
+    isDeleteMarker: fields['deleteMarker'] === true,
+  };
+}
+
 export function encodeBucketAttributes(attributes: BucketAttributes): string {
   const { createdMs, ownerId, ownerName, region } = attributes;
   const configuration = encodeBucketConfiguration(attributes.configuration);

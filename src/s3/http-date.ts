@@ -5,9 +5,20 @@ export function toHttpDate(timeMs: number): string {
   return new Date(timeMs).toUTCString();
 }
 
+const MINUTE_MS = 60_000;
+/** The minute that was written last, to the colon behind it: a listing has a thousand dates, most of them close together. */
+let writtenMinute = { startMs: Number.NaN, text: '' };
+
 /** ISO 8601 with milliseconds, as S3's XML has it. */
 export function toIsoDate(timeMs: number): string {
-  return new Date(timeMs).toISOString();
+  const offsetMs = timeMs - writtenMinute.startMs;
+  if (!(offsetMs >= 0 && offsetMs < MINUTE_MS)) {
+    const startMs = Math.floor(timeMs / MINUTE_MS) * MINUTE_MS;
+    writtenMinute = { startMs, text: new Date(startMs).toISOString().slice(0, -'00.000Z'.length) };
+    return toIsoDate(timeMs);
+  }
+  const rest = String(Math.trunc(offsetMs)).padStart(5, '0');
+  return `${writtenMinute.text}${rest.slice(0, 2)}.${rest.slice(2)}Z`;
 }
 
 /** Null when the text is no date: RFC 9110 section 13.1.3 then wants the header ignored. */

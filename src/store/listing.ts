@@ -10,7 +10,7 @@ import { asReadError, type Database, nextPage, readRange } from './database.js';
 import { lostBytes } from './extent-map.js';
 import { idOfKey, KEY_SPACE, lostKey, objectKey, spaceBounds, tombstoneKey } from './keys.js';
 import type { LostObject, StoreListEntry, StoreListPage, StoreListRequest } from './object-store.js';
-import { decodeObject, decodeTombstone } from './records.js';
+import { decodeObject, decodeObjectState, decodeTombstone } from './records.js';
 import { keyAfter } from './tag-table.js';
 
 const NAME_END = 0x00;
@@ -91,9 +91,9 @@ function takePage(
     skipTo = null;
     if (entries.length > request.limit) return null;
     const id = idOfKey(key);
-    const commonPrefix = commonPrefixOf(parseObjectId(id).name, request);
+    const commonPrefix = request.delimiter === '' ? null : commonPrefixOf(parseObjectId(id).name, request);
     if (commonPrefix === null) {
-      entries.push({ kind: 'object', id, state: decodeObject(key, value).state });
+      entries.push({ kind: 'object', id, state: decodeObjectState(key, value) });
     } else {
       entries.push({ kind: 'common-prefix', prefix: commonPrefix });
       skipTo = prefixEnd(namesKey(request.container, commonPrefix));
@@ -108,7 +108,7 @@ async function* objectSummaries(database: Database, after: ObjectId | null): Ent
   const bounds = spaceBounds(KEY_SPACE.object);
   const gte = after === null ? bounds.gte : keyAfter(objectKey(after));
   for await (const [key, value] of readRange(database, { gte, lt: bounds.lt })) {
-    const { lastTag, sizeBytes, lastChecksum } = decodeObject(key, value).state;
+    const { lastTag, sizeBytes, lastChecksum } = decodeObjectState(key, value);
     yield { objectId: idOfKey(key), lastTag, sizeBytes, lastChecksum };
   }
 }

@@ -167,6 +167,30 @@ function readExtent(body: ByteReader, offset: number): StoredExtent {
   return { offset, length, source: { kind: 'blob', blobId: toBlobId(body.u64()), blobOffset: body.u64() } };
 }
 
+/** The length of an extent, which is passed over. */
+function passExtent(body: ByteReader): number {
+  const kind = body.u8();
+  const length = body.u64();
+  if (kind !== INLINE && kind !== BLOB) throw new RangeError(`unknown kind of extent: ${kind}`);
+  body.skip(kind === INLINE ? length : BLOB_EXTENT_BYTES - INLINE_EXTENT_BYTES);
+  return length;
+}
+
+/** The state that `decodeObject` finds, for listings: without the extents. Throws StoreError `damaged`. */
+export function decodeObjectState(key: Buffer, value: Buffer): PresentObject {
+  if (value[0] === LOST_OBJECT_VERSION) return decodeObject(key, value).state;
+  return openValue(key, OBJECT_VERSION, value, (body) => {
+    const lastTag = body.tag();
+    const lastChecksum = body.u32();
+    const attributesBytes = body.u32();
+    const extentCount = body.u32();
+    const attributes = body.text(attributesBytes);
+    let sizeBytes = 0;
+    for (let index = 0; index < extentCount; index += 1) sizeBytes += passExtent(body);
+    return { kind: 'present', sizeBytes, lastTag, lastChecksum, attributes };
+  });
+}
+
 /** Inline bytes are views of `value`. Throws StoreError `damaged`. */
 export function decodeObject(key: Buffer, value: Buffer): PresentStored {
   if (value[0] !== LOST_OBJECT_VERSION)

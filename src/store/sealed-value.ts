@@ -84,6 +84,10 @@ export class ByteReader {
     return start;
   }
 
+  skip(lengthBytes: number): void {
+    this.#advance(lengthBytes);
+  }
+
   u8(): number {
     return this.#bytes.readUInt8(this.#advance(1));
   }

@@ -36,6 +36,7 @@ import { exchange, type HttpAnswer, type HttpRequest } from './http-exchange.js'
 import { AnswerBody, openAnswer, takeAll, takeFrameHeader } from './http-read.js';
 import { HttpStage, type StagedRemotely, StageRoom } from './http-stage.js';
 import { parseJson } from './frame.js';
+import { decodeListPage } from './list-page.js';
 import { MalformedMessage } from './malformed-message.js';
 import {
   cursorAnswer,
@@ -43,7 +44,6 @@ import {
   examinationsAnswer,
   headAnswer,
   identityAnswer,
-  listAnswer,
   lostObjectsAnswer,
   progressAnswer,
   recordAnswer,
@@ -342,7 +342,7 @@ export class HttpOsdConnection implements OsdConnection {
       const http = this.#readRequest(listPath(request), epoch, traceparent);
       const answer = await exchange(this.#small, http, ANSWER_BYTES_MAX);
       if (answer.status !== 200) throw refusalOf(answer);
-      return understand(() => listAnswer.decodeBytes(answer.body));
+      return understand(() => decodeListPage(answer.body));
     });
   }
 

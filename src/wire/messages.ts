@@ -22,7 +22,6 @@ import type {
   OsdIdentity,
   ReconcileOrder,
   ReconcileProgress,
-  RemoteListPage,
   RemotePushReply,
   ScrubOrder,
   WriterOrder,
@@ -267,17 +266,6 @@ export const readHeader = makeAnswerDecoder(
 );
 export const headAnswer = makeAnswerDecoder('head', strictObject({ state: presentObjectSchema }));
 
-const listPageSchema = strictObject({
-  entries: Type.Array(
-    Type.Union([
-      strictObject({ kind: Type.Literal('object'), id: objectIdSchema, state: presentObjectSchema }),
-      strictObject({ kind: Type.Literal('common-prefix'), prefix: Type.String() }),
-    ]),
-  ),
-  truncated: Type.Boolean(),
-});
-export const listAnswer = makeAnswerDecoder('list', listPageSchema);
-
 export const rowsAnswer = makeAnswerDecoder(
   'rows',
   strictObject({ rows: Type.Array(tagRowSchema, { maxItems: ROWS_PAGE_MAX }) }),
@@ -383,6 +371,5 @@ export type MessageChecks = [
   Same<Static<typeof writerOrderSchema>, WriterOrder>,
   Same<Static<typeof progressSchema>, ReconcileProgress>,
   Same<Static<typeof lostObjectSchema>, LostObject>,
-  Same<Static<typeof listPageSchema>, RemoteListPage>,
   Same<Static<typeof pushReplySchema>, RemotePushReply>,
 ];

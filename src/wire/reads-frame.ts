@@ -111,7 +111,8 @@ export function encodeReadsReply(replies: readonly BatchedReply[]): Buffer {
   return encodeFrame({ reads }, contents);
 }
 
-function stateOf(value: unknown): PresentObject {
+/** Throws MalformedMessage. */
+export function presentObjectOf(value: unknown): PresentObject {
   const record = asRecord(value, 'state');
   return {
     kind: asWord(record['kind'], 'kind', ['present'] as const),
@@ -134,7 +135,12 @@ function replyOf(value: unknown, cursor: ContentCursor): BatchedReply {
   switch (kind) {
     case 'here': {
       const extent = extentOf(record['extent']);
-      return { kind, state: stateOf(record['state']), extent, bytes: cursor.take(extent?.length ?? 0) };
+      return {
+        kind,
+        state: presentObjectOf(record['state']),
+        extent,
+        bytes: cursor.take(extent?.length ?? 0),
+      };
     }
     case 'refused':
       return { kind, code: asText(record['code'], 'code'), message: asText(record['message'], 'message') };

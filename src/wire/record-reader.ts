@@ -26,11 +26,17 @@ export function refuseUnknown(record: JsonRecord, name: string, known: ReadonlyS
   }
 }
 
+/** An array of any length: of an answer, the bytes of which have a limit. */
+export function asList(value: unknown, name: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw new MalformedMessage(`${name} is no array`);
+  return value;
+}
+
 /** An array of at most `countMax` members. */
 export function asArray(value: unknown, name: string, countMax: number): readonly unknown[] {
-  if (!Array.isArray(value)) throw new MalformedMessage(`${name} is no array`);
-  if (value.length > countMax) throw new MalformedMessage(`${name} has over ${countMax} members`);
-  return value;
+  const list = asList(value, name);
+  if (list.length > countMax) throw new MalformedMessage(`${name} has over ${countMax} members`);
+  return list;
 }
 
 export function asText(value: unknown, name: string): string {

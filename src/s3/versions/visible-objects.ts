@@ -5,7 +5,7 @@ import {
   type ListRequest,
   type ObjectStorage,
 } from '../../gateway/object-storage.js';
-import { decodeObjectAttributes } from '../attributes.js';
+import { decodeListedAttributes } from '../attributes.js';
 
 /** Pages that are read in search of something visible, before an answer says "more follow" without it. */
 const SEARCH_PAGES_MAX = 100;
@@ -38,7 +38,7 @@ async function hasVisible(storage: ObjectStorage, container: string, prefix: str
 }
 
 function isVisibleObject(entry: ListEntry & { kind: 'object' }): boolean {
-  return !decodeObjectAttributes(entry.head.attributes).isDeleteMarker;
+  return !decodeListedAttributes(entry.head.attributes).isDeleteMarker;
 }
 
 async function filterVisible(

@@ -8,6 +8,7 @@ import type { ObjectState, TagRow } from '../../../src/protocol/write.js';
 import type {
   PresentObject,
   PushContent,
+  RemoteListPage,
   RemotePush,
   TransactionBatch,
   TransactionBatchReply,
@@ -125,6 +126,17 @@ const presentObjects: fc.Arbitrary<PresentObject> = fc.record({
   lastTag: tags,
   lastChecksum: checksums,
   attributes: text,
+});
+
+export const listPages: fc.Arbitrary<RemoteListPage> = fc.record({
+  entries: fc.array(
+    fc.oneof(
+      fc.record({ kind: fc.constant('object' as const), id: objectIds, state: presentObjects }),
+      fc.record({ kind: fc.constant('common-prefix' as const), prefix: text }),
+    ),
+    { maxLength: 5 },
+  ),
+  truncated: fc.boolean(),
 });
 
 const ranges: fc.Arbitrary<BatchedRange> = fc.oneof(

@@ -2,8 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FRAME_HEADER_BYTES_MAX } from '../../../src/wire/contract.js';
 import { encodeFrame, splitFrame } from '../../../src/wire/frame.js';
+import { decodeListPage } from '../../../src/wire/list-page.js';
 import { MalformedMessage } from '../../../src/wire/malformed-message.js';
 import type {
+  RemoteListPage,
   RemotePush,
   TransactionBatch,
   TransactionBatchReply,
@@ -34,6 +36,7 @@ import {
 import {
   batches,
   batchReplies,
+  listPages,
   pushBatchReplies,
   pushes,
   readBatches,
@@ -142,6 +145,13 @@ describeCodec<readonly BatchedReply[]>({
   values: readBatchReplies,
   encode: encodeReadsReply,
   decode: (frame) => decodeReadsReply(frame, readCountOf(frame)),
+});
+
+describeCodec<RemoteListPage>({
+  name: 'a page of a listing',
+  values: listPages,
+  encode: (page) => Buffer.from(JSON.stringify(page)),
+  decode: decodeListPage,
 });
 
 /** As `countOf`. */
