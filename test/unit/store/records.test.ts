@@ -11,7 +11,7 @@ const lengths = fc.integer({ min: 1, max: 300 });
 const sources = fc.oneof(
   lengths.map((length) => ({ length, source: { kind: 'inline' as const, bytes: Buffer.alloc(length, 7) } })),
   lengths.map((length) => ({ length, source: { kind: 'lost' as const } })),
-  fc.tuple(lengths, fc.nat(), fc.nat()).map(([length, blobId, blobOffset]) => ({
+  fc.tuple(lengths, fc.integer({ min: 1 }), fc.nat()).map(([length, blobId, blobOffset]) => ({
     length,
     source: { kind: 'blob' as const, blobId: toBlobId(blobId), blobOffset },
   })),
