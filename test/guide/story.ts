@@ -120,6 +120,39 @@ async function expectMoved(stage: Stage): Promise<void> {
   expectThat(words.includes('the same bytes'), 'the gateway on the second machine serves', words);
 }
 
+/** The power fails on both machines, and the first one does not come back. */
+async function cutThePower(stage: Stage): Promise<void> {
+  const { second, network, transcript } = stage;
+  transcript.heading('The power fails on both machines, and the first one stays dark');
+  transcript.remark(
+    'Not in the guide: its cable is pulled, and what runs on the second is killed and started again.',
+  );
+  const processOf = (unit: string) => `$(pgrep -P "$(cat '/run/stand-in/${unit}.supervisor')")`;
+  // Frozen, it does not see the cable go first.
+  await second.type(`kill -STOP ${processOf('tally-gateway')}`);
+  network.pull('first');
+  await second.type(`kill -KILL ${processOf('tally-gateway')} ${processOf('tally-osd@osd-1')}`);
+  await second.type("until (status || true) | grep 'Nobody is served'; do sleep 0.5; done");
+  const waiting = await typeAlso(stage, second, 'status || true');
+  expectThat(waiting.includes('osd-0'), 'it says whom it waits for', waiting);
+}
+
+async function expectForced(stage: Stage): Promise<void> {
+  const { second, network, transcript } = stage;
+  const read = 's3 https://10.0.0.2:9000/photos/first | cmp - /etc/os-release && echo the same bytes';
+  // The client of the first machine is behind the cable.
+  await second.type(
+    's3() { curl -sS --cacert /etc/tally/ca.pem --aws-sigv4 aws:amz:us-east-1:s3 --user "$(sed -n \'s/^aws_.* = //p\' /etc/tally/credentials | paste -sd: -)" "$@"; }',
+  );
+  const words = await typeAlso(stage, second, read);
+  expectThat(words.includes('the same bytes'), 'the second machine serves alone', words);
+  network.plugIn('first');
+  transcript.remark('Not in the guide: the first machine comes back after all.');
+  const status = await typeAlso(stage, second, 'until status >/dev/null; do sleep 0.5; done; status');
+  expectThat(status.includes('an operator went on with osd-1 alone'), 'the decision is on record', status);
+  await typeAlso(stage, second, 'sudo -u tally tally verify --wait --config /etc/tally/tally.yaml');
+}
+
 /** After the section of this heading. */
 export const AFTER: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   '4. The first object': pullTheCable,
@@ -127,6 +160,10 @@ export const AFTER: Readonly<Record<string, (stage: Stage) => Promise<void>>> = 
   'Secrets: changing them': expectNewSecrets,
   Upgrade: expectUpgraded,
   'A disk is replaced': expectWhole,
-  'Moving the gateway': expectMoved,
+  'Moving the gateway': async (stage) => {
+    await expectMoved(stage);
+    await cutThePower(stage);
+  },
+  'Only one machine comes back': expectForced,
   'When an alert fires': expectMutualTls,
 };
