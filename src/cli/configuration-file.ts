@@ -2,14 +2,19 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Compile } from 'typebox/compile';
+import { Settings } from 'typebox/system';
 import { type Document, isMap, isNode, isPair, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { type ConfigurationLayer, configurationSchema } from './configuration-schema.js';
 import { EXIT } from './exit-codes.js';
+import { nearestWord } from './nearest-word.js';
 import { OperationalError } from './operational-error.js';
 import { fileError } from './system-error.js';
 
 const CONFIGURATION_BYTES_MAX = 1024 * 1024;
 const ALIASES_MAX = 100;
+/** Faults that are told at once. */
+const FAULTS_TOLD_MAX = 20;
+const SCHEMA_ERRORS_MAX = 100;
 
 interface Fault {
   /** Names and indices from the top. */
@@ -17,8 +22,9 @@ interface Fault {
   readonly message: string;
 }
 
-function configurationError(place: string, message: string, cause?: unknown): OperationalError {
-  return new OperationalError('bad-configuration', EXIT.configuration, `${place}: ${message}`, { cause });
+/** A line for each fault: FILE:LINE:COLUMN: what is wrong. */
+function configurationError(message: string, cause?: unknown): OperationalError {
+  return new OperationalError('bad-configuration', EXIT.configuration, message, { cause });
 }
 
 /** The part of the file that a fault is about: the key for something that must not be there, else the value. */
@@ -42,35 +48,65 @@ let compiledSchema: ReturnType<typeof compileSchema> | null = null;
 
 /** Compiled on first use: importing a module does no work. */
 function schemaValidator(): ReturnType<typeof compileSchema> {
-  compiledSchema ??= compileSchema();
+  if (compiledSchema !== null) return compiledSchema;
+  // By default typebox stops at 8, of which a misspelt setting makes two.
+  Settings.Set({ maxErrors: SCHEMA_ERRORS_MAX });
+  compiledSchema = compileSchema();
   return compiledSchema;
 }
 
-/** The first fault in the order of the file's depth, in words. */
-function firstFault(value: unknown): Fault | null {
-  const errors = schemaValidator().Errors(value);
-  for (const error of errors) {
-    const path = error.instancePath.split('/').slice(1);
-    switch (error.keyword) {
-      case 'boolean':
-        return { path, message: `there is no setting "${path.join('.')}"` };
-      case 'additionalProperties':
-        continue;
-      case 'enum':
-        return { path, message: `${path.join('.')} must be one of ${error.params.allowedValues.join(', ')}` };
-      default:
-        return {
-          path,
-          message: `${path.length === 0 ? 'the configuration' : path.join('.')} ${error.message}`,
-        };
-    }
+/** Names of the settings beside one that there is not. */
+function settingsBeside(path: readonly string[]): readonly string[] {
+  let schema: unknown = configurationSchema;
+  for (const step of path.slice(0, -1)) {
+    schema = memberOf(schema, 'properties', step) ?? memberOf(schema, 'items');
   }
-  return null;
+  return Object.keys(memberOf(schema, 'properties') ?? {});
+}
+
+/** What is there when one member after the other is taken; null: nothing, or no object. */
+function memberOf(value: unknown, ...names: readonly string[]): object | null {
+  let found = value;
+  for (const name of names) {
+    if (typeof found !== 'object' || found === null) return null;
+    found = Object.getOwnPropertyDescriptor(found, name)?.value;
+  }
+  return typeof found === 'object' ? found : null;
+}
+
+function unknownSetting(path: readonly string[]): string {
+  const meant = nearestWord(path.at(-1) ?? '', settingsBeside(path));
+  return `there is no setting "${path.join('.')}"${meant === null ? '' : `; is "${meant}" meant?`}`;
+}
+
+/** Every fault in words, one of each place. */
+function faultsOf(value: unknown): readonly Fault[] {
+  const faults = new Map<string, Fault>();
+  for (const error of schemaValidator().Errors(value)) {
+    const path = error.instancePath.split('/').slice(1);
+    const name = path.length === 0 ? 'the configuration' : path.join('.');
+    if (error.keyword === 'additionalProperties' || faults.has(name)) continue;
+    faults.set(name, { path, message: messageOf(name, path, error) });
+  }
+  return [...faults.values()];
+}
+
+type SchemaError = ReturnType<ReturnType<typeof compileSchema>['Errors']>[number];
+
+function messageOf(name: string, path: readonly string[], error: SchemaError): string {
+  switch (error.keyword) {
+    case 'boolean':
+      return unknownSetting(path);
+    case 'enum':
+      return `${name} must be one of ${error.params.allowedValues.join(', ')}`;
+    default:
+      return `${name} ${error.message}`;
+  }
 }
 
 /** Why a layer that came from elsewhere than a file is no configuration; null when it is one. */
 export function configurationFault(layer: ConfigurationLayer): string | null {
-  return schemaValidator().Check(layer) ? null : (firstFault(layer)?.message ?? 'no configuration');
+  return schemaValidator().Check(layer) ? null : (faultsOf(layer)[0]?.message ?? 'no configuration');
 }
 
 /** Settings that are paths end in File. */
@@ -143,23 +179,24 @@ function withAbsolutePaths(layer: ConfigurationLayer, folder: string): Configura
 export function parseConfiguration(text: string, path: string): ConfigurationLayer {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const place = (offset: number | undefined): string => {
-    if (offset === undefined) return path;
+  const place = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
     return `${path}:${line}:${col}`;
   };
   const [syntaxError] = document.errors;
   if (syntaxError !== undefined) {
     throw configurationError(
-      place(syntaxError.pos[0]),
-      `not valid YAML: ${syntaxError.message}`,
+      `${place(syntaxError.pos[0])}: not valid YAML: ${syntaxError.message}`,
       syntaxError,
     );
   }
   const value: unknown = document.toJS({ maxAliasCount: ALIASES_MAX }) ?? {};
   if (schemaValidator().Check(value)) return withAbsolutePaths(value, dirname(resolve(path)));
-  const fault = firstFault(value) ?? { path: [], message: 'is not a configuration' };
-  throw configurationError(place(nodeAt(document, fault.path)?.range?.[0]), fault.message);
+  const offsetOf = ({ path: steps }: Fault): number => nodeAt(document, steps)?.range?.[0] ?? 0;
+  const faults = faultsOf(value).toSorted((one, other) => offsetOf(one) - offsetOf(other));
+  const told = faults.slice(0, FAULTS_TOLD_MAX).map((fault) => `${place(offsetOf(fault))}: ${fault.message}`);
+  const untold = faults.length > told.length ? [`... and ${faults.length - told.length} more`] : [];
+  throw configurationError([...told, ...untold].join('\n'));
 }
 
 /** Throws OperationalError. */
@@ -170,6 +207,8 @@ export async function readConfigurationFile(path: string): Promise<Configuration
   } catch (error) {
     throw fileError(error, 'The configuration', path);
   }
-  if (text.length > CONFIGURATION_BYTES_MAX) throw configurationError(path, 'too large for a configuration');
+  if (text.length > CONFIGURATION_BYTES_MAX) {
+    throw configurationError(`${path}: too large for a configuration`);
+  }
   return parseConfiguration(text, path);
 }

@@ -26,10 +26,18 @@ async function main(argv: readonly string[], environment: NodeJS.ProcessEnv): Pr
     const isVerbose = argv.includes('--verbose');
     if (argv.includes('--json')) {
       process.stdout.write(`${JSON.stringify({ code: explanation.code, message: explanation.message })}\n`);
-    } else process.stderr.write(`${pico.red('error')} ${explanation.message}\n`);
+    } else process.stderr.write(`${asErrors(explanation.message)}\n`);
     if (isVerbose || explanation.exitCode === EXIT.bug) process.stderr.write(`${traceOf(error)}\n`);
     return explanation.exitCode;
   }
+}
+
+/** A configuration may have several faults, a line for each. */
+function asErrors(message: string): string {
+  return message
+    .split('\n')
+    .map((line) => `${pico.red('error')} ${line}`)
+    .join('\n');
 }
 
 function traceOf(error: unknown): string {

@@ -114,6 +114,26 @@ describe('a configuration file', () => {
     expect(faultOf(text)).toContain(message);
   });
 
+  it('has all that is wrong with it told at once, line by line, with what was probably meant', () => {
+    const text = [
+      'gateway: { workers: -1, wirtes: direct }',
+      'mirrorSet:',
+      '  secretfile: s',
+      '  members: [{ name: osd-0, url: "http://a:1", sokcet: x }]',
+      'admin: { tokens: [{ name: alice, role: king, tokenFile: a }] }',
+      'colour: red',
+      '',
+    ].join('\n');
+    expect(faultOf(text).split('\n')).toEqual([
+      expect.stringMatching(/^\/etc\/tally\.yaml:1:12: gateway\.workers must /),
+      '/etc/tally.yaml:1:25: there is no setting "gateway.wirtes"; is "writes" meant?',
+      '/etc/tally.yaml:3:3: there is no setting "mirrorSet.secretfile"; is "secretFile" meant?',
+      '/etc/tally.yaml:4:47: there is no setting "mirrorSet.members.0.sokcet"; is "socket" meant?',
+      expect.stringMatching(/^\/etc\/tally\.yaml:5:\d+: admin\.tokens\.0\.role must be one of /),
+      '/etc/tally.yaml:6:1: there is no setting "colour"',
+    ]);
+  });
+
   it('may be empty', () => {
     expect(parseConfiguration('# nothing\n', '/etc/tally.yaml')).toEqual({});
   });
