@@ -24,6 +24,11 @@ export function orNull<Schema extends TSchema>(schema: Schema) {
   return Type.Union([schema, Type.Null()]);
 }
 
+/** A member of answers that a later release brought: a command that asks an earlier gateway takes it for this. */
+function later<Schema extends TSchema>(schema: Schema, before: Static<Schema>) {
+  return Type.Unsafe<Static<Schema>>({ ...schema, default: before });
+}
+
 export function list<Schema extends TSchema>(schema: Schema) {
   return Type.Unsafe<readonly Static<Schema>[]>(Type.Array(schema));
 }
@@ -163,7 +168,7 @@ const mirrorSchema = object({
     away: true,
   }),
   fullCopyReason: orNull(Type.String()),
-  incompatibility: orNull(Type.String()),
+  incompatibility: later(orNull(Type.String()), null),
   lastSeenMs: orNull(timeMs),
   identity: orNull(identitySchema),
 });
@@ -229,8 +234,8 @@ export const statusSchema = object({
   writesInFlight: count,
   operation: orNull(operationSchema),
   pace: orNull(paceSchema),
-  lostObjectCount: count,
-  lostObjects: list(lostObjectSchema),
+  lostObjectCount: later(count, 0),
+  lostObjects: later(list(lostObjectSchema), []),
   forced: list(forcedDecisionSchema),
 });
 

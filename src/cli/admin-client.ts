@@ -5,6 +5,7 @@
 import createClient from 'openapi-fetch';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { Clean, Default } from 'typebox/value';
 import { bucketsSchema } from '../admin/object-schemas.js';
 import {
   alreadyRunningSchema,
@@ -84,6 +85,11 @@ interface Answer<Value> {
 /** The schemas are those of the contract: a test compares the two. */
 function isOf<Value>(schema: TSchema, value: unknown): value is Value {
   return Compile(schema).Check(value);
+}
+
+/** An answer of another release: without what is not known here, and with what that release did not know yet. */
+function translated(schema: TSchema, value: unknown): unknown {
+  return Default(schema, Clean(schema, structuredClone(value)));
 }
 
 function parseJson(text: string): unknown {
@@ -284,6 +290,8 @@ export class AdminClient {
 
   #conform<Value>(schema: TSchema, value: unknown): Value {
     if (isOf<Value>(schema, value)) return value;
+    const known = translated(schema, value);
+    if (isOf<Value>(schema, known)) return known;
     throw this.#stranger();
   }
 
@@ -291,7 +299,7 @@ export class AdminClient {
     return new OperationalError(
       'bad-answer',
       EXIT.unavailable,
-      `What answers at ${this.#url} is not Tally's admin API.`,
+      `What answers at ${this.#url} is not Tally's admin API, or of a release that this command does not understand.`,
     );
   }
 
