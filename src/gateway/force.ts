@@ -104,7 +104,7 @@ export async function force(context: ForceContext, name: string, words: string):
     await set.saveState(forceTrust(set.state, reports, decision, fencedEpoch));
     // What it doubted of itself the operator has taken upon himself.
     const connection = set.connectionOf(mirror);
-    await connection.fence(set.epoch);
+    await connection.fence(set.epoch, reports.find((report) => report.mirror === mirror)?.incarnation);
     await connection.setSelfDoubt(set.epoch, null);
     // Nor does it speak for another state of the authority any more (F31).
     await connection.keepAuthorityRecord(set.epoch, encodeAuthorityState(set.state));

@@ -335,8 +335,10 @@ export class MirrorSet {
   }
 
   async #fenceInTime(mirror: MirrorId): Promise<MirrorReport | null> {
-    const fencing = this.connectionOf(mirror)
-      .fence(this.epoch)
+    const connection = this.connectionOf(mirror);
+    const fencing = connection
+      .identity()
+      .then(({ incarnation }) => connection.fence(this.epoch, incarnation))
       .then((identity) => toReport(mirror, identity));
     return this.#inTime(mirror, fencing);
   }

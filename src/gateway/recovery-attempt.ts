@@ -58,7 +58,8 @@ async function fenceAll(context: AttemptContext, epoch: Epoch): Promise<FencedMi
   const reports = await Promise.all(
     present.map(async ({ mirror, connection }) => {
       try {
-        const identity = await connection.fence(epoch);
+        const { incarnation } = await connection.identity();
+        const identity = await connection.fence(epoch, incarnation);
         const { rowCount, rowBytes } = identity;
         return { report: toReport(mirror, identity), rowCount, rowBytes };
       } catch (error) {

@@ -7,6 +7,7 @@
 import {
   type FenceVerdict,
   isComparableAt,
+  isMeantForRun,
   isReadableAt,
   isRebuildingAt,
   isRecoveringAt,
@@ -171,7 +172,9 @@ export class LocalOsd implements OsdConnection {
     };
   }
 
-  async fence(epoch: Epoch): Promise<OsdIdentity> {
+  async fence(epoch: Epoch, incarnation?: string): Promise<OsdIdentity> {
+    if (!isMeantForRun(this.#options.incarnation, incarnation))
+      throw refusal('stale-order', 'the fence was meant for another run of this OSD');
     return this.#move(this.#store.fence(epoch));
   }
 

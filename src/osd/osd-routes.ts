@@ -16,6 +16,7 @@ import {
   epochRequest,
   evidenceRequest,
   examinationRequest,
+  fenceRequest,
   fullCopyRequest,
   healRequest,
   paceRequest,
@@ -83,8 +84,8 @@ const DONE = {};
 export function addFenceRoutes(app: FastifyInstance, osd: LocalOsd): void {
   app.get(OSD_PATHS.identity, async (_request, reply) => sendJson(reply, await osd.identity()));
   app.post(OSD_PATHS.fence, async (request, reply) => {
-    const { epoch } = epochRequest.decodeBytes(bodyOf(request));
-    return sendJson(reply, await osd.fence(epoch));
+    const { epoch, incarnation } = fenceRequest.decodeBytes(bodyOf(request));
+    return sendJson(reply, await osd.fence(epoch, incarnation));
   });
   app.post(OSD_PATHS.activation, async (request, reply) => {
     const { epoch } = epochRequest.decodeBytes(bodyOf(request));

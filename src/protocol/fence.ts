@@ -15,6 +15,7 @@
  * restart and activated it again (F29), and between fence and activation no client write is taken (I6). The epoch that
  * a store was fenced at when it was opened is over for that run: a fence or an activation that was sent before the
  * restart, and arrives after it, must not put the store back to work unnoticed. The authority answers with a new epoch.
+ * A disk that was put back by that restart does not know the epoch; so a fence also names the run that it is meant for (`isMeantForRun`).
  */
 import { invariant } from './invariant.js';
 import { type Epoch, EPOCH_NONE, isLater, type Tag, tagEpoch } from './tag.js';
@@ -49,6 +50,14 @@ function moved(state: FenceState, fencedEpoch: Epoch, activeEpoch: Epoch): Fence
   const { openedEpoch } = state;
   const run = openedEpoch === undefined ? {} : { openedEpoch };
   return { kind: 'move', state: { fencedEpoch, activeEpoch, ...run } };
+}
+
+/**
+ * F29: a fence is meant for the run that the authority has looked at. Come twice, it would else fence the next run too, on a disk that
+ * was put back to before the fence: as a part of the very attempt that had counted on what is lost. Undefined: an older authority does not say.
+ */
+export function isMeantForRun(own: string, meant: string | undefined): boolean {
+  return meant === undefined || meant === own;
 }
 
 /** A store is fenced at any epoch that is not below the one it was fenced at last; twice in one run changes nothing. */

@@ -6,7 +6,7 @@
  *
  *   version 1   before there were versions: whoever says nothing speaks this one, and no other
  *   version 2   the header; batches of pushes; pushes with lost bytes, and which objects have some; traces of reads and of
- *               forwarded writes. An answer may have members that its reader does not know; it drops them
+ *               forwarded writes; fences for one run. An answer may have members that its reader does not know; it drops them
  *
  * What a change of the contract takes:
  * - A new member of an answer: nothing, where a reader is right without it. It must go to no caller of version 1, who refuses what it does not know.

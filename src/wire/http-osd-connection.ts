@@ -141,6 +141,8 @@ const REFUSAL_BYTES_MAX = 64 * 1024;
 
 /** The version of the contract that brought them. */
 const PUSH_BATCHES_SINCE = 2;
+/** The version that brought fences for one run. */
+const FENCED_RUN_SINCE = 2;
 
 const STATE_ONLY = { kind: 'none' } as const;
 
@@ -207,8 +209,10 @@ export class HttpOsdConnection implements OsdConnection {
     }
   }
 
-  async fence(epoch: Epoch): Promise<OsdIdentity> {
-    return this.#identify('POST', OSD_PATHS.fence, { epoch });
+  async fence(epoch: Epoch, incarnation?: string): Promise<OsdIdentity> {
+    const isKnown = (this.contract?.agreed ?? 0) >= FENCED_RUN_SINCE;
+    const run = isKnown && incarnation !== undefined ? { incarnation } : {};
+    return this.#identify('POST', OSD_PATHS.fence, { epoch, ...run });
   }
 
   async activate(epoch: Epoch): Promise<OsdIdentity> {

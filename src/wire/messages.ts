@@ -52,6 +52,10 @@ const PARTICIPANTS_MAX = 64;
 
 // --- requests
 
+export const fenceRequest = makeDecoder(
+  'request',
+  strictObject({ epoch: epochSchema, incarnation: Type.Optional(shortTextSchema) }),
+);
 export const epochRequest = makeDecoder('request', strictObject({ epoch: epochSchema }));
 export const advanceRequest = makeDecoder('request', strictObject({ from: epochSchema, to: epochSchema }));
 export const statesRequest = makeDecoder(

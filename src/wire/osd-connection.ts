@@ -467,7 +467,8 @@ export interface OsdConnection {
   readonly trace?: ConnectionTrace | null;
 
   identity(): Promise<OsdIdentity>;
-  fence(epoch: Epoch): Promise<OsdIdentity>;
+  /** `incarnation`: the run that it is meant for; another one refuses it as `stale-order`, however late it comes or how often (F29). */
+  fence(epoch: Epoch, incarnation?: string): Promise<OsdIdentity>;
   activate(epoch: Epoch): Promise<OsdIdentity>;
   advance(from: Epoch, to: Epoch): Promise<OsdIdentity>;
   /** Lets writes in at a mirror that is not in sync, and is fenced at this epoch, while it is copied to. */

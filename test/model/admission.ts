@@ -8,7 +8,7 @@ import type { Epoch } from '../../src/protocol/tag.js';
 import type { StoreId } from '../../src/protocol/token.js';
 import type { SimulatedAuthority } from './authority.js';
 import type { CatchUpOrder } from './catch-up.js';
-import { AttemptFailed, beginCopy, mayResume, type Steps } from './recovery.js';
+import { AttemptFailed, beginCopy, fenceRun, mayResume, type Steps } from './recovery.js';
 import type { Rules } from './rules.js';
 
 interface AdmissionPorts {
@@ -41,14 +41,12 @@ export function* admission(
   const admitted: MirrorReport[] = [];
   const copied: MirrorId[] = [];
   for (const mirror of returning) {
-    const fenced = yield { mirror, request: { kind: 'fence', epoch } };
-    if (fenced?.kind !== 'fence' || fenced.verdict.kind === 'refuse') continue;
-    const response = yield { mirror, request: { kind: 'report' } };
-    if (response?.kind !== 'report') continue;
-    const reports = [...trusted, response.report];
-    const reason = fullCopyReason(authority.state, response.report, reports);
+    const report = yield* fenceRun(mirror, epoch);
+    if (report === null) continue;
+    const reports = [...trusted, report];
+    const reason = fullCopyReason(authority.state, report, reports);
     if (reason !== null && !(yield* prepareCopy(ports, { epoch, mirror, reason, reports }))) continue;
-    admitted.push(response.report);
+    admitted.push(report);
     if (reason !== null) copied.push(mirror);
   }
   const state = authority.admit(epoch, admitted);

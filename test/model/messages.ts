@@ -51,7 +51,8 @@ export type MirrorRequest =
       readonly clears: readonly ClearItem[];
     }
   | { readonly kind: 'clear'; readonly batch: ClearBatch }
-  | { readonly kind: 'fence'; readonly epoch: Epoch }
+  /** `run`: the one that it is meant for. */
+  | { readonly kind: 'fence'; readonly epoch: Epoch; readonly run: string }
   | { readonly kind: 'activate'; readonly epoch: Epoch }
   | { readonly kind: 'advance'; readonly from: Epoch; readonly to: Epoch }
   | { readonly kind: 'rebuild'; readonly epoch: Epoch }

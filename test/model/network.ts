@@ -4,10 +4,7 @@
  * A call ends with a response or with null (a timeout). A response that comes after the timeout is still handed over: a
  * request that timed out may have done its work.
  *
- * A request may be late, repeated, and overtaken, and may come to a later run of the mirror's process than it was meant for. One
- * thing is left out: a fence does not come to one run, and once more to the next one. Nobody sends it twice, and no connection
- * outlives a process. (It would matter where a disk is put back to an older state within one attempt at a recovery: its fence
- * is gone with it, the second copy fences it anew, and what was reported of the first run is taken for true of the second.)
+ * A request may be late, repeated, and overtaken, and may come to a later run of the mirror's process than it was meant for: a fence too.
  */
 import type { MirrorId } from '../../src/protocol/authority-state.js';
 import type { MirrorRequest, MirrorResponse } from './messages.js';
@@ -38,8 +35,6 @@ export class Network {
   readonly messages: Message[] = [];
   readonly #open = new Map<number, Call>();
   readonly #gone = new Set<string>();
-  /** Calls whose request has arrived once. */
-  readonly #delivered = new Set<number>();
   readonly #ports: NetworkPorts;
   #lastId = 0;
 
@@ -81,7 +76,6 @@ export class Network {
     else if (message.kind === 'request') this.#ports.onDuplicate(call.request);
     if (!this.#ports.isReachable(call.mirror)) return;
     if (message.kind === 'request') {
-      this.#delivered.add(call.id);
       const response = this.#ports.deliver(call.mirror, call.request);
       this.#ports.log(
         () => `${call.caller} -> ${call.mirror}: ${describe(call.request)} => ${describe(response)}`,
@@ -97,15 +91,6 @@ export class Network {
   /** A line of the trace. */
   note(line: string): void {
     this.#ports.log(() => line);
-  }
-
-  /** A process is gone: copies of fences that came to it come to no other. */
-  forgetFences(mirror: MirrorId): void {
-    for (let index = this.messages.length - 1; index >= 0; index -= 1) {
-      const message = this.messages[index];
-      if (message?.kind !== 'request' || message.call.mirror !== mirror) continue;
-      if (message.call.request.kind === 'fence' && this.#delivered.has(message.call.id)) this.lose(index);
-    }
   }
 
   lose(index: number): void {

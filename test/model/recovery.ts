@@ -101,12 +101,21 @@ function stopIfOvertaken(context: RecoveryContext, epoch: Epoch): void {
 function* fenceAll(context: RecoveryContext, epoch: Epoch): Steps<MirrorReport[]> {
   const reports: MirrorReport[] = [];
   for (const { mirror } of context.authority.state.members) {
-    const fenced = yield { mirror, request: { kind: 'fence', epoch } };
-    if (fenced?.kind !== 'fence' || fenced.verdict.kind === 'refuse') continue;
-    const response = yield { mirror, request: { kind: 'report' } };
-    if (response?.kind === 'report') reports.push(response.report);
+    const report = yield* fenceRun(mirror, epoch);
+    if (report !== null) reports.push(report);
   }
   return reports;
+}
+
+/** Fences the run of a mirror that answers now, and says what that run says of itself then; null: it did not come to that. */
+export function* fenceRun(mirror: MirrorId, epoch: Epoch): Steps<MirrorReport | null> {
+  const before = yield { mirror, request: { kind: 'report' } };
+  if (before?.kind !== 'report') return null;
+  const run = before.report.incarnation;
+  const fenced = yield { mirror, request: { kind: 'fence', epoch, run } };
+  if (fenced?.kind !== 'fence' || fenced.verdict.kind === 'refuse') return null;
+  const after = yield { mirror, request: { kind: 'report' } };
+  return after?.kind === 'report' && after.report.incarnation === run ? after.report : null;
 }
 
 export function* reportAll(mirrors: readonly MirrorId[]): Steps<MirrorReport[]> {

@@ -19,6 +19,7 @@ import {
   decideFence,
   decidePush,
   decideRebuild,
+  isMeantForRun,
   isComparableAt,
   isReadableAt,
   isRecoveringAt,
@@ -52,6 +53,8 @@ export interface Rules {
   readonly decideAdvance: typeof decideAdvance;
   readonly decideRebuild: typeof decideRebuild;
   readonly reopenFence: typeof reopenFence;
+  /** F29. */
+  readonly isMeantForRun: typeof isMeantForRun;
   readonly isRecoveringAt: typeof isRecoveringAt;
   readonly isReadableAt: typeof isReadableAt;
   readonly mayDropRows: typeof mayDropRows;
@@ -137,6 +140,7 @@ const realRules: Rules = {
   decideAdvance,
   decideRebuild,
   reopenFence,
+  isMeantForRun,
   isRecoveringAt,
   isReadableAt,
   mayDropRows,

@@ -142,6 +142,8 @@ export class SimulatedMirror {
       case 'clear':
         return this.#clear(request.batch);
       case 'fence':
+        if (!this.#rules.isMeantForRun(this.incarnation, request.run))
+          return { kind: 'refused', code: 'stale-order' };
         return this.#moveFence(this.#rules.decideFence(this.#fence, request.epoch));
       case 'activate':
         return this.#moveFence(this.#rules.decideActivate(this.#fence, request.epoch));

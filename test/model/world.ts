@@ -461,7 +461,6 @@ export class World {
   crash(id: MirrorId, survivors = 0, isTorn = false): void {
     this.step(`${id} crashes`, () => {
       if (this.mirror(id).crash(survivors, isTorn)) this.#loseState(id);
-      this.network.forgetFences(id);
       this.#forget(
         this.#running.filter((running) => running.kind === 'catch-up' && running.order.inSync[0] === id),
       );

@@ -293,6 +293,26 @@ failureCase('F29: an activation that was sent before a restart does not hide it'
   ends: 'lost',
 });
 
+failureCase('F29: a fence that comes twice does not fence the next run, on a disk that was put back', {
+  trace: (set) => {
+    set.write('replace', 'a', 'one');
+    set.clearAll();
+    const before = set.snapshot(M1);
+    set.startRecovery();
+    while (set.copyRequests(M1, 'fence').length === 0) set.stepNetwork();
+    const again = set.copyRequests(M1, 'fence');
+    while (set.copyRequests(M1, 'activate').length === 0) set.stepNetwork();
+    set.rollBackTo(M1, before);
+    set.arriveLate(again);
+    set.settle();
+    set.write('replace', 'a', 'two');
+    set.rest();
+  },
+  rule: 'a fence is meant for the run that was looked at',
+  off: { isMeantForRun: () => true },
+  ends: 'I6',
+});
+
 failureCase('F36: a source that was rolled back after it was matched is not copied', {
   mirrors: 3,
   trace: (set) => {

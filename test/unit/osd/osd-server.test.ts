@@ -142,6 +142,14 @@ describe('who may talk to an OSD', () => {
   });
 });
 
+it('F29: a fence that is meant for another run of the OSD does nothing', async () => {
+  await start();
+  const { incarnation } = await osd.identity();
+  await expect(osd.fence(toEpoch(2), `${incarnation}-before`)).rejects.toMatchObject({ code: 'stale-order' });
+  expect((await osd.identity()).fencedEpoch).toBe(EPOCH);
+  expect(await osd.fence(toEpoch(2), incarnation)).toMatchObject({ fencedEpoch: 2 });
+});
+
 describe('batches go the short way, past fastify', () => {
   beforeEach(() => start());
 
