@@ -14,6 +14,7 @@ import type { SetSecrets } from '../wire/contract.js';
 import { HttpOsdConnection } from '../wire/http-osd-connection.js';
 import { formatAddress, localUrl } from './address.js';
 import { type Configuration, setOfMember, memberAtUrl } from './configuration.js';
+import { makeFreeBytes } from './engine.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { joinHolder } from './folder-socket.js';
 import { listenAt } from './listen-at.js';
@@ -89,6 +90,7 @@ async function startOsd(start: OsdStart, context: ServiceContext): Promise<Runni
       });
     },
     isStopping: context.isStopping,
+    freeBytes: makeFreeBytes(),
     onInvariantViolation: onFatal,
   });
   try {

@@ -11,6 +11,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { setUpEngine } from './engine.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { explainError } from './explain-error.js';
 
@@ -44,6 +45,7 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 /** Resolves with the exit code after a clean stop. Rejects when the start fails. */
 export async function liveAsService(options: ServiceLifeOptions): Promise<ExitCode> {
   const { logger, delayMs, stopWithinMs, start } = options;
+  setUpEngine();
   const endNow = (error: unknown): never => {
     const { message, exitCode } = explainError(error);
     logger.fatal({ err: error }, message);

@@ -83,7 +83,17 @@ export function hotRequests(osd: LocalOsd, responder: ErrorResponder, trace: Osd
   ]);
 }
 
-export function addWriteRoutes(app: FastifyInstance, osd: LocalOsd, trace: OsdTrace | null): void {
+export interface WriteRouteOptions {
+  readonly trace: OsdTrace | null;
+  /** Called with what came from a socket and was copied. */
+  readonly freeBytes: (bytes: Buffer) => void;
+}
+
+export function addWriteRoutes(
+  app: FastifyInstance,
+  osd: LocalOsd,
+  { trace, freeBytes }: WriteRouteOptions,
+): void {
   app.post(OSD_PATHS.pushes, { bodyLimit: PUSH_BYTES_MAX }, async (request, reply) =>
     sendJson(reply, await osd.push(decodePush(bodyOf(request)))),
   );
@@ -92,16 +102,26 @@ export function addWriteRoutes(app: FastifyInstance, osd: LocalOsd, trace: OsdTr
     if (request.headers['content-type'] !== MEDIA_BYTES) {
       throw refusal('unsupported-media-type', `a stage is ${MEDIA_BYTES}`);
     }
-    const staged = await traced(followed(trace, 'stage', request), () => takeStage(osd, request.raw));
+    const staged = await traced(followed(trace, 'stage', request), () =>
+      takeStage(osd, request.raw, freeBytes),
+    );
     return sendJson(reply, staged);
   });
 }
 
 /** Streams a request's body into a stage. A client that goes away half-way, or a refusal, leaves nothing of it. */
-async function takeStage(osd: LocalOsd, body: IncomingMessage): Promise<object> {
+async function takeStage(
+  osd: LocalOsd,
+  body: IncomingMessage,
+  freeBytes: (bytes: Buffer) => void,
+): Promise<object> {
   const stage = osd.openOwnStage();
   try {
-    await eachPiece(body, (piece) => stage.write(piece));
+    await eachPiece(body, (piece) => {
+      const busy = stage.write(piece);
+      freeBytes(piece);
+      return busy;
+    });
     if (!body.complete) throw refusal('bad-request', 'the client went away');
     const { stageId, lengthBytes, contentChecksum } = await stage.finish();
     return { stageId, lengthBytes, contentChecksum };

@@ -74,6 +74,8 @@ export interface OsdServerOptions {
   readonly limits?: Partial<OsdLimits>;
   /** True from the moment at which it was asked to stop, which may be long before `close()`: it serves on, and is not ready. */
   readonly isStopping?: () => boolean;
+  /** Gives back the memory of bytes that nobody uses any more. Default: the collector does. */
+  readonly freeBytes?: (bytes: Buffer) => void;
   /** Default: nobody follows anything. */
   readonly trace?: OsdTrace | null;
   /** Connects to a peer OSD of a reconciliation. */
@@ -141,7 +143,8 @@ export function createOsdServer(options: OsdServerOptions): FastifyInstance {
   addListingRoutes(app, osd, trace);
   addRepairRoutes(app, osd);
   addHotRoutes(app, requests);
-  addWriteRoutes(app, osd, trace);
+  const { freeBytes = () => undefined } = options;
+  addWriteRoutes(app, osd, { trace, freeBytes });
   addReadRoutes(app, osd, { responder, endsConnections, trace });
 
   const { socketPath = null } = options;

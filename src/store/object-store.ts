@@ -112,7 +112,7 @@ export type ClearReply =
 
 /** Takes content ahead of the transaction that will name it. Not durable as an object; gone after a restart or `abort`. */
 export interface StageWriter {
-  /** Resolves when the next piece may come; undefined: at once. */
+  /** Copies the piece before it returns. Resolves when the next one may come; undefined: at once. */
   write(piece: Buffer): Promise<void> | undefined;
   /** The content is synced and checksummed. */
   finish(): Promise<StagedBlob>;

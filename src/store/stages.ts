@@ -148,7 +148,7 @@ class DiskStageWriter implements StageWriter {
       return this.#giveUp(new StoreError('no-space', 'the disk is nearly full'));
     freeSpace.admit(piece.length);
     if (this.#writer === null) {
-      this.#small.push(piece);
+      this.#small.push(Buffer.from(piece));
       this.#smallBytes += piece.length;
       if (this.#smallBytes <= limits.inlineBytesMax) return undefined;
       this.#writer = this.#core.openBlob();

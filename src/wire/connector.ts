@@ -2,7 +2,8 @@
  * How undici opens a connection: over TCP, a unix socket, or TLS with the certificates that are in use at that moment; or over a socket
  * while there is somebody at it, and TCP otherwise.
  */
-import { buildConnector } from 'undici';
+import type { buildConnector as Building } from 'undici';
+import makeBuilder from 'undici/lib/core/connect.js';
 import { secureContextOf, type TlsMaterial } from '../tls/tls-material.js';
 import type { TlsSource } from '../tls/watched-tls.js';
 
@@ -11,10 +12,10 @@ export function makeConnector(
   timeoutMs: number,
   socketPath: string | null,
   tls: TlsSource | null,
-): buildConnector.connector {
+): Building.connector {
   const path = socketPath === null ? {} : { socketPath };
-  const build = (material: TlsMaterial | null): buildConnector.connector =>
-    buildConnector({
+  const build = (material: TlsMaterial | null): Building.connector =>
+    makeBuilder({
       timeout: timeoutMs,
       ...path,
       ...(material === null ? { minVersion: 'TLSv1.2' } : secureContextOf(material)),
@@ -39,9 +40,9 @@ const NOBODY_THERE = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED', 'EACCES', 'EA
 export function makeLocalConnector(
   timeoutMs: number,
   socketPath: string,
-  otherwise: buildConnector.connector,
-): buildConnector.connector {
-  const locally = buildConnector({ timeout: timeoutMs, socketPath });
+  otherwise: Building.connector,
+): Building.connector {
+  const locally = makeBuilder({ timeout: timeoutMs, socketPath });
   return (options, callback) => {
     locally(options, (...outcome) => {
       const [error] = outcome;

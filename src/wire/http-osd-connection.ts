@@ -5,7 +5,7 @@
  * No pipelining: undici sends requests that were pipelined behind a failed one again, and a write may be sent once.
  */
 import type { Readable } from 'node:stream';
-import { Pool } from 'undici';
+import Pool from 'undici/lib/dispatcher/pool.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { FullCopyCursor, ObjectSummary } from '../protocol/reconcile-plan.js';

@@ -1,5 +1,4 @@
 /** `fetch` for a server whose certificate comes from an authority of one's own. */
-import { Agent, fetch as fetchWith } from 'undici';
 import { secureContextOf, type TlsMaterial } from '../tls/tls-material.js';
 
 export interface FetchRequest {
@@ -18,7 +17,9 @@ export interface FetchAnswer {
 
 export type Fetch = (url: string, request: FetchRequest) => Promise<FetchAnswer>;
 
-export function makeTrustingFetch(material: TlsMaterial): Fetch {
+export async function makeTrustingFetch(material: TlsMaterial): Promise<Fetch> {
+  // Only commands need it: services must not carry it.
+  const { Agent, fetch: fetchWith } = await import('undici');
   const dispatcher = new Agent({ connect: secureContextOf(material) });
   return (url, request) => fetchWith(url, { ...request, dispatcher });
 }

@@ -87,6 +87,18 @@ export function describeObjectStore(name: string, makeStore: () => Promise<Store
         expect(await driver.store.head(idOf('a'))).toBeNull();
       });
 
+      it.each([100, LARGE_BYTES])('a stage keeps no view of its pieces (%i bytes)', async (lengthBytes) => {
+        const bytes = patternBytes(lengthBytes, 9);
+        const piece = Buffer.from(bytes);
+        const writer = driver.store.openStage();
+        const busy = writer.write(piece);
+        piece.fill(0);
+        await busy;
+        const { stageId } = await writer.finish();
+        await driver.write({ id: idOf('a'), kind: 'replace', bytes, content: { kind: 'stage', stageId } });
+        expectBytes(await driver.content(idOf('a')), bytes);
+      });
+
       it('content that is not what the transaction states changes nothing', async () => {
         const request = driver.request({ id: idOf('a'), kind: 'replace', bytes: Buffer.from('abc') });
         const { store } = driver;

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AdminStatus } from '../../src/admin/schemas.js';
-import { helperThreadArguments } from '../../src/cli/up/helper-threads.js';
+import { nodeArguments } from '../../src/cli/node-arguments.js';
 import { makeMasterKeyLine } from '../../src/s3/encryption/master-keys.js';
 import type { WritesMode } from '../../src/protocol/forwarding.js';
 import { HttpOsdConnection } from '../../src/wire/http-osd-connection.js';
@@ -28,7 +28,7 @@ export const TEST_SET_ID = 'test-set';
 
 const OSD_NAMES = ['osd-0', 'osd-1'] as const;
 /** As `tally up` starts them. */
-const NODE_ARGUMENTS = helperThreadArguments(1 + OSD_NAMES.length, availableParallelism());
+const NODE_ARGUMENTS = nodeArguments(1 + OSD_NAMES.length, availableParallelism());
 const OSD_SECRET = 'test-secret-of-the-mirror-set';
 const ADMIN_TOKEN = 'test-token-of-the-admin-api';
 const READ_TOKEN = 'test-token-that-may-only-look';

@@ -28,13 +28,13 @@ import { explainError } from '../explain-error.js';
 import { findHolder, FolderSocket } from '../folder-socket.js';
 import type { Invocation } from '../invocation.js';
 import { fetchTrusting } from '../open-tls.js';
+import { nodeArguments } from '../node-arguments.js';
 import { OperationalError } from '../operational-error.js';
 import { describeBriefly } from '../reconcile-text.js';
 import { createMissingSecrets, readAdminToken, readS3Keys, type S3Keys } from '../secrets.js';
 import { readSoftwareVersion } from '../software-version.js';
 import { GATEWAY_END_MS, OSD_END_MS, PREDECESSOR_POLL_MS } from '../timeouts.js';
 import { fileError } from '../system-error.js';
-import { helperThreadArguments } from './helper-threads.js';
 import { requireFreePorts } from './ports.js';
 import { writeRunFile } from './run-file.js';
 import { type ServiceCommand, type ServiceNews, Supervisor } from './supervisor.js';
@@ -220,7 +220,7 @@ class Up {
   /** What this process itself was started with comes last, and wins. */
   #nodeArguments(): string[] {
     const serviceCount = 1 + this.#osdNames.length;
-    return [...helperThreadArguments(serviceCount, availableParallelism()), ...process.execArgv];
+    return [...nodeArguments(serviceCount, availableParallelism()), ...process.execArgv];
   }
 
   /** An OSD that can't start is no reason to keep the others from serving, except at the first start. */

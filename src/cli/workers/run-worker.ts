@@ -13,6 +13,7 @@ import { type S3Locks, SharedLocks } from '../../s3/shared-lock.js';
 import { HttpOsdConnection } from '../../wire/http-osd-connection.js';
 import { formatAddress } from '../address.js';
 import type { Configuration } from '../configuration.js';
+import { setUpEngine } from '../engine.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';
 import { explainError } from '../explain-error.js';
 import { listenAt } from '../listen-at.js';
@@ -37,6 +38,7 @@ const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** Resolves when it was told to end. */
 export async function runWorker(configuration: Configuration): Promise<ExitCode> {
+  setUpEngine();
   for (const signal of SIGNALS) process.on(signal, () => undefined);
   const gateway = new Peer('the gateway', new ProcessChannel(process));
   // Whatever there was to save is with the OSDs.

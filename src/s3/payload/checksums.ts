@@ -3,7 +3,7 @@
  * cover the whole object (`FULL_OBJECT`).
  */
 import { crc32, crc32c } from '@node-rs/crc32';
-import { createCRC64, type IHasher } from 'hash-wasm';
+import type { IHasher } from 'hash-wasm';
 import { RunningHash } from './running-hash.js';
 
 export const CHECKSUM_ALGORITHMS = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const;
@@ -63,8 +63,14 @@ const IDLE_HASHERS_MAX = 64;
 /** A hasher is a WebAssembly instance, too dear to make one for each request. */
 const idleHashers: IHasher[] = [];
 
+async function createHasher(): Promise<IHasher> {
+  // Loaded by the first who needs it.
+  const { createCRC64 } = await import('hash-wasm');
+  return createCRC64(CRC64NVME_POLYNOMIAL);
+}
+
 async function openCrc64(): Promise<Checksum> {
-  const hasher = idleHashers.pop() ?? (await createCRC64(CRC64NVME_POLYNOMIAL));
+  const hasher = idleHashers.pop() ?? (await createHasher());
   hasher.init();
   return {
     update(piece) {
