@@ -16,45 +16,28 @@ import { type SetName, toSetName } from '../protocol/placement.js';
 import { WRITERS_MAX } from '../protocol/shard.js';
 import { parseOsdUrl } from '../wire/osd-url.js';
 import { type Address, addressOfUrl, localUrl, parseAddress } from './address.js';
+import { checked, fail } from './configuration-fault.js';
 import { configurationFault, readConfigurationFile } from './configuration-file.js';
+import { mergeLayers } from './configuration-layers.js';
 import type { ConfigurationLayer, LOG_LEVELS } from './configuration-schema.js';
+import {
+  credentialsSource,
+  type CredentialsSource,
+  furtherAdminTokens,
+  type FurtherAdminToken,
+  type FurtherKey,
+  metricsToken,
+  type SecretFile,
+  secretSource,
+  type SecretSource,
+  toFurtherKeys,
+} from './configured-secrets.js';
 import { readEnvironment } from './environment.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
 import { type TlsSettings, tlsSettings } from './tls-settings.js';
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
-
-/** `isDefault`: nobody asked for this very file, so `up` may make it. */
-export type SecretSource =
-  | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'file'; readonly path: string; readonly isDefault: boolean };
-
-type SecretFile = Extract<SecretSource, { kind: 'file' }>;
-
-export type CredentialsSource =
-  | { readonly kind: 'keys'; readonly accessKey: string; readonly secretKey: string }
-  | { readonly kind: 'file'; readonly path: string; readonly isDefault: boolean };
-
-/** A key beside the first one. */
-export interface FurtherKey {
-  readonly accessKeyId: string;
-  readonly secret: SecretSource;
-  /** Null: the account of the first key. */
-  readonly ownerId: string | null;
-  readonly displayName: string | null;
-  readonly email: string | null;
-  readonly isReadOnly: boolean;
-  /** Null: all. */
-  readonly buckets: readonly string[] | null;
-}
-
-/** A token of the admin API beside the first one. */
-export interface FurtherAdminToken {
-  readonly name: string;
-  readonly role: 'read' | 'operate';
-  readonly secret: SecretSource;
-}
 
 export interface MemberSettings {
   readonly mirror: MirrorId;
@@ -137,139 +120,6 @@ const DEFAULT_REGION = 'us-east-1';
 
 export function loopbackMembers(ports: readonly number[]): { name: string; url: string }[] {
   return ports.map((port, index) => ({ name: `osd-${index}`, url: `http://127.0.0.1:${port}` }));
-}
-
-/** Settings of which a layer that has one hides the others of lower layers. */
-const alternatives = {
-  mirrorSet: ['secret', 'secretFile'],
-  admin: ['token', 'tokenFile'],
-  adminRead: ['readToken', 'readTokenFile'],
-  credentials: ['accessKey', 'secretKey', 'file'],
-  metrics: ['token', 'tokenFile'],
-} as const;
-
-function without<Section extends object>(
-  section: Section | undefined,
-  names: readonly (keyof Section & string)[],
-  over: Section | undefined,
-): Partial<Section> | undefined {
-  if (section === undefined || over === undefined || !names.some((name) => over[name] !== undefined))
-    return section;
-  const kept = Object.entries(section).filter(([name]) => !names.some((hidden) => hidden === name));
-  return Object.fromEntries(kept) as Partial<Section>;
-}
-
-function mergeTwo(low: ConfigurationLayer, high: ConfigurationLayer): ConfigurationLayer {
-  return {
-    ...low,
-    ...high,
-    mirrorSet: { ...without(low.mirrorSet, alternatives.mirrorSet, high.mirrorSet), ...high.mirrorSet },
-    gateway: { ...low.gateway, ...high.gateway },
-    s3: { ...low.s3, ...high.s3 },
-    admin: {
-      ...without(without(low.admin, alternatives.admin, high.admin), alternatives.adminRead, high.admin),
-      ...high.admin,
-    },
-    credentials: {
-      ...without(low.credentials, alternatives.credentials, high.credentials),
-      ...high.credentials,
-    },
-    osd: { ...low.osd, ...high.osd },
-    log: { ...low.log, ...high.log },
-    tracing: { ...low.tracing, ...high.tracing },
-    shutdown: { ...low.shutdown, ...high.shutdown },
-    metrics: { ...without(low.metrics, alternatives.metrics, high.metrics), ...high.metrics },
-  };
-}
-
-/** The later layer wins, setting by setting. */
-export function mergeLayers(...layers: readonly ConfigurationLayer[]): ConfigurationLayer {
-  return layers.reduce(mergeTwo, {});
-}
-
-function fail(message: string, cause?: unknown): never {
-  throw new OperationalError('bad-configuration', EXIT.configuration, message, { cause });
-}
-
-function checked<Value>(read: () => Value, setting: string): Value {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof RangeError) fail(`${setting}: ${error.message}.`, error);
-    throw error;
-  }
-}
-
-function secretSource(text: string | undefined, file: string | undefined, defaultFile: string): SecretSource {
-  if (text !== undefined && file !== undefined) fail('Give a secret itself or its file, not both.');
-  if (text !== undefined) return { kind: 'text', text };
-  return { kind: 'file', path: file ?? defaultFile, isDefault: file === undefined };
-}
-
-function metricsToken({ metrics }: ConfigurationLayer): SecretSource | null {
-  if (metrics?.token === undefined && metrics?.tokenFile === undefined) return null;
-  return secretSource(metrics.token, metrics.tokenFile, '');
-}
-
-/** The name of the token of admin.token, and of that of admin.readToken. */
-export const FIRST_ADMIN_TOKEN = 'admin';
-const READ_ADMIN_TOKEN = 'read';
-
-function furtherAdminTokens({ admin }: ConfigurationLayer): FurtherAdminToken[] {
-  const tokens = (admin?.tokens ?? []).map(({ name, role, token, tokenFile }): FurtherAdminToken => {
-    if (token === undefined && tokenFile === undefined)
-      fail(`admin.tokens, ${name}: give either token or tokenFile.`);
-    return { name, role, secret: secretSource(token, tokenFile, '') };
-  });
-  const { readToken, readTokenFile } = admin ?? {};
-  if (readToken !== undefined || readTokenFile !== undefined) {
-    const secret = secretSource(readToken, readTokenFile, '');
-    tokens.unshift({ name: READ_ADMIN_TOKEN, role: 'read', secret });
-  }
-  const names = [FIRST_ADMIN_TOKEN, ...tokens.map(({ name }) => name)];
-  if (new Set(names).size !== names.length) {
-    fail(`Two tokens of the admin API have the same name ("${FIRST_ADMIN_TOKEN}" is admin.token).`);
-  }
-  return tokens;
-}
-
-function credentialsSource(layer: ConfigurationLayer, defaultFile: string): CredentialsSource {
-  const { accessKey, secretKey, file } = layer.credentials ?? {};
-  if (accessKey === undefined && secretKey === undefined) {
-    return { kind: 'file', path: file ?? defaultFile, isDefault: file === undefined };
-  }
-  if (accessKey === undefined || secretKey === undefined) {
-    return fail('Give both access key and secret key, or neither (TALLY_ACCESS_KEY and TALLY_SECRET_KEY).');
-  }
-  return { kind: 'keys', accessKey, secretKey };
-}
-
-type GivenKeys = readonly NonNullable<NonNullable<ConfigurationLayer['credentials']>['keys']>[number][];
-
-/** Throws OperationalError. */
-export function toFurtherKeys(given: GivenKeys, setting: string): FurtherKey[] {
-  const keys = given.map((key): FurtherKey => {
-    const { accessKeyId, secret, file } = key;
-    if ((secret === undefined) === (file === undefined)) {
-      fail(`${setting}, ${accessKeyId}: give either secret or file.`);
-    }
-    return {
-      accessKeyId,
-      secret:
-        secret === undefined
-          ? { kind: 'file', path: file ?? '', isDefault: false }
-          : { kind: 'text', text: secret },
-      ownerId: key.ownerId ?? null,
-      displayName: key.displayName ?? null,
-      email: key.email ?? null,
-      isReadOnly: key.access === 'read-only',
-      buckets: key.buckets ?? null,
-    };
-  });
-  if (new Set(keys.map(({ accessKeyId }) => accessKeyId)).size !== keys.length) {
-    fail(`Two of ${setting} have the same accessKeyId.`);
-  }
-  return keys;
 }
 
 type GivenMembers = NonNullable<NonNullable<ConfigurationLayer['mirrorSet']>['members']>;

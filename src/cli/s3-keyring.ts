@@ -6,7 +6,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Credential, ExchangeableCredentials } from '../s3/auth/credentials.js';
-import { type Configuration, toFurtherKeys } from './configuration.js';
+import { type Configuration } from './configuration.js';
+import { toFurtherKeys } from './configured-secrets.js';
 import { EXIT } from './exit-codes.js';
 import { explainError } from './explain-error.js';
 import { stateOfFile } from './file-state.js';

@@ -7,13 +7,13 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { AdminToken } from '../admin/access.js';
+import { type Configuration } from './configuration.js';
 import {
-  type Configuration,
   type CredentialsSource,
   FIRST_ADMIN_TOKEN,
   type FurtherKey,
   type SecretSource,
-} from './configuration.js';
+} from './configured-secrets.js';
 import { makeMasterKeyLine, MasterKeys } from '../s3/encryption/master-keys.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';

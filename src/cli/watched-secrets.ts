@@ -6,7 +6,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { SecretSource } from './configuration.js';
+import type { SecretSource } from './configured-secrets.js';
 import { explainError } from './explain-error.js';
 import { stateOfFile } from './file-state.js';
 import type { AuditNote } from './logging.js';

@@ -16,11 +16,11 @@ import { isLoopback } from '../address.js';
 import {
   allMembers,
   type Configuration,
-  mergeLayers,
   memberAddress,
   resolveConfiguration,
   setOfMember,
 } from '../configuration.js';
+import { mergeLayers } from '../configuration-layers.js';
 import type { ConfigurationLayer } from '../configuration-schema.js';
 import { claimDataFolder, type DataFolderMarker, readMarker, runFirstStart } from '../data-folder.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';

@@ -3,12 +3,8 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseConfiguration } from '../../../src/cli/configuration-file.js';
-import {
-  loadConfiguration,
-  memberAddress,
-  mergeLayers,
-  resolveConfiguration,
-} from '../../../src/cli/configuration.js';
+import { loadConfiguration, memberAddress, resolveConfiguration } from '../../../src/cli/configuration.js';
+import { mergeLayers } from '../../../src/cli/configuration-layers.js';
 import { readEnvironment } from '../../../src/cli/environment.js';
 import { layerOfFlags } from '../../../src/cli/flags.js';
 import { placeOfOsd } from '../../../src/cli/osd-place.js';

@@ -2,7 +2,8 @@ import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseConfiguration } from '../../../src/cli/configuration-file.js';
-import { type Configuration, mergeLayers, resolveConfiguration } from '../../../src/cli/configuration.js';
+import { type Configuration, resolveConfiguration } from '../../../src/cli/configuration.js';
+import { mergeLayers } from '../../../src/cli/configuration-layers.js';
 import { readEnvironment } from '../../../src/cli/environment.js';
 import {
   createMissingSecrets,
