@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -7,7 +7,11 @@ import { type Epoch, toEpoch } from '../../../src/protocol/tag.js';
 import { toStoreId } from '../../../src/protocol/token.js';
 import { type DiskObjectStore, openStore } from '../../../src/store/disk-object-store.js';
 import { formatStore } from '../../../src/store/format-store.js';
-import type { ReconcileParticipant, ReconcileProgress } from '../../../src/wire/osd-connection.js';
+import type {
+  ReconcileParticipant,
+  ReconcileProgress,
+  RemoteRead,
+} from '../../../src/wire/osd-connection.js';
 import { type RunningOsd, silentLogger, startOsd } from './osd-harness.js';
 import { commit, contentOf, EPOCH, objectNamed, patternBytes, SET_ID, tagAt } from './osd-writer.js';
 
@@ -134,7 +138,63 @@ describe('reconciliation of real stores', () => {
     expect(await contents(third, toEpoch(3))).toEqual(await contents(second, toEpoch(3)));
     expect(third.store.report()).toMatchObject({ selfDoubt: null, tagTable: { rowCount: 0 } });
   });
+
+  it('F30: of a large object whose only copy has rotted, the windows of it that are intact are copied, and the rest is told of', async () => {
+    const [first, second] = [await startDisk(), await startDisk()];
+    for (const { running } of [first, second]) {
+      await running.connection.fence(EPOCH);
+      await running.connection.activate(EPOCH);
+    }
+    const objectId = objectNamed('large');
+    const [older, newer] = [patternBytes(300_000, 1), patternBytes(3_500_000, 2)];
+    for (const osd of [first, second]) await write(osd, { objectId, tag: tagAt(1, 1), bytes: older });
+    await write(first, { objectId, tag: tagAt(1, 2), bytes: newer });
+    expect(await rotWhere(folders[0] ?? '', newer.subarray(2_200_000, 2_200_064))).toBe(1);
+
+    const progress = await reconcile(toEpoch(2), first, second, 'rows');
+    const windowBytes = 1024 * 1024;
+    expect(progress).toMatchObject({ phase: 'done', bytesCopied: newer.length - windowBytes });
+    const { connection } = second.running;
+    expect(await connection.lostObjects(null, 10)).toMatchObject([
+      { objectId, lostBytes: windowBytes, kept: { sizeBytes: older.length } },
+    ]);
+    const range = { kind: 'between', first: 3 * windowBytes, last: null } as const;
+    const rest = await collect(await connection.read(toEpoch(2), objectId, range));
+    expect(rest.equals(newer.subarray(3 * windowBytes))).toBe(true);
+    await expect(contentOf(connection, toEpoch(2), objectId)).rejects.toMatchObject({ code: 'damaged' });
+    const kept = await collect(await connection.readKept(toEpoch(2), objectId, { kind: 'whole' }));
+    expect(kept.equals(older)).toBe(true);
+
+    await connection.activate(toEpoch(2));
+    const anew = { kind: 'replace', objectId, tag: tagAt(2, 1), epoch: toEpoch(2) } as const;
+    await commit(connection, { ...anew, bytes: Buffer.from('anew') });
+    expect(await connection.lostObjects(null, 10)).toEqual([]);
+    expect(await connection.readKept(toEpoch(2), objectId, { kind: 'whole' })).toBeNull();
+  });
 });
+
+async function collect(read: RemoteRead | null): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of read?.body ?? []) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+/** Flips one byte wherever a store has these bytes in a segment. Returns in how many files. */
+async function rotWhere(folder: string, needle: Buffer): Promise<number> {
+  let count = 0;
+  const segments = join(folder, 'store', 'segments');
+  for (const entry of await readdir(segments, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const bytes = await readFile(path);
+    const at = bytes.indexOf(needle);
+    if (at === -1) continue;
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    await writeFile(path, bytes);
+    count += 1;
+  }
+  return count;
+}
 
 async function write(
   { running }: DiskOsd,
