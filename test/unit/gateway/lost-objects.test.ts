@@ -36,8 +36,8 @@ describe('an object whose last write is intact nowhere', () => {
     await untilLost();
     expect(rig.gateway.status().lostObjectCount).toBe(1);
     const told = rig.gateway.events().filter(({ kind }) => kind === 'lost-bytes');
-    expect(told).toMatchObject([
-      { message: expect.stringMatching(/^bucket\/key: 6 of its 6 bytes are intact nowhere .*osd-1 keeps/) },
+    expect(told.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^bucket\/key: 6 of its 6 bytes are intact nowhere .*osd-1 keeps/),
     ]);
   });
 
