@@ -12,7 +12,7 @@
  * Left out: other machines. A folder on a network file system is not guarded.
  */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, link, open, rename, unlink } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -43,7 +43,7 @@ export interface JoinListener {
 const LINE_CHARACTERS_MAX = 8192;
 const CONNECTIONS_MAX = 256;
 const GREETING_WITHIN_MS = 2000;
-const ACQUIRE_ATTEMPTS_MAX = 5;
+const ACQUIRE_ATTEMPTS_MAX = 50;
 const SECOND_LOOK_AFTER_MS = 150;
 /** Linux: 108 with the NUL. */
 const SOCKET_PATH_BYTES_MAX = 100;
@@ -108,8 +108,11 @@ function holderKeepsSilent(path: string): OperationalError {
   return new OperationalError('folder-in-use', EXIT.folderUnusable, message);
 }
 
-/** Connects and waits for the greeting. Null: nobody is there. Throws OperationalError when somebody is, and keeps silent. */
-async function greet(path: string): Promise<Greeted | null> {
+/**
+ * Connects and waits for the greeting. Null: nobody is there; `onRefused` is called before when the socket is there all the same.
+ * Throws OperationalError when somebody is, and keeps silent.
+ */
+async function greet(path: string, onRefused: () => void = () => undefined): Promise<Greeted | null> {
   const short = await shortPath(path);
   try {
     return await new Promise<Greeted | null>((resolve, reject) => {
@@ -118,6 +121,9 @@ async function greet(path: string): Promise<Greeted | null> {
       socket.setTimeout(GREETING_WITHIN_MS, () => {
         reject(holderKeepsSilent(path));
         socket.destroy();
+      });
+      socket.once('error', (error) => {
+        if (systemCodeOf(error) === 'ECONNREFUSED') onRefused();
       });
       socket.once('close', () => {
         resolve(null);
@@ -198,8 +204,14 @@ export class FolderSocket {
         await folderSocket.close();
         if (systemCodeOf(error) !== 'EADDRINUSE' || attempt === ACQUIRE_ATTEMPTS_MAX) throw error;
       }
-      const other = await findHolder(path);
-      if (other !== null) throw new FolderInUse(path, other);
+      const seen = { isStale: false };
+      const other = await greet(path, () => {
+        seen.isStale = true;
+      });
+      other?.socket.destroy();
+      if (other !== null) throw new FolderInUse(path, other.holder);
+      // Otherwise whoever had it has let go of it by itself just now, and somebody else may have it already.
+      if (!seen.isStale) continue;
       wasStale = true;
       await removeStale(path);
     }
@@ -251,13 +263,31 @@ export class FolderSocket {
   }
 }
 
+/** Throws FolderInUse when somebody has taken the socket since it was looked at: then it is put back. */
 async function removeStale(path: string): Promise<void> {
-  const aside = `${path}.${process.pid}.stale`;
+  const aside = `${path}.${randomBytes(8).toString('hex')}.stale`;
   try {
     await rename(path, aside);
-    await unlink(aside);
   } catch (error) {
-    if (systemCodeOf(error) !== 'ENOENT') throw error;
+    if (systemCodeOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    const other = await findHolder(aside);
+    if (other === null) return;
+    await putBack(aside, path);
+    throw new FolderInUse(path, other);
+  } finally {
+    await unlink(aside);
+  }
+}
+
+/** Unless yet another one is there already. */
+async function putBack(aside: string, path: string): Promise<void> {
+  try {
+    await link(aside, path);
+  } catch (error) {
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
   }
 }
 

@@ -106,6 +106,29 @@ describe("a folder's socket", () => {
     await expect.poll(() => reasons).toEqual([`tally up (process ${process.pid}) is gone`]);
   });
 
+  it('has one holder at a time, however many take it and let go of it at once', async () => {
+    const path = join(temporary(), 'up.sock');
+    let holders = 0;
+    let turns = 0;
+    const takeTurns = async (): Promise<void> => {
+      while (turns < 150) {
+        // Others were quicker.
+        const held = await FolderSocket.acquire(path, 'tally user', nobody).catch(() => null);
+        if (held === null) {
+          await new Promise((resolve) => setTimeout(resolve, 1));
+          continue;
+        }
+        holders += 1;
+        turns += 1;
+        expect(holders).toBe(1);
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        holders -= 1;
+        await held.close();
+      }
+    };
+    await Promise.all(Array.from({ length: 8 }, takeTurns));
+  });
+
   it('cannot be joined where there is none', async () => {
     const member = await joinHolder(join(temporary(), 'up.sock'), { name: 'a', url: 'b' }, () => {});
     expect(member).toBeNull();
