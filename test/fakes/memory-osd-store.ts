@@ -434,6 +434,9 @@ export class MemoryOsdStore implements ObjectStore {
     const bytes = stageId === null ? sent : this.stages.get(stageId);
     if (bytes === undefined) return { kind: 'refused', code: 'unknown-stage' };
     if (crc32c(bytes) !== push.contentChecksum) return { kind: 'refused', code: 'checksum-mismatch' };
+    // What was staged has its room already.
+    const needsRoom = state?.kind === 'present' && stageId === null;
+    if (needsRoom && this.fault?.kind === 'no-space') return { kind: 'refused', code: 'no-space' };
     let after = bytes;
     const parts = this.lost.pushedParts(push);
     if (content.kind === 'extents' && state?.kind === 'present') {
