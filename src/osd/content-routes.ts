@@ -168,6 +168,9 @@ export function addReadRoutes(app: FastifyInstance, osd: LocalOsd, options: Read
   );
 }
 
+/** What the operating system does not take waits here; the next piece waits until all of it is gone. */
+const UNSENT_BYTES_MAX = 128 * 1024;
+
 /** The body is not needed; it must not pin its blobs. */
 async function letGo(read: StoreRead): Promise<void> {
   await read.body[Symbol.asyncIterator]().return?.();
@@ -184,11 +187,11 @@ async function streamRead(
   const connection = endsConnections() ? { connection: 'close' } : {};
   response.writeHead(200, { 'content-type': MEDIA_FRAME, trailer: TRAILER_ERROR, ...connection });
   try {
-    let hasRoom = response.write(head);
+    response.write(head);
     for await (const piece of read.body) {
-      if (!hasRoom) await roomIn(response);
+      if (response.writableLength > UNSENT_BYTES_MAX) await roomIn(response);
       if (response.destroyed) return;
-      hasRoom = response.write(piece);
+      response.write(piece);
     }
   } catch (error) {
     // The head is out already: what is left is to end short, and to say why.

@@ -39,6 +39,8 @@ export interface Exchange {
 }
 
 const SMALL_REST_BYTES = 64 * 1024;
+/** What the operating system does not take waits here; the next piece waits until all of it is gone. */
+const UNSENT_BYTES_MAX = 128 * 1024;
 
 /** The rest of the request will be read off this connection, so that it can serve another one. */
 async function clearRest(body: RequestBody): Promise<boolean> {
@@ -75,6 +77,10 @@ function responseHeaders(
   return headers;
 }
 
+function clientGone(): Error {
+  return new Error('the client closed the connection before it had the whole response');
+}
+
 /** Resolves when the response takes more; rejects when the client is gone or takes nothing for too long. */
 function waitForDrain(response: ServerResponse, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -88,7 +94,7 @@ function waitForDrain(response: ServerResponse, timeoutMs: number): Promise<void
     };
     const onClose = (): void => {
       settle(() => {
-        reject(new Error('the client closed the connection before it had the whole response'));
+        reject(clientGone());
       });
     };
     const timer = setTimeout(() => {
@@ -116,10 +122,15 @@ async function writePieces(
       hasHead = true;
       writeHead();
     }
-    if (!response.write(piece)) await waitForDrain(response, exchange.limits.responseIdleTimeoutMs);
+    if (response.destroyed) throw clientGone();
+    response.write(piece);
+    if (response.writableLength > UNSENT_BYTES_MAX)
+      await waitForDrain(response, exchange.limits.responseIdleTimeoutMs);
   }
   invariant(sentBytes === body.lengthBytes, 'a read yields all the bytes of its extent', { sentBytes });
   if (!hasHead) writeHead();
+  // A client that takes nothing is given up here, too.
+  if (response.writableLength > 0) await waitForDrain(response, exchange.limits.responseIdleTimeoutMs);
   response.end();
 }
 

@@ -161,12 +161,36 @@ export async function* readExtents(
       continue;
     }
     if (source.kind === 'lost') throw new StoreError('damaged', 'these bytes were intact nowhere');
-    const end = source.blobOffset + length;
-    for (let at = source.blobOffset; at < end;) {
-      // Pieces end where chunks do, so that no chunk is read twice.
-      const pieceEnd = Math.min(end, (Math.floor(at / READ_PIECE_BYTES) + 1) * READ_PIECE_BYTES);
-      yield await core.parts.openBlobs.read(source.blobId, at, pieceEnd - at);
-      at = pieceEnd;
+    yield* readAhead(core, source.blobId, { start: source.blobOffset, end: source.blobOffset + length });
+  }
+}
+
+/** While one piece is used the next one is read. Ends when no read is under way any more. */
+async function* readAhead(
+  core: StoreCore,
+  blobId: BlobId,
+  { start, end }: { readonly start: number; readonly end: number },
+): AsyncGenerator<Buffer, void, undefined> {
+  const { pieceBytes } = core.reading;
+  let at = start;
+  const readNext = (): Promise<Buffer> | null => {
+    if (at >= end) return null;
+    const from = at;
+    // Pieces end where chunks do, so that no chunk is read twice.
+    at = Math.min(end, (Math.floor(from / pieceBytes) + 1) * pieceBytes);
+    const reading = core.parts.openBlobs.read(blobId, from, at - from);
+    // Whoever takes it hears of its failure; perhaps nobody does.
+    reading.catch(() => undefined);
+    return reading;
+  };
+  let next = readNext();
+  try {
+    while (next !== null) {
+      const piece: Buffer = await next;
+      next = readNext();
+      yield piece;
     }
+  } finally {
+    await next?.catch(() => undefined);
   }
 }

@@ -136,12 +136,14 @@ class BlobBody implements AsyncIterableIterator<Buffer, void, undefined> {
   readonly #core: StoreCore;
   readonly #pieces: AsyncGenerator<Buffer, void, undefined>;
   #pinned: BlobId[];
+  #isOver = false;
 
   constructor(core: StoreCore, parts: readonly StoredExtent[]) {
     this.#core = core;
     this.#pieces = readExtents(core, parts);
     this.#pinned = [...blobsOf(parts)];
     for (const blobId of this.#pinned) core.parts.reaper.pin(blobId);
+    core.reading.enter();
   }
 
   [Symbol.asyncIterator](): this {
@@ -169,6 +171,9 @@ class BlobBody implements AsyncIterableIterator<Buffer, void, undefined> {
   }
 
   #unpin(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#core.reading.leave();
     for (const blobId of this.#pinned.splice(0)) this.#core.parts.reaper.unpin(blobId);
   }
 }

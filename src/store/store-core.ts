@@ -36,6 +36,7 @@ import {
   keepingCopy,
   type StoredObject,
 } from './records.js';
+import { ReadRoom } from './read-room.js';
 import type { SegmentFiles } from './segment-files.js';
 import type { SegmentSpace } from './segment-space.js';
 import type { SegmentTable } from './segment-table.js';
@@ -83,6 +84,7 @@ export class StoreCore {
   fence: FenceState;
   selfDoubt: string | null;
   fullCopyCursor: FullCopyCursor | null;
+  readonly reading = new ReadRoom();
   /** Requests that change the store and are not answered yet. */
   waitingCount = 0;
   /** The newest head that is on disk. */

@@ -33,8 +33,8 @@ import { type ContractRange, TRACED_READS_SINCE } from './contract-version.js';
 import type { Decoder } from './decoder.js';
 import { OSD_ERROR_STATUS, type OsdErrorCode } from './error-codes.js';
 import { exchange, type HttpAnswer, type HttpRequest } from './http-exchange.js';
-import { AnswerBody, openAnswer, takeAll, takeFrameHeader } from './http-read.js';
-import { HttpStage, type StagedRemotely, StageRoom } from './http-stage.js';
+import { AnswerBody, openAnswer, READ_ROOM, takeAll, takeFrameHeader } from './http-read.js';
+import { HttpStage, STAGE_ROOM, type StagedRemotely } from './http-stage.js';
 import { parseJson } from './frame.js';
 import { decodeListPage } from './list-page.js';
 import { MalformedMessage } from './malformed-message.js';
@@ -93,6 +93,7 @@ import { makeConnector, makeLocalConnector } from './connector.js';
 import { decodeForwardedReply, encodeForwarded } from './forward-frame.js';
 import { parseOsdUrl } from './osd-url.js';
 import { PeerContract } from './peer-contract.js';
+import { SharedRoom } from './shared-room.js';
 import { ReadQueue } from './read-queue.js';
 import {
   BATCHED_READ_BYTES_MAX,
@@ -151,7 +152,8 @@ export class HttpOsdConnection implements OsdConnection {
   readonly trace: ConnectionTrace | null;
   readonly #small: Pool;
   readonly #streams: Pool;
-  readonly #stageRoom = new StageRoom();
+  readonly #stageRoom = new SharedRoom(STAGE_ROOM);
+  readonly #readRoom = new SharedRoom(READ_ROOM);
   readonly #reads = new ReadQueue((batch) => this.#readTogether(batch));
   readonly #pushes = new PushQueue({
     knowsBatches: () => (this.contract?.agreed ?? 0) >= PUSH_BATCHES_SINCE,
@@ -326,7 +328,7 @@ export class HttpOsdConnection implements OsdConnection {
 
   async #readFrame(epoch: Epoch, path: string, traceparent?: string): Promise<RemoteRead | null> {
     const request = this.#readRequest(path, epoch, traceparent);
-    const answer = await openAnswer(this.#streams, request);
+    const answer = await openAnswer(this.#streams, request, this.#readRoom);
     if (answer.status !== 200) {
       const body = await takeAll(answer, REFUSAL_BYTES_MAX);
       return nullIfAbsent(refusalOf({ status: answer.status, body }));

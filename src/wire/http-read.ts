@@ -4,7 +4,7 @@
  *   u32 header length | { state, extent } | extent.length bytes
  *
  * A read that fails half-way ends short, with the error code in the trailer `tally-error`. Backpressure: at most
- * READ_BUFFER_BYTES_MAX (and one chunk more) wait in this process.
+ * its share of READ_ROOM (and one chunk more) waits in this process.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
@@ -13,8 +13,10 @@ import { FRAME_PREFIX_BYTES, frameHeaderLength, parseJson } from './frame.js';
 import { dispatchOptions, type HttpRequest, RequestProgress } from './http-exchange.js';
 import { MalformedMessage } from './malformed-message.js';
 import { OsdUnreachable } from './osd-connection.js';
+import type { RoomLimits, SharedRoom } from './shared-room.js';
 
-const READ_BUFFER_BYTES_MAX = 1024 * 1024;
+/** What has come from one OSD, and waits for its readers. */
+export const READ_ROOM: RoomLimits = { allBytesMax: 8 * 1024 * 1024, streamBytesMax: 1024 * 1024 };
 /** What is left of a body that nobody wants: up to this it is read to its end, so that the connection can be used again. */
 const READ_DISCARD_BYTES_MAX = 64 * 1024;
 
@@ -24,6 +26,8 @@ class IncomingAnswer implements Dispatcher.DispatchHandler, AsyncIterator<Buffer
   trailers: IncomingHttpHeaders = {};
   readonly #progress: RequestProgress;
   readonly #onHead: (failure: OsdUnreachable | null) => void;
+  readonly #room: SharedRoom;
+  #isInRoom = true;
   #controller: Dispatcher.DispatchController | null = null;
   #queue: Buffer[] = [];
   #queuedBytes = 0;
@@ -33,11 +37,24 @@ class IncomingAnswer implements Dispatcher.DispatchHandler, AsyncIterator<Buffer
   #failure: OsdUnreachable | null = null;
   #wake: (() => void) | null = null;
 
-  constructor(request: HttpRequest, onHead: (failure: OsdUnreachable | null) => void) {
+  constructor(request: HttpRequest, room: SharedRoom, onHead: (failure: OsdUnreachable | null) => void) {
+    this.#room = room;
+    room.enter();
     this.#onHead = onHead;
     this.#progress = new RequestProgress(request.answerWithinMs, (timeout) =>
-      onHead(this.#progress.unreachable(timeout)),
+      this.#endBeforeStart(this.#progress.unreachable(timeout)),
     );
+  }
+
+  #endBeforeStart(failure: OsdUnreachable): void {
+    this.#leaveRoom();
+    this.#onHead(failure);
+  }
+
+  #leaveRoom(): void {
+    if (!this.#isInRoom) return;
+    this.#isInRoom = false;
+    this.#room.leave();
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -55,7 +72,7 @@ class IncomingAnswer implements Dispatcher.DispatchHandler, AsyncIterator<Buffer
     if (this.#isDiscarded) return;
     this.#queue.push(chunk);
     this.#queuedBytes += chunk.length;
-    if (this.#queuedBytes > READ_BUFFER_BYTES_MAX) {
+    if (this.#queuedBytes > this.#room.bytesEach) {
       this.#isPaused = true;
       controller.pause();
     }
@@ -64,6 +81,7 @@ class IncomingAnswer implements Dispatcher.DispatchHandler, AsyncIterator<Buffer
 
   onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
     this.#progress.finish();
+    this.#leaveRoom();
     this.trailers = trailers;
     this.#isEnded = true;
     this.#wakeReader();
@@ -71,6 +89,7 @@ class IncomingAnswer implements Dispatcher.DispatchHandler, AsyncIterator<Buffer
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.#progress.finish();
+    this.#leaveRoom();
     this.#failure = this.#progress.unreachable(error);
     this.#onHead(this.#failure);
     this.#wakeReader();
@@ -81,7 +100,7 @@ class IncomingAnswer implements Dispatcher.DispatchHandler, AsyncIterator<Buffer
       const chunk = this.#queue.shift();
       if (chunk !== undefined) {
         this.#queuedBytes -= chunk.length;
-        if (this.#isPaused && this.#queuedBytes <= READ_BUFFER_BYTES_MAX / 2) {
+        if (this.#isPaused && this.#queuedBytes <= this.#room.bytesEach / 2) {
           this.#isPaused = false;
           this.#controller?.resume();
         }
@@ -122,9 +141,13 @@ class IncomingAnswer implements Dispatcher.DispatchHandler, AsyncIterator<Buffer
 }
 
 /** Sends a request and resolves when the head of its answer is there. Rejects with OsdUnreachable. */
-export function openAnswer(pool: Dispatcher, request: HttpRequest): Promise<IncomingAnswer> {
+export function openAnswer(
+  pool: Dispatcher,
+  request: HttpRequest,
+  room: SharedRoom,
+): Promise<IncomingAnswer> {
   return new Promise((resolve, reject) => {
-    const answer = new IncomingAnswer(request, (failure) => {
+    const answer = new IncomingAnswer(request, room, (failure) => {
       if (failure === null) resolve(answer);
       else reject(failure);
     });

@@ -6,43 +6,29 @@
  */
 import { Readable } from 'node:stream';
 import type { RemoteStage } from './osd-connection.js';
+import type { RoomLimits, SharedRoom } from './shared-room.js';
 
-/** What waits for one OSD, of all stages together and of one. */
-const STAGE_BUFFERS_BYTES_MAX = 4 * 1024 * 1024;
 export const STAGE_BUFFER_BYTES_MAX = 512 * 1024;
+/** What waits for one OSD. */
+export const STAGE_ROOM: RoomLimits = {
+  allBytesMax: 4 * 1024 * 1024,
+  streamBytesMax: STAGE_BUFFER_BYTES_MAX,
+};
 /** As much as comes from a socket at once. Who has less room than that waits until the OSD's socket has taken all. */
 const STAGE_PIECE_BYTES = 64 * 1024;
-
-/** The stages on their way to one OSD share the memory for what waits: the more there are, the less each of them has. */
-export class StageRoom {
-  #stageCount = 0;
-
-  get bytesEach(): number {
-    const share = STAGE_BUFFERS_BYTES_MAX / Math.max(1, this.#stageCount);
-    return Math.min(STAGE_BUFFER_BYTES_MAX, share);
-  }
-
-  enter(): void {
-    this.#stageCount += 1;
-  }
-
-  leave(): void {
-    this.#stageCount -= 1;
-  }
-}
 
 export type StagedRemotely = Awaited<ReturnType<RemoteStage['finish']>>;
 
 export class HttpStage implements RemoteStage {
   readonly #body: Readable;
-  readonly #room: StageRoom;
+  readonly #room: SharedRoom;
   readonly #answer: Promise<StagedRemotely>;
   #failure: Error | null = null;
   #isEnded = false;
   #wake: (() => void) | null = null;
 
   /** `send` starts the request with this body, and settles with the OSD's answer. */
-  constructor(room: StageRoom, send: (body: Readable) => Promise<StagedRemotely>) {
+  constructor(room: SharedRoom, send: (body: Readable) => Promise<StagedRemotely>) {
     this.#room = room;
     room.enter();
     this.#body = new Readable({
