@@ -1,6 +1,7 @@
 /**
- * `npm run test:rolling-upgrade -- --from REF [--seconds S] [--seed S] [--workers N] [--forwarded]`: builds what the commit REF was, starts it, and
- * upgrades it to this build one process at a time, back again, and once more, while clients go on (rolling-upgrade.ts).
+ * `npm run test:rolling-upgrade -- --from REF [--seconds S] [--seed S] [--workers N] [--forwarded] [--one-way]`: builds what the commit REF was, starts it, and
+ * upgrades it to this build one process at a time, back again, and once more, while clients go on (rolling-upgrade.ts). `--one-way`: not back, for
+ * a commit that does not open stores that this build has changed.
  */
 import { parseArgs } from 'node:util';
 import { buildProgram, cliEntry } from '../../support/repository.js';
@@ -24,6 +25,7 @@ async function main(): Promise<void> {
       seed: { type: 'string' },
       workers: { type: 'string' },
       forwarded: { type: 'boolean', default: false },
+      'one-way': { type: 'boolean', default: false },
     },
   });
   if (values.from === undefined) throw new Error('--from REF names the commit to upgrade from');
@@ -37,7 +39,7 @@ async function main(): Promise<void> {
       present: cliEntry(),
       seed,
       restMs: readCount(values.seconds, SECONDS_DEFAULT) * 1000,
-      goesBack: true,
+      goesBack: !values['one-way'],
       workers: readCount(values.workers, 1),
       writes: values.forwarded ? 'forwarded' : 'direct',
       report: (line) => console.log(line),
