@@ -536,7 +536,7 @@ export interface components {
     Pace: {
       /** @description At most this much; null: no limit. */
       bytesPerSecond: number | null;
-      /** @description Of the time, the part in which it works at the most; the rest is left to clients. */
+      /** @description Of the time, the part in which it works at the most while clients are served; the rest is left to them. */
       sharePercent: number;
       /** @description Nothing new is copied. */
       isPaused: boolean;

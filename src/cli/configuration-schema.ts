@@ -167,7 +167,8 @@ export const configurationSchema = section(
         catchUpSharePercent: Type.Integer({
           minimum: COPY_SHARE_PERCENT_MIN,
           maximum: COPY_SHARE_PERCENT_MAX,
-          description: 'Of the time, the part in which such copying works at the most. Default: 50',
+          description:
+            'Of the time, the part in which such copying works at the most while clients are served. Default: 50',
         }),
         reconcilesByItself: Type.Boolean({
           description: 'Reconcile a mirror as soon as it is back. Default: true',

@@ -103,7 +103,7 @@ export function addWriteRoutes(
       throw refusal('unsupported-media-type', `a stage is ${MEDIA_BYTES}`);
     }
     const staged = await traced(followed(trace, 'stage', request), () =>
-      takeStage(osd, request.raw, freeBytes),
+      osd.clients.during(() => takeStage(osd, request.raw, freeBytes)),
     );
     return sendJson(reply, staged);
   });
@@ -152,7 +152,7 @@ export function addReadRoutes(app: FastifyInstance, osd: LocalOsd, options: Read
       if (read.bytes === null) await letGo(read);
       return reply.type(MEDIA_FRAME).send(encodeFrame(header, read.bytes === null ? [] : [read.bytes]));
     }
-    await streamRead(reply, encodeFrame(header, []), read, options);
+    await osd.clients.during(() => streamRead(reply, encodeFrame(header, []), read, options));
     return reply;
   };
   app.get(OSD_PATHS.object, async (request, reply) =>

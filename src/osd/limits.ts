@@ -16,10 +16,14 @@ export interface OsdLimits {
   readonly stageIdleMs: number;
   /** A page of a listing ends early when its attributes come to this. */
   readonly listPageBytesMax: number;
-  /** Pushes of one reconciliation in flight at once. Small ones share a commit of the target. */
+  /** Pushes of one page of a reconciliation in flight at once. Small ones travel together, and share a commit of the target. */
   readonly reconcileObjectsInFlight: number;
-  /** Of those, the ones whose content streams through a stage. */
+  /** What small ones hold of memory, all together. */
+  readonly reconcileSmallBytesInFlight: number;
+  /** Those whose content streams through a stage. */
   readonly reconcileLargeInFlight: number;
+  /** Pages of a catch-up beside clients in flight at once, of EVIDENCE_PAGE_MAX objects. */
+  readonly reconcilePagesInFlight: number;
   /** Rows of one object that a reconciliation looks at one by one; an object with more is copied whole. */
   readonly reconcileObjectRowsMax: number;
   /** Rows (of all mirrors together) and objects on one page of a reconciliation; and bytes to copy, for a full copy. */
@@ -41,8 +45,10 @@ export const DEFAULT_OSD_LIMITS: OsdLimits = {
   stagesMax: 8192,
   stageIdleMs: 300_000,
   listPageBytesMax: 8 * MEBI,
-  reconcileObjectsInFlight: 32,
+  reconcileObjectsInFlight: 256,
+  reconcileSmallBytesInFlight: 8 * MEBI,
   reconcileLargeInFlight: 4,
+  reconcilePagesInFlight: 4,
   reconcileObjectRowsMax: 1024,
   reconcilePageRowsMax: 4096,
   reconcilePageObjectsMax: 512,

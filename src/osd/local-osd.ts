@@ -53,6 +53,7 @@ import {
   type WriterOrder,
 } from '../wire/osd-connection.js';
 import { transactionChecksum } from '../wire/transaction-checksum.js';
+import { ClientLoad } from './client-load.js';
 import { examineExtent } from './examination.js';
 import { Writers, type WritersReport } from './forwarding/writers.js';
 import { Healer } from './healer.js';
@@ -63,7 +64,7 @@ import { OldestRow } from './oldest-row.js';
 import type { OsdLogger } from './osd-logger.js';
 import type { OsdTrace } from './osd-trace.js';
 import { refusal, refuseStoreErrors } from './refusal.js';
-import type { PacerTimer } from './reconcile/copy-pacer.js';
+import { type PacerTimer, systemTimer } from './reconcile/copy-pacer.js';
 import { Reconciler } from './reconcile/reconciler.js';
 import { Scrubber } from './scrubber.js';
 import { type RegisteredStage, StageRegistry } from './stage-registry.js';
@@ -100,14 +101,17 @@ export class LocalOsd implements OsdConnection {
   readonly #healer: Healer;
   readonly #scrubber: Scrubber;
   readonly #writers: Writers;
+  /** What copying yields to: writes, reads and listings; what mirrors ask of each other is none of it. */
+  readonly clients: ClientLoad;
 
   constructor(options: LocalOsdOptions) {
-    const { store, logger, clock, limits } = options;
+    const { store, logger, clock, limits, timer = systemTimer } = options;
+    this.clients = new ClientLoad(() => timer.now());
     this.#options = options;
     this.#store = store;
     this.#oldestRow = new OldestRow(store, clock);
     this.#stages = new StageRegistry({ store, logger, clock, ...limits });
-    this.#reconciler = new Reconciler({ self: this, ...options });
+    this.#reconciler = new Reconciler({ self: this, clients: this.clients, ...options, timer });
     this.#healer = new Healer({
       self: this,
       ...options,
@@ -201,8 +205,14 @@ export class LocalOsd implements OsdConnection {
     return this.identity();
   }
 
+  transact(batch: TransactionBatch): Promise<TransactionBatchReply> {
+    return batch.writes.length === 0
+      ? this.#transact(batch)
+      : this.clients.during(() => this.#transact(batch));
+  }
+
   /** Writes and clears are handed to the store at once, in order; they share its next commit. */
-  async transact(batch: TransactionBatch): Promise<TransactionBatchReply> {
+  async #transact(batch: TransactionBatch): Promise<TransactionBatchReply> {
     const writing = batch.writes.map((item) => this.#write(item, batch.floor));
     const { setId, epoch, clears, floor } = batch;
     const clearing =
@@ -227,7 +237,7 @@ export class LocalOsd implements OsdConnection {
   }
 
   forward(batch: ForwardedBatch): Promise<ForwardedBatchReply> {
-    return this.#writers.forward(batch);
+    return this.clients.during(() => this.#writers.forward(batch));
   }
 
   dismissWriter(epoch: Epoch, generator: GeneratorId): Promise<void> {
@@ -302,18 +312,24 @@ export class LocalOsd implements OsdConnection {
 
   async head(epoch: Epoch, id: ObjectId): Promise<PresentObject | null> {
     this.#refuseStaleEpoch(epoch);
+    this.clients.touch();
     const state = await refuseStoreErrors(() => this.#store.head(id));
     return state?.kind === 'present' ? state : null;
   }
 
   /** For the server: with `bytes`, which saves small objects a stream. */
-  async openRead(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<StoreRead | null> {
+  openRead(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<StoreRead | null> {
+    this.clients.touch();
+    return this.#openRead(epoch, id, range);
+  }
+
+  async #openRead(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<StoreRead | null> {
     this.#refuseStaleEpoch(epoch);
     return refuseStoreErrors(() => this.#store.read(id, range));
   }
 
   async read(epoch: Epoch, id: ObjectId, range: RemoteRange): Promise<RemoteRead | null> {
-    return toRemoteRead(await this.openRead(epoch, id, range));
+    return toRemoteRead(await this.#openRead(epoch, id, range));
   }
 
   /** What the store has on record, and what nobody could heal in this run. */
@@ -334,6 +350,7 @@ export class LocalOsd implements OsdConnection {
 
   async list(epoch: Epoch, request: RemoteListRequest): Promise<RemoteListPage> {
     this.#refuseStaleEpoch(epoch);
+    this.clients.touch();
     const page = await refuseStoreErrors(() => this.#store.list(request));
     const entries = fittingEntries(page.entries, this.#options.limits.listPageBytesMax);
     return { entries, truncated: page.truncated || entries.length < page.entries.length };

@@ -4,9 +4,10 @@
  */
 import type { ObjectStore } from '../store/object-store.js';
 
-/** A table of this size is walked in no time. */
-const SMALL_TABLE_ROWS_MAX = 100;
-/** What was found in a larger one is shown for so long. */
+/** A table of this size is walked soon, but for what was deleted from it and is passed over. */
+const SMALL_TABLE_ROWS_MAX = 1000;
+/** What was found is shown for so long. */
+const SMALL_TABLE_REFRESH_MS = 500;
 const LARGE_TABLE_REFRESH_MS = 5_000;
 
 export class OldestRow {
@@ -23,9 +24,11 @@ export class OldestRow {
   /** Unix time in ms at which the oldest row was made, null when there is none. */
   async writtenMs(): Promise<number | null> {
     const { rowCount } = this.#store.report().tagTable;
+    if (rowCount === 0) return null;
     const nowMs = this.#clock();
-    const isFresh = this.#found !== null && Math.abs(nowMs - this.#found.atMs) < LARGE_TABLE_REFRESH_MS;
-    if (this.#found !== null && isFresh && rowCount > SMALL_TABLE_ROWS_MAX) return this.#found.writtenMs;
+    const refreshMs = rowCount > SMALL_TABLE_ROWS_MAX ? LARGE_TABLE_REFRESH_MS : SMALL_TABLE_REFRESH_MS;
+    const isFresh = this.#found !== null && Math.abs(nowMs - this.#found.atMs) < refreshMs;
+    if (this.#found !== null && isFresh && this.#found.writtenMs !== null) return this.#found.writtenMs;
     const writtenMs = await this.#store.oldestRowMs();
     this.#found = { writtenMs, atMs: nowMs };
     return writtenMs;

@@ -15,7 +15,7 @@ export function takePace(freeAtMs: number, nowMs: number, bytes: number, bytesPe
 export interface CopyPace {
   /** At most this much; null: no limit. */
   readonly bytesPerSecond: number | null;
-  /** Of the time, the part in which it works at the most. */
+  /** Of the time in which clients are served, the part in which it works at the most. */
   readonly sharePercent: number;
   /** Nothing new is copied. */
   readonly isPaused: boolean;

@@ -26,6 +26,8 @@ export interface StoreLimits {
   readonly writeGatherBytesMin: number;
   /** Memory for objects that nobody works on just now. */
   readonly objectCacheBytesMax: number;
+  /** Of a tag table with no more rows than that it is known in memory which objects have any: some 100 bytes for each. */
+  readonly rowsIndexedMax: number;
   /** Files that are kept open for the next read: of segments, and of blobs that have one of their own. */
   readonly openBlobsMax: number;
   /** Fragments of which the checksums are kept for the next read. */
@@ -76,6 +78,7 @@ export const DEFAULT_LIMITS: StoreLimits = {
   allGatherBytes: 4 * MEBI,
   writeGatherBytesMin: 32 * KIBI,
   objectCacheBytesMax: 16 * MEBI,
+  rowsIndexedMax: 50_000,
   openBlobsMax: 64,
   openFragmentsMax: 256,
   segmentBytesMax: 256 * MEBI,

@@ -27,6 +27,7 @@ import { StoreError } from './object-store.js';
 import { type BlobLocator, OpenBlobs } from './open-blobs.js';
 import { PackedLane } from './packed-lane.js';
 import { RecentPlaces } from './recent-places.js';
+import { RowIndex } from './row-index.js';
 import { SegmentFiles, segmentsFolder } from './segment-files.js';
 import { SegmentSpace } from './segment-space.js';
 import { SegmentTable } from './segment-table.js';
@@ -62,7 +63,8 @@ export async function openCore(folder: string, options: OpenOptions): Promise<St
   const database = await (options.openDatabase ?? openDatabase)(folder, { createIfMissing: false, limits });
   try {
     const start = await readStart(database, superblock);
-    const core = assemble(folder, database, start, { ...options, limits });
+    const rowIndex = await RowIndex.read(database, start.head.rowCount, limits.rowsIndexedMax);
+    const core = assemble(folder, database, start, { ...options, limits, rowIndex });
     await settleDoubt(core, damage ?? (await findRingHole(database, start.head.commitSequence)));
     if (damage !== null) await writeSuperblock(folder, { ...superblock, damage: null });
     await removeUnnamedBlobs(core, start.head.settledBlobId);
@@ -136,9 +138,9 @@ function assemble(
   folder: string,
   database: Database,
   start: StoreStart,
-  options: OpenOptions & { readonly limits: StoreLimits },
+  options: OpenOptions & { readonly limits: StoreLimits; readonly rowIndex: RowIndex },
 ): StoreCore {
-  const { limits, clock = Date.now, logger, files = nodeFiles, observer = null } = options;
+  const { limits, rowIndex, clock = Date.now, logger, files = nodeFiles, observer = null } = options;
   const blobFiles = new BlobFiles(files, join(folder, 'blobs'));
   const segmentFiles = new SegmentFiles(files, segmentsFolder(folder), limits.openBlobsMax);
   const locator: BlobLocator = {
@@ -167,7 +169,7 @@ function assemble(
     freeSpace,
     deadInline: new DeadInline(),
   };
-  return new StoreCore({ ...disk, limits, clock, logger, observer, blobFiles }, start);
+  return new StoreCore({ ...disk, limits, clock, logger, observer, blobFiles, rowIndex }, start);
 }
 
 async function settleDoubt(core: StoreCore, reason: string | null): Promise<void> {

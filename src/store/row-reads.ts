@@ -1,7 +1,7 @@
 /**
  * The tag table rows of single objects. Those that are asked for in the same turn of the event loop, or while others are under way,
- * are read by one iterator that goes through the table once, in order, and leaps over what nobody asked for: an iterator of
- * its own for each object costs several times as much as the rows (a reconciliation asks for hundreds at once).
+ * are read by one iterator that goes through the table in order: one of its own for each object costs several times as much as
+ * the rows (a reconciliation asks for hundreds at once, and of most of those that lie next to each other).
  */
 import type { ObjectId } from '../protocol/object-id.js';
 import type { TagRow } from '../protocol/write.js';
@@ -19,8 +19,10 @@ interface Wish {
 
 const OBJECTS_AT_ONCE_MAX = 128;
 const SCANS_UNDER_WAY_MAX = 2;
-/** Rows that are fetched together: what lies between two objects that were asked for is read in vain. */
-const PAGE_ROWS = 64;
+/** Rows that are fetched together. */
+const PAGE_ROWS = 32;
+/** Pages between two objects that are read in vain before the way is cut short. */
+const PAGES_IN_VAIN_MAX = 1;
 
 export class RowReads {
   readonly #database: Database;
@@ -71,9 +73,10 @@ export class RowReads {
   }
 }
 
-/** One way through the table; it sees it as it is when the scan begins. */
+/** One way through the table. */
 class RowScan {
-  readonly #iterator: DatabaseIterator;
+  readonly #database: Database;
+  #iterator: DatabaseIterator | null = null;
   #page: readonly [Buffer, Buffer][] = [];
   #index = 0;
   /** The last row that was taken. */
@@ -82,13 +85,13 @@ class RowScan {
   #isAtEnd = false;
 
   constructor(database: Database) {
-    this.#iterator = database.iterator(spaceBounds(KEY_SPACE.row));
+    this.#database = database;
   }
 
   /** The rows within some bounds; those of the same or later bounds may be taken after them. */
   async take({ gte, lt }: Wish['bounds'], limit: number): Promise<TagRow[]> {
     const rows: TagRow[] = [];
-    await this.#leapTo(gte);
+    await this.#approach(gte);
     while (rows.length < limit) {
       if (this.#index === this.#page.length) await this.#fetch();
       const entry = this.#page[this.#index];
@@ -100,32 +103,37 @@ class RowScan {
     return rows;
   }
 
-  /** On to the first row that is not before this key. */
-  async #leapTo(key: Buffer): Promise<void> {
-    // Two may ask for the same object.
-    if (this.#lastKey !== null && Buffer.compare(this.#lastKey, key) >= 0) return this.#seek(key);
-    while (this.#index < this.#page.length) {
-      const entry = this.#page[this.#index];
-      if (entry !== undefined && Buffer.compare(entry[0], key) >= 0) return;
-      this.#index += 1;
+  /** To the first row that is not before this key. */
+  async #approach(key: Buffer): Promise<void> {
+    const isBehind = this.#lastKey !== null && Buffer.compare(this.#lastKey, key) >= 0; // two may ask for the same object
+    if (this.#iterator === null || isBehind) return this.#beginAt(key);
+    for (let pageCount = 0; ; pageCount += 1) {
+      for (; this.#index < this.#page.length; this.#index += 1) {
+        const entry = this.#page[this.#index];
+        if (entry !== undefined && Buffer.compare(entry[0], key) >= 0) return;
+      }
+      if (this.#isAtEnd) return;
+      if (pageCount === PAGES_IN_VAIN_MAX) return this.#beginAt(key);
+      await this.#fetch();
     }
-    if (!this.#isAtEnd) await this.#seek(key);
   }
 
-  async #seek(key: Buffer): Promise<void> {
+  /** By a new iterator: the `seek` of one that is there would hold up everyone while it looks. */
+  async #beginAt(key: Buffer): Promise<void> {
+    await this.close();
+    this.#iterator = this.#database.iterator({ gte: key, lt: spaceBounds(KEY_SPACE.row).lt });
     this.#isAtEnd = false;
-    this.#iterator.seek(key);
     await this.#fetch();
   }
 
   async #fetch(): Promise<void> {
-    if (this.#isAtEnd) return;
+    if (this.#iterator === null || this.#isAtEnd) return;
     this.#page = await nextPage(this.#iterator, PAGE_ROWS);
     this.#index = 0;
     this.#isAtEnd = this.#page.length === 0;
   }
 
   async close(): Promise<void> {
-    await this.#iterator.close();
+    await this.#iterator?.close();
   }
 }

@@ -25,6 +25,7 @@ import { StoreError } from './object-store.js';
 import type { OpenBlobs } from './open-blobs.js';
 import type { PackedLane } from './packed-lane.js';
 import { PointReads } from './point-reads.js';
+import type { RowIndex } from './row-index.js';
 import { RowReads } from './row-reads.js';
 import {
   decodeObject,
@@ -70,6 +71,7 @@ export interface StoreParts {
   readonly packed: PackedLane;
   readonly freeSpace: FreeSpace;
   readonly deadInline: DeadInline;
+  readonly rowIndex: RowIndex;
   readonly limits: StoreLimits;
   readonly clock: () => number;
   readonly logger: StoreLogger;
@@ -262,6 +264,7 @@ export class StoreCore {
     this.table.change(entry, batch, entry.pending);
     this.#rowCount += 1;
     this.#rowBytes += row.length;
+    this.parts.rowIndex.put(row.objectId);
     this.onRowPut(row);
   }
 
@@ -271,6 +274,8 @@ export class StoreCore {
     this.table.change(entry, batch, entry.pending);
     this.#rowCount -= 1;
     this.#rowBytes -= row.length;
+    this.parts.rowIndex.delete(row.objectId);
+    if (this.#rowCount === 0 && this.selfDoubt === null) this.parts.rowIndex.reset();
     this.onRowDeleted(row.objectId, row.tag);
   }
 
@@ -281,7 +286,7 @@ export class StoreCore {
   /** Loads one row into an entry that does not know it. */
   async loadRow(entry: ObjectEntry, tag: Tag): Promise<void> {
     const key = keys.rowKey(entry.id, tag);
-    const value = await this.#reads.get(key);
+    const value = this.parts.rowIndex.hasNone(entry.id) ? undefined : await this.#reads.get(key);
     if (!entry.rows.has(tag)) entry.rows.set(tag, value === undefined ? null : values.decodeRow(key, value));
   }
 
@@ -290,9 +295,9 @@ export class StoreCore {
     entry.learnRows(await this.rowsOf(entry.id, Number.POSITIVE_INFINITY));
   }
 
-  /** The first rows of an object on disk. */
-  rowsOf(id: ObjectId, limit: number): Promise<TagRow[]> {
-    return this.#rowReads.of(id, limit);
+  /** The first rows of an object on disk, without those whose deletion is admitted. */
+  async rowsOf(id: ObjectId, limit: number): Promise<TagRow[]> {
+    return this.parts.rowIndex.hasNone(id) ? [] : this.#rowReads.of(id, limit);
   }
 
   /** One small text of the store's own; null when it is not there. */
@@ -305,7 +310,9 @@ export class StoreCore {
     const stored = await this.#loadStored(id);
     // A store that lost something may have rows of objects that it does not know.
     const isSound = this.selfDoubt === null;
-    return { stored, hasNoRows: isSound && (this.#rowCount === 0 || stored === null) };
+    const hasNoRows =
+      this.parts.rowIndex.hasNone(id) || (isSound && (this.#rowCount === 0 || stored === null));
+    return { stored, hasNoRows };
   }
 
   async #loadStored(id: ObjectId): Promise<StoredObject | null> {

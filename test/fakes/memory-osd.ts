@@ -5,6 +5,9 @@ import type { PacerTimer } from '../../src/osd/reconcile/copy-pacer.js';
 import type { ObjectStore } from '../../src/store/object-store.js';
 import type { OsdConnection } from '../../src/wire/osd-connection.js';
 
+/** So few that whoever dies in the middle of a copy leaves most of it to do. */
+const PUSHES_IN_FLIGHT_MAX = 32;
+
 export interface MemoryOsdOptions {
   readonly store: ObjectStore;
   readonly incarnation?: string;
@@ -27,7 +30,7 @@ export function createMemoryOsd(options: MemoryOsdOptions): LocalOsd {
     processId: 0,
     logger: quiet,
     clock: () => Date.now(),
-    limits: DEFAULT_OSD_LIMITS,
+    limits: { ...DEFAULT_OSD_LIMITS, reconcileObjectsInFlight: PUSHES_IN_FLIGHT_MAX },
     connect: options.connect ?? noPeer,
     ...(options.timer !== undefined && { timer: options.timer }),
     onInvariantViolation: (violation) => {

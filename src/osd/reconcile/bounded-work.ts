@@ -1,44 +1,82 @@
 /** Does work on all items, at most `inFlightMax` at once. After a failure nothing new begins; rejects with the first one. */
 export async function workOn<Item>(
-  items: readonly Item[],
+  items: readonly Item[] | AsyncIterable<Item>,
   inFlightMax: number,
   work: (item: Item) => Promise<void>,
 ): Promise<void> {
-  const queue = items.values();
+  const queue = Array.isArray(items)
+    ? items.values()
+    : (items as AsyncIterable<Item>)[Symbol.asyncIterator]();
   const failures: unknown[] = [];
   const worker = async (): Promise<void> => {
-    for (const item of queue) {
+    while (failures.length === 0) {
       try {
-        await work(item);
+        const step = await queue.next();
+        if (step.done === true) return;
+        await work(step.value);
       } catch (error) {
         failures.push(error);
       }
-      if (failures.length > 0) return;
     }
   };
-  const workerCount = Math.min(inFlightMax, items.length);
+  const workerCount = Array.isArray(items) ? Math.min(inFlightMax, items.length) : inFlightMax;
   await Promise.all(Array.from({ length: workerCount }, worker));
   if (failures.length > 0) throw failures[0];
 }
 
-/** Lets at most `countMax` holders in at once. */
-export class Slots {
-  #freeCount: number;
-  readonly #waiting: (() => void)[] = [];
+/** The same items; the next one is on its way while one is worked on. */
+export async function* oneAhead<Item>(items: AsyncIterable<Item>): AsyncGenerator<Item, void, undefined> {
+  const iterator = items[Symbol.asyncIterator]();
+  let next = iterator.next();
+  for (;;) {
+    const step = await next;
+    if (step.done === true) return;
+    next = iterator.next();
+    // Whoever works on this one may fail before anybody looks at the next.
+    next.catch(() => undefined);
+    yield step.value;
+  }
+}
 
-  constructor(countMax: number) {
-    this.#freeCount = countMax;
+interface Waiter {
+  readonly weight: number;
+  readonly letIn: () => void;
+}
+
+/** Lets holders in, in order, while all that they hold together is at most `weightMax`; what is more than that by itself goes alone. */
+export class Slots {
+  readonly #weightMax: number;
+  #heldWeight = 0;
+  readonly #waiting: Waiter[] = [];
+
+  constructor(weightMax: number) {
+    this.#weightMax = weightMax;
   }
 
-  async hold<Value>(work: () => Promise<Value>): Promise<Value> {
-    if (this.#freeCount > 0) this.#freeCount -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  async hold<Value>(weight: number, work: () => Promise<Value>): Promise<Value> {
+    if (this.#waiting.length === 0 && this.#fits(weight)) this.#heldWeight += weight;
+    else await new Promise<void>((letIn) => this.#waiting.push({ weight, letIn }));
     try {
       return await work();
     } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#freeCount += 1;
-      else next();
+      this.#heldWeight -= weight;
+      this.#letIn();
+    }
+  }
+
+  #fits(weight: number): boolean {
+    return this.#heldWeight === 0 || this.#heldWeight + weight <= this.#weightMax;
+  }
+
+  #letIn(): void {
+    for (
+      let next = this.#waiting[0];
+      next !== undefined && this.#fits(next.weight);
+      next = this.#waiting[0]
+    ) {
+      this.#waiting.shift();
+      this.#heldWeight += next.weight;
+      next.letIn();
     }
   }
 }

@@ -3,7 +3,8 @@
  *
  * - Bytes: each turn is paid for, at so many bytes a second, before the next one is let in.
  * - Share: after a slice of work nobody is let in until all that is under way has ended, and then until the rest that
- *   belongs to the slice is over. What counts as work is measured: the time in which anybody is under way.
+ *   belongs to the slice is over. What counts as work is measured: the time in which anybody is under way. The rest is for clients:
+ *   there is none, and a rest that has begun ends, once none has been served for QUIET_MS.
  * - Pause: nobody is let in. Content in the middle of its way gives up with CopyPaused rather than hold a connection that its
  *   peer would take for stuck; it is sent again afterwards.
  *
@@ -17,6 +18,8 @@ import { COPY_SHARE_PERCENT_MAX, type CopyPace, restAfter, takePace } from '../.
 const SLICE_MS = 50;
 /** One slice on a disk that hangs must not make a rest in which peers give up on content that is under way. */
 const REST_MS_MAX = 5000;
+/** When no client was served for so long, none waits. */
+const QUIET_MS = 100;
 
 /** Was told to stop in the middle of an object. */
 export class CopyPaused extends Error {
@@ -45,6 +48,12 @@ export const systemTimer: PacerTimer = {
   },
 };
 
+/** Whom copying yields to. */
+export interface ServedClients {
+  /** Since when nobody is served, on the clock of the timer; null: somebody is. */
+  readonly quietSinceMs: number | null;
+}
+
 interface Waiter {
   readonly bytes: number;
   readonly isMidway: boolean;
@@ -54,6 +63,7 @@ interface Waiter {
 
 export class CopyPacer {
   readonly #timer: PacerTimer;
+  readonly #clients: ServedClients;
   #pace: CopyPace | null;
   /** At most as many as objects are in flight. */
   #waiting: Waiter[] = [];
@@ -68,9 +78,10 @@ export class CopyPacer {
   #workedMs = 0;
 
   /** Null: everything is let in at once, always. */
-  constructor(pace: CopyPace | null, timer: PacerTimer) {
+  constructor(pace: CopyPace | null, timer: PacerTimer, clients: ServedClients) {
     this.#pace = pace;
     this.#timer = timer;
+    this.#clients = clients;
   }
 
   /** Has no effect on work that is not paced. */
@@ -78,9 +89,7 @@ export class CopyPacer {
     if (this.#pace === null) return;
     this.#pace = pace;
     this.#freeAtMs = 0;
-    this.#restUntilMs = 0;
-    this.#workedMs = 0;
-    if (this.#underWayCount > 0) this.#underWaySinceMs = this.#timer.now();
+    this.#forgetWork(this.#timer.now());
     this.#letIn();
   }
 
@@ -166,7 +175,10 @@ export class CopyPacer {
   /** Until the next one may go; null: not before everybody who is under way has ended. */
   #waitMs({ sharePercent }: CopyPace): number | null {
     const nowMs = this.#timer.now();
-    if (sharePercent < COPY_SHARE_PERCENT_MAX) {
+    const { quietSinceMs } = this.#clients;
+    const quietAtMs = quietSinceMs === null ? Number.POSITIVE_INFINITY : quietSinceMs + QUIET_MS;
+    if (quietAtMs <= nowMs) this.#forgetWork(nowMs);
+    else if (sharePercent < COPY_SHARE_PERCENT_MAX) {
       const isWorking = this.#underWayCount > 0;
       const workedMs = this.#workedMs + (isWorking ? nowMs - this.#underWaySinceMs : 0);
       if (workedMs >= SLICE_MS) {
@@ -175,7 +187,14 @@ export class CopyPacer {
         this.#workedMs = 0;
       }
     }
-    return Math.max(this.#restUntilMs, this.#freeAtMs) - nowMs;
+    return Math.max(Math.min(this.#restUntilMs, quietAtMs), this.#freeAtMs) - nowMs;
+  }
+
+  /** What was worked so far is owed to nobody. */
+  #forgetWork(nowMs: number): void {
+    this.#restUntilMs = 0;
+    this.#workedMs = 0;
+    if (this.#underWayCount > 0) this.#underWaySinceMs = nowMs;
   }
 
   #pay({ bytesPerSecond }: CopyPace, bytes: number): void {

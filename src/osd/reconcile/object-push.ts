@@ -45,6 +45,8 @@ export interface ObjectPush {
 export interface PushContext {
   readonly scope: ReconcileScope;
   readonly progress: ProgressTracker;
+  /** Held while small content is in memory, by its bytes. */
+  readonly smallBytes: Slots;
   /** Held while large content streams. */
   readonly largeSlots: Slots;
   readonly pacer: CopyPacer;
@@ -174,14 +176,14 @@ export async function findLostOf(
 
 /** Does `work`, which copies about so many bytes, when it is its turn. */
 export function takeTurn<Result>(
-  { largeSlots, pacer }: PushContext,
+  { smallBytes, largeSlots, pacer }: PushContext,
   bytes: number,
   work: () => Promise<Result>,
 ): Promise<Result> {
   // Who waits for a slot is not under way: the holder of the slot may wait for all that are to end.
   return bytes > INLINE_CONTENT_BYTES_MAX
-    ? largeSlots.hold(() => pacer.run(0, work))
-    : pacer.run(bytes, work);
+    ? largeSlots.hold(1, () => pacer.run(0, work))
+    : smallBytes.hold(bytes, () => pacer.run(bytes, work));
 }
 
 /** One try from one source, when it is its turn. Throws SourceUnfit, CopyPaused. */

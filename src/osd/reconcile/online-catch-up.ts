@@ -1,7 +1,7 @@
 /**
  * Mirrors that are being rebuilt are copied to while clients write (DESIGN.md section 5, the four rules).
  *
- *   page by page of all tag tables: evidence of each object -> push what a target lacks -> drop rows that all have
+ *   page by page of all tag tables, some pages at once: evidence of each object -> push what a target lacks -> drop rows that all have
  *
  * Nothing stands still, so nothing is relied on but this:
  * - A push lands by compare-and-set on the target's last tag as it was seen, and never takes it back (F34, F36); one that
@@ -63,28 +63,46 @@ export async function catchUpOnline(options: OnlineCatchUpOptions): Promise<void
 
 /** One look at all tag tables. Returns how many objects some target lacked something of. */
 async function runPass(options: OnlineCatchUpOptions, dropper: RowDropper | null): Promise<number> {
-  const { context, peers, limits } = options;
-  const { scope, progress } = context;
-  const merge = new RowMerge(peers, scope.epoch, limits.reconcileObjectRowsMax);
   let toDoCount = 0;
+  options.context.progress.enter('matching');
+  await workOn(pagesOf(options), options.limits.reconcilePagesInFlight, async (ids) => {
+    toDoCount += await bringPageUp(options, ids, dropper);
+  });
+  return toDoCount;
+}
+
+async function* pagesOf({
+  context,
+  peers,
+  limits,
+}: OnlineCatchUpOptions): AsyncGenerator<readonly ObjectId[], void, undefined> {
+  const merge = new RowMerge(peers, context.scope.epoch, limits.reconcileObjectRowsMax);
   for (;;) {
-    scope.checkCancelled();
-    progress.enter('matching');
-    const objects = await context.pacer.run(0, async () =>
-      evidenceOf(options, await nextIds(merge, context)),
-    );
-    if (objects.length === 0) return toDoCount;
-    const settled: Settled[] = [];
-    progress.enter('copying');
-    await workOn(objects, limits.reconcileObjectsInFlight, async (object) => {
-      const outcome = await bringUp(options, object);
-      if (outcome.kind === 'later' || outcome.kind === 'copied') toDoCount += 1;
-      if ('lastTag' in outcome) settled.push({ ...object, lastTag: outcome.lastTag });
-    });
-    if (dropper === null) continue;
-    progress.enter('clearing');
-    await context.pacer.run(0, () => dropSettled(dropper, settled));
+    context.scope.checkCancelled();
+    const ids = await context.pacer.run(0, () => nextIds(merge, context));
+    if (ids.length === 0) return;
+    yield ids;
   }
+}
+
+/** Returns how many objects some target lacked something of. */
+async function bringPageUp(
+  options: OnlineCatchUpOptions,
+  ids: readonly ObjectId[],
+  dropper: RowDropper | null,
+): Promise<number> {
+  const { context, limits } = options;
+  let toDoCount = 0;
+  const objects = await context.pacer.run(0, () => evidenceOf(options, ids));
+  const settled: Settled[] = [];
+  context.progress.enter('copying');
+  await workOn(objects, limits.reconcileObjectsInFlight, async (object) => {
+    const outcome = await bringUp(options, object);
+    if (outcome.kind === 'later' || outcome.kind === 'copied') toDoCount += 1;
+    if ('lastTag' in outcome) settled.push({ ...object, lastTag: outcome.lastTag });
+  });
+  if (dropper !== null) await context.pacer.run(0, () => dropSettled(dropper, settled));
+  return toDoCount;
 }
 
 async function nextIds(merge: RowMerge, { progress }: PushContext): Promise<ObjectId[]> {
@@ -108,7 +126,6 @@ async function evidenceOf(
   { context, peers }: OnlineCatchUpOptions,
   ids: readonly ObjectId[],
 ): Promise<ObjectToCompare[]> {
-  if (ids.length === 0) return [];
   const answers = await Promise.all(
     peers.map(async (peer) => ({ peer, witnesses: await peer.osd.evidence(context.scope.epoch, ids) })),
   );

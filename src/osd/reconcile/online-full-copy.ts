@@ -13,11 +13,18 @@
 import { unreachable } from '../../protocol/invariant.js';
 import type { ObjectState } from '../../protocol/write.js';
 import type { ObjectWitness } from '../../wire/osd-connection.js';
-import { workOn } from './bounded-work.js';
+import { oneAhead, workOn } from './bounded-work.js';
 import { rowsToCarry } from './carried-rows.js';
 import { SourceUnfit } from './content-relay.js';
 import { CopyPaused } from './copy-pacer.js';
-import { findLostOf, type ObjectPush, sendPush, takeTurn, unmatchedBytes } from './object-push.js';
+import {
+  findLostOf,
+  type ObjectPush,
+  type PushContext,
+  sendPush,
+  takeTurn,
+  unmatchedBytes,
+} from './object-push.js';
 import { type FullCopyOptions, isSame, lacksRows, type Pair, PairWalk } from './pair-walk.js';
 import type { ReconcilePeer } from './reconcile-peer.js';
 import { describePlace, ReconcileFailure } from './reconcile-failure.js';
@@ -28,14 +35,23 @@ const ATTEMPTS_MAX = 20;
 export async function copyEverythingOnline(options: FullCopyOptions): Promise<void> {
   const { context, source, target, limits } = options;
   const { walk } = await PairWalk.begin(options);
-  for (;;) {
-    context.scope.checkCancelled();
-    const page = await context.pacer.run(0, () => walk.nextPage());
-    if (page.length === 0) return;
+  for await (const page of oneAhead(pagesOf(context, walk))) {
     const differing = page.filter((pair) => hasToDo(pair) || lacksRows(pair, source, target));
     for (const pair of differing) context.progress.objectToDo(plannedBytes(pair));
     await workOn(differing, limits.reconcileObjectsInFlight, (pair) => settle(options, pair));
     await walk.passed(page);
+  }
+}
+
+async function* pagesOf(
+  { scope, pacer }: PushContext,
+  walk: PairWalk,
+): AsyncGenerator<readonly Pair[], void, undefined> {
+  for (;;) {
+    scope.checkCancelled();
+    const page = await pacer.run(0, () => walk.nextPage());
+    if (page.length === 0) return;
+    yield page;
   }
 }
 

@@ -13,7 +13,7 @@ import type { CopyPace } from '../../protocol/pace.js';
 import type { OsdConnection, ReconcileOrder, ReconcileProgress } from '../../wire/osd-connection.js';
 import type { OsdLimits } from '../limits.js';
 import { Slots } from './bounded-work.js';
-import { CopyPacer, type PacerTimer } from './copy-pacer.js';
+import { CopyPacer, type PacerTimer, type ServedClients } from './copy-pacer.js';
 import { copyEverything } from './full-copy.js';
 import type { PushContext } from './object-push.js';
 import { catchUpOnline } from './online-catch-up.js';
@@ -33,6 +33,8 @@ export interface ReconcileRunOptions {
   readonly limits: OsdLimits;
   readonly timer: PacerTimer;
   readonly noteLost: PushContext['noteLost'];
+  /** Of the driver. */
+  readonly clients: ServedClients;
 }
 
 export class ReconcileRun {
@@ -45,7 +47,7 @@ export class ReconcileRun {
   constructor(options: ReconcileRunOptions) {
     const { setId, epoch, complete, mode, absentStoreIds, pace } = options.order;
     this.#options = options;
-    this.#pacer = new CopyPacer(pace, options.timer);
+    this.#pacer = new CopyPacer(pace, options.timer, options.clients);
     this.#progress = new ProgressTracker(epoch, options.timer);
     this.#scope = {
       setId,
@@ -107,6 +109,7 @@ export class ReconcileRun {
     const context: PushContext = {
       scope: this.#scope,
       progress: this.#progress,
+      smallBytes: new Slots(limits.reconcileSmallBytesInFlight),
       largeSlots: new Slots(limits.reconcileLargeInFlight),
       pacer: this.#pacer,
       noteLost: this.#options.noteLost,

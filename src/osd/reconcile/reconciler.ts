@@ -10,7 +10,7 @@ import type { Epoch } from '../../protocol/tag.js';
 import type { OsdConnection, ReconcileOrder, ReconcileProgress } from '../../wire/osd-connection.js';
 import type { OsdLimits } from '../limits.js';
 import type { OsdLogger } from '../osd-logger.js';
-import { type PacerTimer, systemTimer } from './copy-pacer.js';
+import type { PacerTimer, ServedClients } from './copy-pacer.js';
 import { ReconcileRun, type ReconcileRunOptions } from './reconcile-run.js';
 
 export interface ReconcilerOptions {
@@ -18,8 +18,9 @@ export interface ReconcilerOptions {
   readonly connect: (url: string) => OsdConnection;
   readonly logger: OsdLogger;
   readonly limits: OsdLimits;
-  /** What the pace of copying is kept by; by default the clock of the system. */
-  readonly timer?: PacerTimer;
+  /** What the pace of copying is kept by. */
+  readonly timer: PacerTimer;
+  readonly clients: ServedClients;
   readonly onInvariantViolation: (violation: InvariantViolation) => void;
 }
 
@@ -60,7 +61,7 @@ export class Reconciler {
     const noteLost: ReconcileRunOptions['noteLost'] = (place, lost) => {
       this.#options.logger.error({ epoch, place, lost }, 'bytes of an object are intact nowhere');
     };
-    const run = new ReconcileRun({ timer: systemTimer, ...this.#options, order, noteLost });
+    const run = new ReconcileRun({ ...this.#options, order, noteLost });
     const before = this.#latest;
     before?.run.cancel(`a reconciliation at epoch ${epoch} was ordered`);
     if (this.#isClosed) run.cancel('the OSD stops');

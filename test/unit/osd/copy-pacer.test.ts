@@ -1,11 +1,15 @@
 /** What copying beside clients may take (DESIGN.md section 5), by a clock that the test turns. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { ClientLoad } from '../../../src/osd/client-load.js';
 import { CopyPacer, CopyPaused } from '../../../src/osd/reconcile/copy-pacer.js';
 import type { CopyPace } from '../../../src/protocol/pace.js';
 import { ManualTimer } from '../../fakes/manual-timer.js';
 
 const MEBIBYTE = 1024 * 1024;
 const UNLIMITED: CopyPace = { bytesPerSecond: null, sharePercent: 100, isPaused: false };
+
+/** Somebody is served all the time. */
+const BUSY = { quietSinceMs: null };
 
 let timer: ManualTimer;
 beforeEach(() => {
@@ -40,13 +44,13 @@ describe('the pace of copying', () => {
     ['null', null],
     ['unlimited', UNLIMITED],
   ])('%s: nobody waits', async (_name, pace) => {
-    const pacer = new CopyPacer(pace, timer);
+    const pacer = new CopyPacer(pace, timer, BUSY);
     expect(await copy(pacer, { count: 100, atOnce: 10, bytes: 50 * MEBIBYTE, workMs: 10 })).toBe(100);
   });
 
   it('bytes: 100 MiB at 10 MiB/s take 10 s, however fast the disk and however many are copied at once', async () => {
     for (const atOnce of [1, 8]) {
-      const pacer = new CopyPacer({ ...UNLIMITED, bytesPerSecond: 10 * MEBIBYTE }, timer);
+      const pacer = new CopyPacer({ ...UNLIMITED, bytesPerSecond: 10 * MEBIBYTE }, timer, BUSY);
       const tookMs = await copy(pacer, { count: 101, atOnce, bytes: MEBIBYTE, workMs: 1 });
       expect(tookMs).toBeCloseTo(10_001, 0);
     }
@@ -54,7 +58,7 @@ describe('the pace of copying', () => {
 
   it.each([50, 20, 5])('share: %d %% of the time is work, the rest is rest', async (sharePercent) => {
     for (const atOnce of [1, 8]) {
-      const pacer = new CopyPacer({ ...UNLIMITED, sharePercent }, timer);
+      const pacer = new CopyPacer({ ...UNLIMITED, sharePercent }, timer, BUSY);
       const workMs = 10;
       const count = 800;
       const workedMs = (count / atOnce) * workMs;
@@ -66,7 +70,7 @@ describe('the pace of copying', () => {
   });
 
   it('share: a rest begins when all that is under way has ended, and pays for all of it', async () => {
-    const pacer = new CopyPacer({ ...UNLIMITED, sharePercent: 50 }, timer);
+    const pacer = new CopyPacer({ ...UNLIMITED, sharePercent: 50 }, timer, BUSY);
     const slow = pacer.run(0, () => timer.sleep(400));
     const quick = pacer.run(0, () => timer.sleep(60)).then(() => pacer.run(0, async () => timer.now()));
     await timer.turnUntil(slow);
@@ -74,8 +78,63 @@ describe('the pace of copying', () => {
     expect(await timer.turnUntil(quick)).toBe(800);
   });
 
+  it('share: copying works all the time while no client is served', async () => {
+    const never = new ClientLoad(() => timer.now());
+    const pacer = new CopyPacer({ ...UNLIMITED, sharePercent: 5 }, timer, never);
+    expect(await copy(pacer, { count: 800, atOnce: 8, bytes: 0, workMs: 10 })).toBe(1000);
+  });
+
+  it('share: a client is yielded to from its first request on until a moment after its last one', async () => {
+    const clients = new ClientLoad(() => timer.now());
+    const pacer = new CopyPacer({ ...UNLIMITED, sharePercent: 5 }, timer, clients);
+    const inFlightMax = 4;
+    let doneCount = 0;
+    let isOver = false;
+    const worker = async (): Promise<void> => {
+      while (!isOver) {
+        await pacer.run(0, () => timer.sleep(10));
+        doneCount += 1;
+      }
+    };
+    const workers = Promise.all(Array.from({ length: inFlightMax }, worker));
+    const countIn = async (ms: number): Promise<number> => {
+      const before = doneCount;
+      await timer.turn(ms);
+      return doneCount - before;
+    };
+    const fullSpeed = inFlightMax * (1000 / 10);
+    expect(await countIn(1000)).toBeGreaterThan(0.9 * fullSpeed);
+    const served = clients.during(() => timer.sleep(10_000));
+    const beside = (await countIn(10_000)) / 10;
+    expect(beside).toBeLessThan(0.08 * fullSpeed);
+    expect(beside).toBeGreaterThan(0);
+    await served;
+    // The rest that has begun does not outlast the client.
+    await timer.turn(110);
+    expect(await countIn(1000)).toBeGreaterThan(0.9 * fullSpeed);
+    isOver = true;
+    await timer.turnUntil(workers);
+  });
+
+  it('share: a client who comes back again and again is not overrun in between', async () => {
+    const clients = new ClientLoad(() => timer.now());
+    const pacer = new CopyPacer({ ...UNLIMITED, sharePercent: 50 }, timer, clients);
+    let isOver = false;
+    const client = (async () => {
+      while (!isOver) {
+        await clients.during(() => timer.sleep(5));
+        await timer.sleep(60);
+      }
+    })();
+    const tookMs = await copy(pacer, { count: 800, atOnce: 8, bytes: 0, workMs: 10 });
+    expect(tookMs).toBeGreaterThan(1900);
+    expect(tookMs).toBeLessThan(2100);
+    isOver = true;
+    await timer.turnUntil(client);
+  });
+
   it('pause: what is under way ends, nothing begins, and content in the middle of its way gives up', async () => {
-    const pacer = new CopyPacer(UNLIMITED, timer);
+    const pacer = new CopyPacer(UNLIMITED, timer, BUSY);
     let begun = 0;
     const midway = pacer.run(0, async () => {
       for (;;) {
@@ -96,7 +155,7 @@ describe('the pace of copying', () => {
   });
 
   it('a new pace holds at once, for those who wait too', async () => {
-    const pacer = new CopyPacer({ ...UNLIMITED, bytesPerSecond: MEBIBYTE }, timer);
+    const pacer = new CopyPacer({ ...UNLIMITED, bytesPerSecond: MEBIBYTE }, timer, BUSY);
     const all = Promise.all([1, 2, 3].map(() => pacer.run(1000 * MEBIBYTE, async () => timer.now())));
     await timer.turn(5000);
     pacer.setPace({ ...UNLIMITED, bytesPerSecond: 1000 * MEBIBYTE });
@@ -108,7 +167,7 @@ describe('the pace of copying', () => {
     ['waiting for its bytes', { ...UNLIMITED, bytesPerSecond: MEBIBYTE }],
     ['waiting for the end of a rest', { ...UNLIMITED, sharePercent: 5 }],
   ])('nobody who is %s keeps a cancelled run from ending', async (_name, pace) => {
-    const pacer = new CopyPacer(pace, timer);
+    const pacer = new CopyPacer(pace, timer, BUSY);
     const waiting = [1, 2, 3].map(() =>
       pacer.run(MEBIBYTE, () => timer.sleep(100)).then(() => pacer.run(MEBIBYTE, async () => undefined)),
     );

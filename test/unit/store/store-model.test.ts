@@ -23,6 +23,7 @@ const TIGHT_LIMITS: Partial<StoreLimits> = {
   compactionDeadShare: 0.3,
   compactionBytesPerSecondMax: Infinity,
   batchTransactionsMax: 4,
+  rowsIndexedMax: 3,
 };
 
 const name = fc.constantFrom('a', 'b', 'ä/\u{1f600}', '\uffee');
