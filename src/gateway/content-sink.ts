@@ -3,7 +3,8 @@
  *
  * Up to INLINE_CONTENT_BYTES_MAX it waits in memory and later travels inside the transaction; from there on it streams into
  * a stage on every mirror in sync, at the pace of the slowest. A mirror whose stage fails is dropped from the upload
- * (and left out of the set when the write is committed without it); the upload goes on while one is left.
+ * (and left out of the set when the write is committed without it); the upload goes on while one is left. A mirror that is being
+ * rebuilt is given it as well, as far as it keeps up (lagging-stage.ts).
  */
 import { crc32c } from '@node-rs/crc32';
 import type { MirrorId } from '../protocol/authority-state.js';
@@ -16,12 +17,24 @@ import {
   type RemoteStage,
   type TransactionContent,
 } from '../wire/osd-connection.js';
+import { LaggingStage } from './lagging-stage.js';
 import type { Logger } from './logger.js';
 import { type ContentSink, ObjectStorageError, type StagedContent } from './object-storage.js';
 
 export interface ContentTarget {
   readonly mirror: MirrorId;
   readonly connection: OsdConnection;
+}
+
+/** Where an upload goes. */
+export interface ContentTargets {
+  readonly inSync: readonly ContentTarget[];
+  /** Those that take the writes of this epoch without being waited for. */
+  readonly rebuilding: readonly ContentTarget[];
+}
+
+interface LaggingTarget extends ContentTarget {
+  readonly lagging: LaggingStage;
 }
 
 interface OpenStage extends ContentTarget {
@@ -91,11 +104,12 @@ export function composedContent(sources: readonly ComposeSource[]): ReadyContent
 }
 
 export class MirroredContentSink implements ContentSink {
-  readonly #targets: () => Promise<readonly ContentTarget[]>;
+  readonly #targets: () => Promise<ContentTargets>;
   readonly #expectedBytes: number | null;
   readonly #logger: Logger;
   #pieces: Buffer[] = [];
   #stages: OpenStage[] | null = null;
+  #lagging: readonly LaggingTarget[] = [];
   readonly #outOfSpace = new Set<MirrorId>();
   #targetCount = 0;
   #sizeBytes = 0;
@@ -103,14 +117,9 @@ export class MirroredContentSink implements ContentSink {
   #isOver = false;
 
   /**
-   * `targets` is asked once, when the first bytes go out: the mirrors that are in sync at that moment. `expectedBytes`: null when
-   * nobody knows yet how much will be written.
+   * `targets` is asked once, when the first bytes go out. `expectedBytes`: null when nobody knows yet how much will be written.
    */
-  constructor(
-    targets: () => Promise<readonly ContentTarget[]>,
-    expectedBytes: number | null,
-    logger: Logger,
-  ) {
+  constructor(targets: () => Promise<ContentTargets>, expectedBytes: number | null, logger: Logger) {
     this.#targets = targets;
     this.#expectedBytes = expectedBytes;
     this.#logger = logger;
@@ -144,9 +153,14 @@ export class MirroredContentSink implements ContentSink {
       this.#pieces = [];
       return new ReadyContent({ sizeBytes: this.#sizeBytes, checksum: this.#checksum, bytes, stages: [] });
     }
-    const finished = await Promise.all(this.#stages.map((open) => this.#finishStage(open)));
-    const stages = finished.filter((stage) => stage !== null);
-    if (stages.length === 0) throw this.#lost();
+    const finishing = Promise.all(this.#stages.map((open) => this.#finishStage(open)));
+    const lagging = this.#lagging.map((target) => this.#finishLagging(target, finishing));
+    const stages = (await finishing).filter((stage) => stage !== null);
+    if (stages.length === 0) {
+      for (const target of this.#lagging) target.lagging.abort();
+      throw this.#lost();
+    }
+    for (const stage of await Promise.all(lagging)) if (stage !== null) stages.push(stage);
     return new ReadyContent({
       sizeBytes: this.#sizeBytes,
       checksum: this.#checksum,
@@ -161,15 +175,19 @@ export class MirroredContentSink implements ContentSink {
     this.#isOver = true;
     this.#pieces = [];
     for (const { stage } of this.#stages ?? []) stage.abort();
+    for (const { lagging } of this.#lagging) lagging.abort();
   }
 
   async #goStreaming(): Promise<void> {
     const targets = await this.#targets();
     if (this.#isOver) return;
-    this.#targetCount = targets.length;
-    this.#stages = targets.map((target) => ({
+    const { inSync, rebuilding } = targets;
+    this.#targetCount = inSync.length;
+    const expectedBytes = this.#expectedBytes;
+    this.#stages = inSync.map((target) => ({ ...target, stage: target.connection.openStage(expectedBytes) }));
+    this.#lagging = rebuilding.map((target) => ({
       ...target,
-      stage: target.connection.openStage(this.#expectedBytes),
+      lagging: new LaggingStage(target.connection, expectedBytes),
     }));
     const pieces = this.#pieces;
     this.#pieces = [];
@@ -180,6 +198,7 @@ export class MirroredContentSink implements ContentSink {
     const stages = this.#stages ?? [];
     const [first, second] = stages;
     if (first === undefined) throw this.#lost();
+    for (const { lagging } of this.#lagging) lagging.write(piece);
     if (second === undefined) {
       await this.#writeToStage(first, piece);
     } else {
@@ -207,6 +226,20 @@ export class MirroredContentSink implements ContentSink {
     } catch (error) {
       this.#drop(open, error);
     }
+    return null;
+  }
+
+  /** What a mirror that is being rebuilt was given; null: it goes without. */
+  async #finishLagging(
+    { mirror, connection, lagging }: LaggingTarget,
+    others: Promise<unknown>,
+  ): Promise<FinishedStage | null> {
+    const staged = await lagging.finish(others);
+    if (staged === null) return null;
+    const { stageId, lengthBytes, contentChecksum } = staged;
+    if (lengthBytes === this.#sizeBytes && contentChecksum === this.#checksum)
+      return { mirror, connection, stageId };
+    connection.discardStage(stageId).catch(() => undefined);
     return null;
   }
 

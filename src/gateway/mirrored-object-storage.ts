@@ -6,10 +6,17 @@
  */
 import { mayBeShown } from '../protocol/forwarding.js';
 import { invariant } from '../protocol/invariant.js';
+import type { MirrorId } from '../protocol/authority-state.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { Epoch, Tag } from '../protocol/tag.js';
 import { COMPOSE_SOURCES_MAX } from '../protocol/compose.js';
-import { composedContent, type ContentTarget, MirroredContentSink, ReadyContent } from './content-sink.js';
+import {
+  composedContent,
+  type ContentTarget,
+  type ContentTargets,
+  MirroredContentSink,
+  ReadyContent,
+} from './content-sink.js';
 import type { Logger } from './logger.js';
 import { MirroredReads } from './mirrored-reads.js';
 import type { SetWriter } from './set-writer.js';
@@ -151,9 +158,14 @@ export class MirroredObjectStorage implements ObjectStorage {
   }
 
   openContent(_target: ObjectId, sizeBytes: number | null): ContentSink {
-    const targets = async (): Promise<readonly ContentTarget[]> => {
+    const targets = async (): Promise<ContentTargets> => {
       await this.#set.pass();
-      return this.#set.inSync.map((mirror) => ({ mirror, connection: this.#set.connectionOf(mirror) }));
+      const targetOf = (mirror: MirrorId): ContentTarget => ({
+        mirror,
+        connection: this.#set.connectionOf(mirror),
+      });
+      const { inSync, rebuilding } = this.#set;
+      return { inSync: inSync.map(targetOf), rebuilding: rebuilding.map(targetOf) };
     };
     return new MirroredContentSink(targets, sizeBytes, this.#logger);
   }

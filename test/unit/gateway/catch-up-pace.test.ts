@@ -105,9 +105,11 @@ describe('copying while clients write', () => {
     const before = arrived();
     expect(before).toBeLessThan(MISSED);
     await rig.put('new', 'at once');
-    await expect.poll(() => rig.osd(1).store.objects.has(idOf('new'))).toBe(true);
+    await rig.put('new-large', largeContent(1));
+    for (const name of ['new', 'new-large'])
+      await expect.poll(() => rig.osd(1).store.objects.has(idOf(name))).toBe(true);
     await timer.turn(3_600_000);
-    expect(arrived()).toBe(before + 1);
+    expect(arrived()).toBe(before + 2);
     expect(rig.gateway.status().mirrors[1]?.condition).toBe('rebuilding');
     expect(rig.gateway.status().operation?.state).toBe('running');
     await change({ isPaused: false, bytesPerSecond: null });

@@ -1,0 +1,83 @@
+/**
+ * An upload on its way to a mirror that is being rebuilt. Nobody waits for that one: pieces queue up for it, and when they are too many, or
+ * it is too late in the end, it goes without the content; the write leaves a row then, and is copied later.
+ */
+import type { OsdConnection, RemoteStage } from '../wire/osd-connection.js';
+
+/** What waits for it in memory, or one piece. */
+const LAG_BYTES_MAX = 512 * 1024;
+/** How much longer than the mirrors in sync it may take to finish. */
+const LATENESS_MS_MAX = 50;
+
+type Finished = Awaited<ReturnType<RemoteStage['finish']>>;
+
+export class LaggingStage {
+  readonly #connection: OsdConnection;
+  readonly #stage: RemoteStage;
+  #queuedBytes = 0;
+  #isLost = false;
+  /** Never rejects. */
+  #written: Promise<void> = Promise.resolve();
+
+  constructor(connection: OsdConnection, expectedBytes: number | null) {
+    this.#connection = connection;
+    this.#stage = connection.openStage(expectedBytes);
+  }
+
+  write(piece: Buffer): void {
+    if (this.#isLost) return;
+    if (this.#queuedBytes > 0 && this.#queuedBytes + piece.length > LAG_BYTES_MAX) {
+      this.abort();
+      return;
+    }
+    this.#queuedBytes += piece.length;
+    this.#written = this.#written.then(async () => {
+      if (this.#isLost) return;
+      try {
+        await this.#stage.write(piece);
+        this.#queuedBytes -= piece.length;
+      } catch {
+        this.abort();
+      }
+    });
+  }
+
+  /** What it was given, or null when it has not all of it in time after `others` have. Never rejects. */
+  async finish(others: Promise<unknown>): Promise<Finished | null> {
+    const finished = this.#finishWhenWritten();
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = others
+      .catch(() => undefined)
+      .then(
+        () =>
+          new Promise<null>((resolve) => {
+            timer = setTimeout(() => resolve(null), LATENESS_MS_MAX);
+          }),
+      );
+    const inTime = await Promise.race([finished, tooLate]);
+    clearTimeout(timer);
+    if (inTime === null) void finished.then((staged) => staged !== null && this.#discard(staged.stageId));
+    return inTime;
+  }
+
+  async #finishWhenWritten(): Promise<Finished | null> {
+    await this.#written;
+    if (this.#isLost) return null;
+    try {
+      return await this.#stage.finish();
+    } catch {
+      this.abort();
+      return null;
+    }
+  }
+
+  /** An OSD that does not hear this lets go of the stage by itself after a while. */
+  #discard(stageId: string): void {
+    this.#connection.discardStage(stageId).catch(() => undefined);
+  }
+
+  abort(): void {
+    this.#isLost = true;
+    this.#stage.abort();
+  }
+}

@@ -1,0 +1,115 @@
+/** Uploads on their way to mirrors in sync, and to those that are being rebuilt. */
+import { crc32c } from '@node-rs/crc32';
+import { describe, expect, it } from 'vitest';
+import { MirroredContentSink, ReadyContent } from '../../../src/gateway/content-sink.js';
+import { toMirrorId } from '../../../src/protocol/authority-state.js';
+import type { OsdConnection, RemoteStage } from '../../../src/wire/osd-connection.js';
+import { silentLogger } from '../osd/osd-harness.js';
+import { patternBytes } from '../osd/osd-writer.js';
+
+const A = toMirrorId('osd-a');
+const B = toMirrorId('osd-b');
+const MEBIBYTE = 1024 * 1024;
+/** As much as comes from a socket at once. */
+const PIECE_BYTES = 64 * 1024;
+
+/** An OSD that takes stages, in the way that a test says. */
+class StageTaker {
+  readonly mirror;
+  readonly taken: Buffer[] = [];
+  readonly discarded: string[] = [];
+  isAborted = false;
+  /** Waited for by each piece, and by the end. */
+  onWrite = async (): Promise<void> => undefined;
+  onFinish = async (): Promise<void> => undefined;
+
+  constructor(mirror: typeof A) {
+    this.mirror = mirror;
+  }
+
+  get target() {
+    const stage: RemoteStage = {
+      write: async (piece) => {
+        await this.onWrite();
+        this.taken.push(piece);
+      },
+      finish: async () => {
+        await this.onFinish();
+        const bytes = Buffer.concat(this.taken);
+        return { stageId: `of ${this.mirror}`, lengthBytes: bytes.length, contentChecksum: crc32c(bytes) };
+      },
+      abort: () => {
+        this.isAborted = true;
+      },
+    };
+    const connection = {
+      openStage: () => stage,
+      discardStage: async (stageId: string) => void this.discarded.push(stageId),
+    } as unknown as OsdConnection;
+    return { mirror: this.mirror, connection };
+  }
+}
+
+const never = (): Promise<void> => new Promise(() => undefined);
+
+async function upload(inSync: StageTaker, rebuilding: StageTaker, bytes: Buffer): Promise<ReadyContent> {
+  const targets = { inSync: [inSync.target], rebuilding: [rebuilding.target] };
+  const sink = new MirroredContentSink(async () => targets, bytes.length, silentLogger());
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES)
+    await sink.write(bytes.subarray(at, at + PIECE_BYTES));
+  const content = await sink.finish();
+  if (!(content instanceof ReadyContent)) throw new Error('it is of another kind');
+  return content;
+}
+
+describe('an upload while a mirror is being rebuilt', () => {
+  const bytes = patternBytes(3 * MEBIBYTE, 1);
+
+  it('goes to that mirror, too', async () => {
+    const [a, b] = [new StageTaker(A), new StageTaker(B)];
+    const content = await upload(a, b, bytes);
+    for (const taker of [a, b]) {
+      expect(content.contentFor(taker.mirror)).toEqual({ kind: 'stage', stageId: `of ${taker.mirror}` });
+      expect(Buffer.concat(taker.taken).equals(bytes)).toBe(true);
+    }
+  });
+
+  it('waits for nobody who takes nothing, and holds no more than a few pieces for him', async () => {
+    const [a, b] = [new StageTaker(A), new StageTaker(B)];
+    b.onWrite = never;
+    const content = await upload(a, b, patternBytes(20 * MEBIBYTE, 2));
+    expect(content.contentFor(A)).not.toBeNull();
+    expect(content.contentFor(B)).toBeNull();
+    expect(b.isAborted).toBe(true);
+  });
+
+  it('goes on without one that takes it too late, which keeps nothing of it', async () => {
+    const [a, b] = [new StageTaker(A), new StageTaker(B)];
+    let finish = (): void => undefined;
+    b.onFinish = () =>
+      new Promise((resolve) => {
+        finish = resolve;
+      });
+    const content = await upload(a, b, bytes);
+    expect(content.contentFor(B)).toBeNull();
+    finish();
+    await expect.poll(() => b.discarded).toEqual(['of osd-b']);
+    expect(content.contentFor(A)).not.toBeNull();
+  });
+
+  it('goes on without one that fails', async () => {
+    for (const broken of ['onWrite', 'onFinish'] as const) {
+      const [a, b] = [new StageTaker(A), new StageTaker(B)];
+      b[broken] = async () => Promise.reject(new Error('the line is dead'));
+      const content = await upload(a, b, bytes);
+      expect(content.contentFor(A)).not.toBeNull();
+      expect(content.contentFor(B)).toBeNull();
+    }
+  });
+
+  it('is lost when no mirror in sync takes it, whoever else does', async () => {
+    const [a, b] = [new StageTaker(A), new StageTaker(B)];
+    a.onWrite = async () => Promise.reject(new Error('the line is dead'));
+    await expect(upload(a, b, bytes)).rejects.toMatchObject({ kind: 'unavailable' });
+  });
+});
