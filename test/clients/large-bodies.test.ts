@@ -16,7 +16,8 @@ import { TallySystem } from '../support/tally-system.js';
 
 const MIB = 1024 * 1024;
 const LARGE_BODY_BYTES = Number(process.env['TALLY_TEST_LARGE_BODY_BYTES'] ?? 256 * MIB);
-const RESIDENT_BYTES_MAX = 300 * MIB;
+/** The goal is 150 at a hundred uploads (bench/README.md); the most ever, start included, on any machine. */
+const RESIDENT_BYTES_MAX = 200 * MIB;
 /** For the slowest disk that a test may meet. */
 const BYTES_PER_SECOND_MIN = 8 * MIB;
 const LARGE_TEST_MS = 60_000 + (2000 * LARGE_BODY_BYTES) / BYTES_PER_SECOND_MIN;
@@ -135,6 +136,16 @@ describe('large bodies', () => {
     for (const [index, content] of contents.entries()) {
       expect((await download(`/${BUCKET}/at-once-${index}`, false)).digest()).toBe(content.digest());
     }
+    expectBoundedMemory();
+  });
+
+  test('a hundred uploads at once fill no memory', async () => {
+    const body = Buffer.alloc(3 * MIB, 'hundred');
+    const uploads = Array.from({ length: 100 }, (_, index) =>
+      system.s3.put(BUCKET, `one-of-a-hundred-${index}`, body),
+    );
+    await Promise.all(uploads);
+    expect((await system.s3.get(BUCKET, 'one-of-a-hundred-99'))?.equals(body)).toBe(true);
     expectBoundedMemory();
   });
 });
