@@ -11,10 +11,9 @@
 import type { MirrorId } from '../protocol/authority-state.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { CopyNeed } from '../protocol/recovery-plan.js';
-import type { Epoch } from '../protocol/tag.js';
 import type { OsdConnection, ReconcileOrder, ReconcileProgress } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
-import type { Admission, MirrorSet } from './mirror-set.js';
+import type { Admission, Entrance, MirrorSet } from './mirror-set.js';
 
 export interface CatchUpContext {
   readonly set: MirrorSet;
@@ -28,14 +27,6 @@ export interface CatchUpContext {
   readonly isInterrupted: () => boolean;
 }
 
-/** Mirrors that are back, and what all of them need. */
-export interface Returning {
-  readonly need: CopyNeed['kind'];
-  readonly mirrors: readonly MirrorId[];
-  /** The highest epoch that one of them was fenced at. */
-  readonly fencedEpoch: Epoch;
-}
-
 export type CatchUpResult =
   /** So little is left for these mirrors that a recovery does it in a moment. */
   | { readonly kind: 'caught-up'; readonly mirrors: readonly MirrorId[] }
@@ -45,9 +36,9 @@ export type CatchUpResult =
   /** `suspects`: whom to leave alone for a while. */
   | { readonly kind: 'failed'; readonly reason: string; readonly suspects: readonly MirrorId[] };
 
-export async function catchUp(context: CatchUpContext, returning: Returning): Promise<CatchUpResult> {
+export async function catchUp(context: CatchUpContext, returning: Entrance): Promise<CatchUpResult> {
   const { set } = context;
-  const admission = await set.admit(returning.mirrors, returning.need, returning.fencedEpoch);
+  const admission = await set.admit(returning);
   if (admission === null) return { kind: 'interrupted' };
   const mirrors = admission.reports.map(({ mirror }) => mirror);
   const [driver] = set.inSync;

@@ -37,6 +37,8 @@ export interface FullCopyNeed {
   readonly reason: string;
   /** What everyone who takes part says, this mirror included. */
   readonly reports: readonly MirrorReport[];
+  /** One that was broken off does not go on: this one begins anew. */
+  readonly isAnew?: boolean;
 }
 
 /** A mirror that needs a full copy needs it until it is done, whatever else is found out about it on the way. */
@@ -53,10 +55,10 @@ export async function recordFullCopyNeed(set: CopiedSet, mirror: MirrorId, reaso
  */
 export async function recordFullCopyBegin(
   set: CopiedSet,
-  { report, reason, reports }: FullCopyNeed,
+  { report, reason, reports, isAnew = false }: FullCopyNeed,
 ): Promise<MirrorReport> {
   const { mirror } = report;
-  if (mayResumeFullCopy(set.state, report, reports)) return report;
+  if (!isAnew && mayResumeFullCopy(set.state, report, reports)) return report;
   const storeId = newStoreId();
   await set.saveState(beginFullCopy(requireFullCopy(set.state, mirror, reason), mirror, storeId));
   return { ...report, storeId, selfDoubt: FULL_COPY_DOUBT };

@@ -207,6 +207,11 @@ export class Gateway implements MirrorSetControl {
         const message = `${mirrors.join(', ')} will need a full copy: ${reason}`;
         this.#note({ atMs: clock(), kind: 'rows-forgone', message });
       },
+      onCopyOutgrown: (reason) => {
+        const message = `the full copy begins anew, and compares what it has: ${reason}`;
+        this.#note({ atMs: clock(), kind: 'rows-forgone', message });
+        this.#runner.copyAnew();
+      },
     });
     set.onRecoveryNeeded = (cause, reason) => {
       this.#startRecovery(cause, reason);

@@ -50,6 +50,16 @@ export interface Admission {
   readonly reports: readonly MirrorReport[];
 }
 
+/** Mirrors that are back, and how they are let in. */
+export interface Entrance {
+  readonly mirrors: readonly MirrorId[];
+  readonly need: CopyNeed['kind'];
+  /** A full copy of them that was broken off begins anew. */
+  readonly isAnew: boolean;
+  /** The highest epoch that one of them was fenced at. */
+  readonly fencedEpoch: Epoch;
+}
+
 export class MirrorSet {
   readonly setId: string;
   readonly members: readonly WrittenMirror[];
@@ -60,6 +70,8 @@ export class MirrorSet {
   readonly #run = randomUUID();
   #state: AuthorityState;
   #rebuilding: readonly MirrorId[] = [];
+  /** Full copies that began in the epoch in which they were let in, and nothing was copied before that. */
+  #begunCopies: { readonly epoch: Epoch; readonly mirrors: readonly MirrorId[] } | null = null;
   /** Whom the last activation named. */
   #lastWriter: MirrorId | null = null;
   #transitions: Promise<unknown> = Promise.resolve();
@@ -116,6 +128,11 @@ export class MirrorSet {
   /** The mirrors that are copied to in this epoch, without being in sync. */
   get rebuilding(): readonly MirrorId[] {
     return this.#rebuilding;
+  }
+
+  /** The mirrors of which a full copy has begun, from nothing, in the epoch that is active now. */
+  get copiedFromBeginning(): readonly MirrorId[] {
+    return this.#begunCopies?.epoch === this.epoch ? this.#begunCopies.mirrors : [];
   }
 
   /** What every write of this process passes. */
@@ -271,27 +288,24 @@ export class MirrorSet {
   /**
    * Lets mirrors that are out in as rebuilding, in an epoch of its own (DESIGN.md section 5). Writes wait for a moment: until those in
    * flight are answered, and the mirrors in sync have moved to the new epoch. A mirror that does not answer in time, or that
-   * turns out to need something else, stays out. `above`: the highest epoch that one of them was fenced at. Null: there is no active epoch.
+   * turns out to need something else, stays out. Null: there is no active epoch.
    */
-  async admit(mirrors: readonly MirrorId[], need: CopyNeed['kind'], above: Epoch): Promise<Admission | null> {
+  async admit(entrance: Entrance): Promise<Admission | null> {
     try {
-      return await this.runTransition(() => this.#admit(mirrors, need, above));
+      return await this.runTransition(() => this.#admit(entrance));
     } catch (error) {
       this.requireRecovery('mirror-lost', error instanceof Error ? error.message : String(error));
       return null;
     }
   }
 
-  async #admit(
-    mirrors: readonly MirrorId[],
-    need: CopyNeed['kind'],
-    above: Epoch,
-  ): Promise<Admission | null> {
+  async #admit(entrance: Entrance): Promise<Admission | null> {
+    const { mirrors, need, fencedEpoch } = entrance;
     if (this.needsRecovery || this.#state.phase !== 'active') return null;
     const returning = mirrors.filter((mirror) => !this.inSync.includes(mirror));
     await this.#halt(`${returning.join(', ')} comes back`, []);
     const from = this.epoch;
-    await this.saveState(beginRecovery(this.#state, above));
+    await this.saveState(beginRecovery(this.#state, fencedEpoch));
     const [trusted, fenced] = await Promise.all([
       Promise.all(
         this.inSync.map(async (mirror) =>
@@ -301,7 +315,7 @@ export class MirrorSet {
       Promise.all(returning.map((mirror) => this.#fenceInTime(mirror))),
     ]);
     const returned = fenced.filter((report) => report !== null);
-    const reports = await this.#prepare(returned, trusted, need);
+    const reports = await this.#prepare(returned, trusted, entrance);
     const admitted = admitMirrors(
       this.#state,
       reports.map(({ mirror }) => mirror),
@@ -317,9 +331,10 @@ export class MirrorSet {
   async #prepare(
     returned: readonly MirrorReport[],
     trusted: readonly MirrorReport[],
-    need: CopyNeed['kind'],
+    { need, isAnew }: Entrance,
   ): Promise<MirrorReport[]> {
     const prepared: MirrorReport[] = [];
+    const begun: MirrorId[] = [];
     for (const report of returned) {
       const reports = [...trusted, report];
       const reason = fullCopyReason(this.#state, report, reports);
@@ -327,10 +342,12 @@ export class MirrorSet {
         if (need === 'rows') prepared.push(report);
       } else if (need === 'rows') await recordFullCopyNeed(this, report.mirror, reason);
       else {
-        const copy = await recordFullCopyBegin(this, { report, reason, reports });
+        const copy = await recordFullCopyBegin(this, { report, reason, reports, isAnew });
+        if (copy !== report) begun.push(report.mirror);
         if (copy === report || (await this.#beginInTime(copy))) prepared.push(copy);
       }
     }
+    this.#begunCopies = { epoch: this.epoch, mirrors: begun };
     return prepared;
   }
 

@@ -16,11 +16,11 @@ import type { Epoch } from '../protocol/tag.js';
 import type { ReconcileProgress } from '../wire/osd-connection.js';
 import type { WrittenMirror } from '../writer/mirror-writer.js';
 import type { Logger } from './logger.js';
-import type { MirrorSet } from './mirror-set.js';
+import type { Entrance, MirrorSet } from './mirror-set.js';
 import type { MirrorSetEvent, ReconcileOperation, ReconcileTrigger } from './mirror-set-status.js';
 import { lookAtMirror, type SeenMirror } from './authority-review.js';
 import { incompatibilityOf } from './contract-watch.js';
-import { catchUp, type Returning } from './catch-up.js';
+import { catchUp } from './catch-up.js';
 import { sumProgress } from './progress-sum.js';
 import { attemptRecovery, type AttemptResult } from './recovery-attempt.js';
 import type { GatewayTimings } from './timings.js';
@@ -68,6 +68,8 @@ export class RecoveryRunner {
   #isRecoveryAskedFor = false;
   /** A mirror has come back that is not known to wait for its full copy. */
   #hasReturned = false;
+  /** The full copy that runs has to begin anew. */
+  #isCopyOutgrown = false;
   /** Mirrors that wait while another one is copied to in full. */
   #waitingForCopy: readonly MirrorId[] = [];
   #wake: () => void = () => undefined;
@@ -106,6 +108,12 @@ export class RecoveryRunner {
   noticeReturn(mirror: MirrorId): void {
     if (this.#waitingForCopy.includes(mirror)) return;
     this.#hasReturned = true;
+    this.#wake();
+  }
+
+  /** The full copy that runs takes so long that too many rows were written meanwhile: it begins anew, and those rows may go. */
+  copyAnew(): void {
+    this.#isCopyOutgrown = true;
     this.#wake();
   }
 
@@ -213,8 +221,10 @@ export class RecoveryRunner {
   }
 
   /** Mirrors that are there and out of sync: all for which rows are enough, else one of those that need more. */
-  async #findReturning(): Promise<Returning | null> {
+  async #findReturning(): Promise<Entrance | null> {
     const { set } = this.#options;
+    const isAnew = this.#isCopyOutgrown;
+    this.#isCopyOutgrown = false;
     this.#hasReturned = false;
     this.#waitingForCopy = [];
     if (set.needsRecovery) return null;
@@ -226,10 +236,10 @@ export class RecoveryRunner {
     const needs = (report: MirrorReport): boolean => fullCopyReason(set.state, report, reports) !== null;
     const byRows = out.filter((report) => !needs(report)).map(({ mirror }) => mirror);
     const [next, ...others] = out.filter(needs).map(({ mirror }) => mirror);
-    if (byRows.length > 0) return { need: 'rows', mirrors: byRows, fencedEpoch };
+    if (byRows.length > 0) return { need: 'rows', mirrors: byRows, isAnew: false, fencedEpoch };
     if (next === undefined) return null;
     this.#waitingForCopy = others;
-    return { need: 'full-copy', mirrors: [next], fencedEpoch };
+    return { need: 'full-copy', mirrors: [next], isAnew, fencedEpoch };
   }
 
   /** A mirror that knows more than the authority is never taken back by it: its writes would be lost (F31). */
@@ -245,7 +255,7 @@ export class RecoveryRunner {
   }
 
   /** Online as far as it goes; when rows were enough, then the rest under the fence. */
-  async #bringUp(id: string, reason: string, returning: Returning): Promise<void> {
+  async #bringUp(id: string, reason: string, returning: Entrance): Promise<void> {
     const { set, logger, timings, pace } = this.#options;
     this.#isRecoveryAskedFor = false;
     const result = await catchUp(
@@ -256,7 +266,9 @@ export class RecoveryRunner {
         pace,
         sleep: (ms) => this.#sleep(ms),
         isInterrupted: () =>
-          this.#isStopping || this.#wantsRecovery() || (returning.need === 'full-copy' && this.#hasReturned),
+          this.#isStopping ||
+          this.#wantsRecovery() ||
+          (returning.need === 'full-copy' && (this.#hasReturned || this.#isCopyOutgrown)),
         onProgress: this.#progressOf(id),
       },
       returning,

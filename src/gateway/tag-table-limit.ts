@@ -1,13 +1,25 @@
 /**
- * Keeps the tag tables bounded while a mirror is away (F27).
+ * Keeps the tag tables bounded while a mirror is away (F27), and while it is copied to in full.
  *
  * Order: the authority has it on disk that the absent mirrors need a full copy; only then rows are dropped, page by
  * page, at the active epoch. From the record on, new writes leave no rows for those mirrors either. Whatever interrupts the
  * dropping (another epoch, a restart) leaves rows that are needless, and the next look goes on.
+ *
+ * A full copy leaves a row for each write that comes meanwhile, because the copy may have passed that object already. At the limit
+ * it begins anew, which goes on record, in an epoch of its own: it will look at every object again, so the rows of
+ * earlier epochs say nothing to it, and go. What was copied is there, and is compared, not copied again; so it ends if comparing
+ * everything takes less time than clients need for so many writes.
  */
 import type { MirrorId } from '../protocol/authority-state.js';
-import { areAllRowsForgone, bearsWitness, forgoRows, isSettled } from '../protocol/forgone-rows.js';
-import type { Epoch } from '../protocol/tag.js';
+import {
+  areAllRowsForgone,
+  bearsWitness,
+  forgoRows,
+  isCopiedInFull,
+  isSettled,
+  saysNothingToCopies,
+} from '../protocol/forgone-rows.js';
+import type { Epoch, Tag } from '../protocol/tag.js';
 import type { Witness } from '../protocol/token.js';
 import { type OsdIdentity, ROWS_PAGE_MAX, type RowCursor } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
@@ -24,6 +36,8 @@ export interface TagTableLimitOptions {
   /** What a mirror said last of itself. */
   readonly identityOf: (mirror: MirrorId) => OsdIdentity | null;
   readonly onForgone: (mirrors: readonly MirrorId[], reason: string) => void;
+  /** The full copy that runs has to begin anew. */
+  readonly onCopyOutgrown: (reason: string) => void;
 }
 
 export class TagTableLimit {
@@ -61,11 +75,36 @@ export class TagTableLimit {
 
   async #enforce(): Promise<void> {
     const { set, rowsMax } = this.#options;
+    if (isCopiedInFull(set.state)) {
+      await this.#boundCopy();
+      return;
+    }
     if (!areAllRowsForgone(set.state)) {
       if (this.#longestTable() < rowsMax || set.inSync.length === set.members.length) return;
       await set.runTransition(() => this.#putOnRecord());
     }
-    for (const member of set.members) if (set.inSync.includes(member.mirror)) await this.#dropRowsOf(member);
+    await this.#dropRows(() => areAllRowsForgone(set.state));
+  }
+
+  /** Rows from before the copy began go; when those that are left are too many, it begins anew. */
+  async #boundCopy(): Promise<void> {
+    const { set, rowsMax, logger, onCopyOutgrown } = this.#options;
+    const { epoch } = set;
+    await this.#dropRows((tag) => saysNothingToCopies(set.state, set.copiedFromBeginning, tag));
+    if (this.#longestTable() < rowsMax || set.epoch !== epoch || this.#isStopped) return;
+    // What was seen last may be from before the rows went.
+    const identities = await Promise.all(set.inSync.map((mirror) => set.connectionOf(mirror).identity()));
+    const isOutgrown = identities.some(({ rowCount }) => rowCount >= rowsMax);
+    if (!isOutgrown || set.epoch !== epoch || !isCopiedInFull(set.state)) return;
+    const reason = `the tag table reached its limit of ${rowsMax} rows`;
+    logger.warn({ mirrors: set.rebuilding, rowsMax }, 'the tag table is full: the full copy begins anew');
+    onCopyOutgrown(reason);
+  }
+
+  async #dropRows(isNeedless: (tag: Tag) => boolean): Promise<void> {
+    const { set } = this.#options;
+    for (const member of set.members)
+      if (set.inSync.includes(member.mirror)) await this.#dropRowsOf(member, isNeedless);
   }
 
   async #putOnRecord(): Promise<void> {
@@ -85,17 +124,17 @@ export class TagTableLimit {
     onForgone(mirrors, reason);
   }
 
-  async #dropRowsOf({ mirror, connection }: WrittenMirror): Promise<void> {
+  async #dropRowsOf({ mirror, connection }: WrittenMirror, isNeedless: (tag: Tag) => boolean): Promise<void> {
     const { set } = this.#options;
     let after: RowCursor | null = null;
     for (;;) {
       const { epoch } = set;
       const floors = await set.floors();
-      if (floors === null || set.epoch !== epoch || this.#isStopped || !areAllRowsForgone(set.state)) return;
+      if (floors === null || set.epoch !== epoch || this.#isStopped || !set.gate.isOpen) return;
       const witnesses = await this.#witnessesFor(mirror, epoch);
       if (witnesses === null) return;
       const page = await connection.rows(after, ROWS_PAGE_MAX);
-      const settled = page.filter(({ tag }) => isSettled(tag, floors));
+      const settled = page.filter(({ tag }) => isSettled(tag, floors) && isNeedless(tag));
       if (settled.length > 0) {
         const cursors = settled.map(({ objectId, tag }) => ({ objectId, tag }));
         const reply = await connection.dropRows(set.setId, epoch, cursors, witnesses);

@@ -45,6 +45,26 @@ export function areAllRowsForgone(state: AuthorityState): boolean {
   return state.phase === 'active' && out.length > 0 && out.every(({ rowsForgone }) => rowsForgone === true);
 }
 
+/** True while a mirror that is let in is copied to in full: every write since the copy began leaves a row for it. */
+export function isCopiedInFull(state: AuthorityState): boolean {
+  const copied = state.members.filter(
+    ({ fullCopyReason, copyStoreId }) => fullCopyReason !== null && copyStoreId !== undefined,
+  );
+  return state.phase === 'active' && copied.some(({ mirror }) => state.rebuilding?.includes(mirror) === true);
+}
+
+/**
+ * True when a row of this tag says nothing to anyone, provided that every mirror in sync has the write: whoever is out of sync is copied to in
+ * full from the beginning, by a copy that began in this epoch and so has yet to look at every object (`begun`), or is
+ * on record as needing that when it comes back. The end of such a copy is on record after it has looked at all of them.
+ */
+export function saysNothingToCopies(state: AuthorityState, begun: readonly MirrorId[], tag: Tag): boolean {
+  const out = state.members.filter(({ mirror }) => !state.inSync.includes(mirror));
+  const isCopied = ({ mirror, fullCopyReason, rowsForgone }: (typeof out)[number]): boolean =>
+    rowsForgone === true || (fullCopyReason !== null && begun.includes(mirror));
+  return state.phase === 'active' && tagEpoch(tag) < state.epoch && out.every(isCopied);
+}
+
 /**
  * True for the tag of a write that every mirror in sync has: the floor of its generator has passed it, or that generator is
  * none of those that write now (whose floors these are), and its epoch is over for all of them. A row of a write in flight

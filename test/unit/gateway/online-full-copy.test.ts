@@ -213,3 +213,49 @@ describe('suspended mode', () => {
     expect(rig.authority.saved.some(({ rebuilding }) => rebuilding !== undefined)).toBe(false);
   });
 });
+
+describe('F27: more is written during a full copy than a tag table holds', () => {
+  const ROWS_MAX = 40;
+  const PATIENT = { timeout: 10_000, interval: 1 };
+
+  it('begins anew, the rows from before go, what was copied is not copied again, and nothing is lost', async () => {
+    rig.tagTableRowsMax = ROWS_MAX;
+    await rig.startAndWait();
+    await fill(OBJECTS / 2);
+    await loseDisk(1);
+    let release = (): void => undefined;
+    const isHeld = new Promise<void>((resolve) => (release = resolve));
+    rig.osd(1).restartBlank(BLANK_STORE);
+    const pushed = watchPushes(1);
+    // Some of it is copied before the rest has to wait.
+    rig.osd(1).onRequest = (method) => (method === 'push' && pushed.length >= 50 ? isHeld : undefined);
+    const rowsWhenBegun: number[] = [];
+    const copies = new Set<string>();
+    rig.authority.onSave = ({ members }) => {
+      const copy = members[1]?.copyStoreId;
+      if (copy === undefined || copies.has(copy)) return;
+      copies.add(copy);
+      rowsWhenBegun.push(rig.osd(0).store.report().tagTable.rowCount);
+    };
+    await expect.poll(() => pushed.length, PATIENT).toBeGreaterThanOrEqual(50);
+    const copiedBefore = new Set(pushed);
+    // Writes to what was copied, and to what was not.
+    for (let index = 0; rowsWhenBegun.length < 3; index += 1)
+      await rig.put(`object-${(index * 7) % (OBJECTS / 2)}`, `meanwhile ${index}`);
+    // Each copy but the first began because of rows that were too many, and was on record while they were still there.
+    for (const rowCount of rowsWhenBegun.slice(1)) expect(rowCount).toBeGreaterThanOrEqual(ROWS_MAX);
+    await expect.poll(() => rig.osd(0).store.report().tagTable.rowCount, PATIENT).toBeLessThan(ROWS_MAX);
+    expect(rig.gateway.events().some(({ message }) => message.includes('begins anew'))).toBe(true);
+    const written = new Set(
+      [...rig.osd(0).store.objects].flatMap(([id, { bytes }]) =>
+        bytes.toString().startsWith('meanwhile') ? [id as string] : [],
+      ),
+    );
+    pushed.splice(0);
+    release();
+    rig.osd(1).onRequest = () => undefined;
+    await expectEqual();
+    const copiedAgain = pushed.filter((id) => copiedBefore.has(id) && !written.has(id));
+    expect(copiedAgain).toEqual([]);
+  });
+});

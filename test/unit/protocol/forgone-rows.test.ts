@@ -1,12 +1,27 @@
 import { describe, expect, it } from 'vitest';
 import {
+  type AuthorityState,
+  admitMirrors,
+  beginFullCopy,
+  beginRecovery,
+  endFullCopy,
+  excludeMirrors,
+  activate,
+  newAuthorityState,
+  requireFullCopy,
+  toMirrorId,
+} from '../../../src/protocol/authority-state.js';
+import {
   areAllRowsForgone,
   bearsWitness,
   forgoRows,
+  isCopiedInFull,
   isSettled,
   rowsKeptFor,
+  saysNothingToCopies,
 } from '../../../src/protocol/forgone-rows.js';
 import { InvariantViolation } from '../../../src/protocol/invariant.js';
+import { toStoreId } from '../../../src/protocol/token.js';
 import { EPOCH_NONE, makeTag, type Tag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
 import { activeState, M0, M1, M2, storeIdOf } from './protocol-builders.js';
 
@@ -78,5 +93,56 @@ describe('a mirror that is away for too long (F27)', () => {
     expect(() => forgoRows({ ...away, rebuilding: [M1] }, [M1], 'no')).toThrow(InvariantViolation);
     expect(() => forgoRows({ ...away, rebuilding: [M1] }, [M2], 'yes')).not.toThrow();
     expect(() => forgoRows({ ...away, phase: 'recovering' }, [M1], 'no')).toThrow(InvariantViolation);
+  });
+});
+
+describe('F27: rows during a full copy', () => {
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => toMirrorId(name)) as [
+    ReturnType<typeof toMirrorId>,
+    ReturnType<typeof toMirrorId>,
+    ReturnType<typeof toMirrorId>,
+  ];
+  const COPY = toStoreId('c'.repeat(32));
+  const participants = [a, b, c].map((mirror, index) => ({
+    mirror,
+    storeId: toStoreId(String(index).repeat(32)),
+    incarnation: `run of ${mirror}`,
+  }));
+
+  /** In epoch 1 all three were in sync, in epoch 2 these were left out. */
+  function without(...out: readonly (typeof a)[]): AuthorityState {
+    const first = activate(beginRecovery(newAuthorityState('set', [a, b, c])), toEpoch(1), participants);
+    return excludeMirrors(beginRecovery(first), out);
+  }
+
+  /** In epoch 3 it is let in, and copied to from the beginning. */
+  function copying(state: AuthorityState): AuthorityState {
+    const admitted = admitMirrors(beginRecovery(state), [c]);
+    return beginFullCopy(requireFullCopy(admitted, c, 'a blank disk'), c, COPY);
+  }
+
+  it('those of earlier epochs say nothing to a copy that has yet to look at everything', () => {
+    const state = copying(without(c));
+    expect(isCopiedInFull(state)).toBe(true);
+    expect(saysNothingToCopies(state, [c], tag(2, 9, 0))).toBe(true);
+    expect(saysNothingToCopies(state, [c], tag(3, 1, 0))).toBe(false);
+  });
+
+  it('they say something to a copy that goes on where it was, and to one that is through', () => {
+    const state = copying(without(c));
+    expect(saysNothingToCopies(state, [], tag(2, 9, 0))).toBe(false);
+    const copied = endFullCopy(state, { mirror: c, storeId: COPY, incarnation: 'run of c' });
+    expect(isCopiedInFull(copied)).toBe(false);
+    expect(saysNothingToCopies(copied, [c], tag(2, 9, 0))).toBe(false);
+  });
+
+  it('they say something to a third mirror that is away, unless its rows were forgone', () => {
+    expect(saysNothingToCopies(copying(without(b, c)), [c], tag(2, 9, 0))).toBe(false);
+    const forgone = forgoRows(without(b, c), [b], 'it was away for long');
+    expect(saysNothingToCopies(copying(forgone), [c], tag(2, 9, 0))).toBe(true);
+  });
+
+  it('nothing is said of them while nobody may write', () => {
+    expect(saysNothingToCopies(beginRecovery(copying(without(c))), [c], tag(2, 9, 0))).toBe(false);
   });
 });
