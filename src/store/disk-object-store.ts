@@ -58,7 +58,6 @@ import { beginFullCopy, endFullCopy, putFullCopyCursor, putSelfDoubt } from './s
 import { encodeText } from './small-values.js';
 import { Stages } from './stages.js';
 import type { StoreCore } from './store-core.js';
-import { FORMAT_VERSION } from './superblock.js';
 import { OldestRow, readRows } from './tag-table.js';
 import { Tombstones } from './tombstones.js';
 import { performWrite } from './writes.js';
@@ -99,7 +98,7 @@ export class DiskObjectStore implements ObjectStore {
     return {
       storeId: identity.storeId,
       setId: identity.setId,
-      formatVersion: FORMAT_VERSION,
+      formatVersion: this.#core.parts.format.version,
       commitSequence: commit.committedSequence,
       fence,
       fault: this.#fault(),

@@ -56,6 +56,6 @@ export async function formatStore(folder: string, options: FormatOptions): Promi
     await database.close();
   }
   await nodeFiles.syncFolder(dirname(folder));
-  await writeSuperblock(folder, { ...identity, damage: null });
+  await writeSuperblock(folder, { ...identity, damage: null, mayHaveLostBytes: false });
   return storeId;
 }

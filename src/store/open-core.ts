@@ -36,6 +36,7 @@ import * as values from './small-values.js';
 import { StoreCore, type StoreStart } from './store-core.js';
 import type { StoreLogger } from './store-logger.js';
 import type { StoreObserver } from './store-observer.js';
+import { StoreFormat } from './store-format.js';
 import { readSuperblock, type Superblock, writeSuperblock } from './superblock.js';
 
 export interface OpenOptions {
@@ -64,7 +65,8 @@ export async function openCore(folder: string, options: OpenOptions): Promise<St
   try {
     const start = await readStart(database, superblock);
     const rowIndex = await RowIndex.read(database, start.head.rowCount, limits.rowsIndexedMax);
-    const core = assemble(folder, database, start, { ...options, limits, rowIndex });
+    const format = new StoreFormat(folder, superblock);
+    const core = assemble(folder, database, start, { ...options, limits, rowIndex, format });
     await settleDoubt(core, damage ?? (await findRingHole(database, start.head.commitSequence)));
     if (damage !== null) await writeSuperblock(folder, { ...superblock, damage: null });
     await removeUnnamedBlobs(core, start.head.settledBlobId);
@@ -138,9 +140,13 @@ function assemble(
   folder: string,
   database: Database,
   start: StoreStart,
-  options: OpenOptions & { readonly limits: StoreLimits; readonly rowIndex: RowIndex },
+  options: OpenOptions & {
+    readonly limits: StoreLimits;
+    readonly rowIndex: RowIndex;
+    readonly format: StoreFormat;
+  },
 ): StoreCore {
-  const { limits, rowIndex, clock = Date.now, logger, files = nodeFiles, observer = null } = options;
+  const { limits, rowIndex, format, clock = Date.now, logger, files = nodeFiles, observer = null } = options;
   const blobFiles = new BlobFiles(files, join(folder, 'blobs'));
   const segmentFiles = new SegmentFiles(files, segmentsFolder(folder), limits.openBlobsMax);
   const locator: BlobLocator = {
@@ -169,7 +175,7 @@ function assemble(
     freeSpace,
     deadInline: new DeadInline(),
   };
-  return new StoreCore({ ...disk, limits, clock, logger, observer, blobFiles, rowIndex }, start);
+  return new StoreCore({ ...disk, format, limits, clock, logger, observer, blobFiles, rowIndex }, start);
 }
 
 async function settleDoubt(core: StoreCore, reason: string | null): Promise<void> {

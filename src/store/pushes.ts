@@ -90,6 +90,8 @@ class Pushing {
     if (this.#edit.isOutOfSpace || !this.#hasRoom()) return this.#refuse(entry, 'no-space');
     const needStored = this.#edit.needStored(content);
     if (needStored !== null) return { kind: 'wait', until: needStored };
+    const needFormat = (this.#push.lost ?? []).length === 0 ? null : this.#core.parts.format.needLostBytes();
+    if (needFormat !== null) return { kind: 'wait', until: needFormat };
     const map = this.#newMap(entry, this.#edit.stored(content));
     if (map === null) return this.#refuse(entry, 'no-base');
     const needRewritten = this.#edit.needRewritten(map);

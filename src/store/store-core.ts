@@ -43,6 +43,7 @@ import type { SegmentSpace } from './segment-space.js';
 import type { SegmentTable } from './segment-table.js';
 import { SegmentWriter } from './segment-writer.js';
 import * as values from './small-values.js';
+import type { StoreFormat } from './store-format.js';
 import type { StoreLogger } from './store-logger.js';
 import type { StoreObserver } from './store-observer.js';
 
@@ -72,6 +73,7 @@ export interface StoreParts {
   readonly freeSpace: FreeSpace;
   readonly deadInline: DeadInline;
   readonly rowIndex: RowIndex;
+  readonly format: StoreFormat;
   readonly limits: StoreLimits;
   readonly clock: () => number;
   readonly logger: StoreLogger;

@@ -1,10 +1,11 @@
 /**
  * The superblock: who a store is, beside its database, so that a lost or swapped database is noticed.
  *
- *   store.json   { "format": "tally-store", "formatVersion": 4, "storeId", "setId", "damage": null | reason }
+ *   store.json   { "format": "tally-store", "formatVersion": 3 | 4, "storeId", "setId", "damage": null | reason }
  *
  * Version 2 has segments beside the blobs of version 1; in version 3 the database may name the store anew (keys.ts 07), for
- * everyone but this file, and keeps a copy of the authority's state; in version 4 an object may have lost bytes (records.ts). An older store becomes one of this version when it is opened, before anything is written that
+ * everyone but this file, and keeps a copy of the authority's state; in version 4 an object may have lost bytes (records.ts), and a store
+ * becomes one of that version when the first one does (store-format.ts). An older store becomes one of this version when it is opened, before anything is written that
  * the older version does not know.
  *
  * Commit order: written to store.json.new, fsynced, renamed, folder synced. `damage` is put there before LevelDB opens (and thereby
@@ -16,8 +17,9 @@ import { type StoreId, toStoreId } from '../protocol/token.js';
 import { errorCodeOf, nodeFiles } from './file-port.js';
 import { StoreError } from './object-store.js';
 
-export const FORMAT_VERSION = 4;
-const OLDER_VERSIONS: readonly unknown[] = [1, 2, 3];
+export const FORMAT_VERSION = 3;
+export const LOST_BYTES_VERSION = 4;
+const OLDER_VERSIONS: readonly unknown[] = [1, 2];
 
 const FORMAT = 'tally-store';
 const FILE_NAME = 'store.json';
@@ -28,6 +30,8 @@ export interface Superblock {
   readonly damage: string | null;
   /** It was written by an older version of the format. */
   readonly isOlder: boolean;
+  /** It is of the version in which objects may have lost bytes. */
+  readonly mayHaveLostBytes: boolean;
 }
 
 /** Durable when it resolves. */
@@ -35,14 +39,11 @@ export async function writeSuperblock(
   folder: string,
   superblock: Omit<Superblock, 'isOlder'>,
 ): Promise<void> {
-  const { storeId, setId, damage } = superblock;
+  const { storeId, setId, damage, mayHaveLostBytes } = superblock;
+  const formatVersion = mayHaveLostBytes ? LOST_BYTES_VERSION : FORMAT_VERSION;
   const path = join(folder, FILE_NAME);
   const freshPath = `${path}.new`;
-  const text = JSON.stringify(
-    { format: FORMAT, formatVersion: FORMAT_VERSION, storeId, setId, damage },
-    null,
-    2,
-  );
+  const text = JSON.stringify({ format: FORMAT, formatVersion, storeId, setId, damage }, null, 2);
   const file = await open(freshPath, 'w');
   try {
     await file.writeFile(`${text}\n`);
@@ -75,10 +76,11 @@ function parseSuperblock(value: unknown): Superblock {
   const fields = value as Readonly<Record<string, unknown>>;
   const { format, formatVersion, storeId, setId, damage } = fields;
   const isOlder = OLDER_VERSIONS.includes(formatVersion);
-  if (format !== FORMAT || (formatVersion !== FORMAT_VERSION && !isOlder))
+  const mayHaveLostBytes = formatVersion === LOST_BYTES_VERSION;
+  if (format !== FORMAT || (formatVersion !== FORMAT_VERSION && !mayHaveLostBytes && !isOlder))
     throw new TypeError('unknown format or version');
   if (typeof storeId !== 'string' || typeof setId !== 'string')
     throw new TypeError('storeId or setId is missing');
   if (damage !== null && typeof damage !== 'string') throw new TypeError('damage is neither null nor text');
-  return { storeId: toStoreId(storeId), setId, damage, isOlder };
+  return { storeId: toStoreId(storeId), setId, damage, isOlder, mayHaveLostBytes };
 }

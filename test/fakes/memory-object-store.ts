@@ -118,7 +118,7 @@ export class MemoryObjectStore implements port.ObjectStore {
     return {
       storeId: this.#storeId,
       setId: this.#setId,
-      formatVersion: 4,
+      formatVersion: 3,
       commitSequence: this.#commitSequence,
       fence: this.#fence,
       fault: null,

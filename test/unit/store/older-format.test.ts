@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { auditStore } from './store-audit.js';
-import { expectBytes, expectCommitted, idOf, patternBytes, StoreDriver } from './store-driver.js';
+import { expectBytes, expectCommitted, idOf, patternBytes, StoreDriver, tagOf } from './store-driver.js';
 import { openTemporary } from './temporary-store.js';
 
 let folder: string;
@@ -31,9 +31,9 @@ it('opens, reads, and becomes one of this version', async () => {
   expectBytes(await driver.content(idOf('small')), patternBytes(1_000, 1));
   expectBytes(await driver.content(idOf('large')), patternBytes(30_000, 2));
   expectBytes(await driver.content(idOf('pieces')), pieces());
-  expect(store.report()).toMatchObject({ formatVersion: 4, objectCount: 4 });
+  expect(store.report()).toMatchObject({ formatVersion: 3, objectCount: 4 });
   await store.close();
-  expect(JSON.parse(await readFile(join(folder, 'store.json'), 'utf8'))).toMatchObject({ formatVersion: 4 });
+  expect(JSON.parse(await readFile(join(folder, 'store.json'), 'utf8'))).toMatchObject({ formatVersion: 3 });
   expect(await auditStore(folder)).toEqual([]);
 });
 
@@ -62,4 +62,26 @@ it('F30: a rotten byte in the file of a blob is an error', async () => {
   const store = await openTemporary(folder);
   await expect(new StoreDriver(store).content(idOf('large'))).rejects.toMatchObject({ code: 'damaged' });
   await store.close();
+});
+
+it('stays of a version that earlier releases know until bytes of an object are lost', async () => {
+  const store = await openTemporary(folder);
+  const driver = new StoreDriver(store);
+  await driver.recover(9);
+  const state = {
+    kind: 'present',
+    sizeBytes: 3,
+    lastTag: tagOf(8, 1),
+    lastChecksum: 1,
+    attributes: '',
+  } as const;
+  const push = { objectId: idOf('lost'), state, lost: [{ offset: 0, length: 3 }] };
+  expect(await driver.push(push)).toEqual({ kind: 'landed' });
+  await store.close();
+  expect(JSON.parse(await readFile(join(folder, 'store.json'), 'utf8'))).toMatchObject({ formatVersion: 4 });
+  const again = await openTemporary(folder);
+  expect(again.report()).toMatchObject({ formatVersion: 4, objectCount: 5 });
+  expect(await again.lostObjects(null, 10)).toMatchObject([{ lostBytes: 3 }]);
+  await again.close();
+  expect(await auditStore(folder)).toEqual([]);
 });
