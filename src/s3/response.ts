@@ -124,13 +124,15 @@ async function writePieces(
     }
     if (response.destroyed) throw clientGone();
     response.write(piece);
-    if (response.writableLength > UNSENT_BYTES_MAX)
+    if (response.writableNeedDrain && response.writableLength > UNSENT_BYTES_MAX)
       await waitForDrain(response, exchange.limits.responseIdleTimeoutMs);
   }
   invariant(sentBytes === body.lengthBytes, 'a read yields all the bytes of its extent', { sentBytes });
   if (!hasHead) writeHead();
   // A client that takes nothing is given up here, too.
-  if (response.writableLength > 0) await waitForDrain(response, exchange.limits.responseIdleTimeoutMs);
+  // No drain is told of after a write that was not called too much.
+  if (response.writableNeedDrain && response.writableLength > 0)
+    await waitForDrain(response, exchange.limits.responseIdleTimeoutMs);
   response.end();
 }
 
