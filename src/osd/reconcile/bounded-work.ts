@@ -4,9 +4,8 @@ export async function workOn<Item>(
   inFlightMax: number,
   work: (item: Item) => Promise<void>,
 ): Promise<void> {
-  const queue = Array.isArray(items)
-    ? items.values()
-    : (items as AsyncIterable<Item>)[Symbol.asyncIterator]();
+  const queue: Iterator<Item> | AsyncIterator<Item> =
+    Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items.values();
   const failures: unknown[] = [];
   const worker = async (): Promise<void> => {
     while (failures.length === 0) {
@@ -19,7 +18,7 @@ export async function workOn<Item>(
       }
     }
   };
-  const workerCount = Array.isArray(items) ? Math.min(inFlightMax, items.length) : inFlightMax;
+  const workerCount = 'length' in items ? Math.min(inFlightMax, items.length) : inFlightMax;
   await Promise.all(Array.from({ length: workerCount }, worker));
   if (failures.length > 0) throw failures[0];
 }

@@ -120,12 +120,13 @@ describe('the pace of copying', () => {
     const clients = new ClientLoad(() => timer.now());
     const pacer = new CopyPacer({ ...UNLIMITED, sharePercent: 50 }, timer, clients);
     let isOver = false;
-    const client = (async () => {
+    const comeAgain = async (): Promise<void> => {
       while (!isOver) {
         await clients.during(() => timer.sleep(5));
         await timer.sleep(60);
       }
-    })();
+    };
+    const client = comeAgain();
     const tookMs = await copy(pacer, { count: 800, atOnce: 8, bytes: 0, workMs: 10 });
     expect(tookMs).toBeGreaterThan(1900);
     expect(tookMs).toBeLessThan(2100);

@@ -105,6 +105,28 @@ describe('backpressure', () => {
   });
 });
 
+describe('a large GET ends', () => {
+  it.each([64 * 1024 + 1, 1024 * 1024 + 1, 3 * 1024 * 1024 - 1])(
+    'at once, and the connection serves on, also when its last piece is short: %i bytes',
+    async (lengthBytes) => {
+      const body = Buffer.alloc(lengthBytes, 'x');
+      const payload = createHash('sha256').update(body).digest('hex');
+      await server.send({ method: 'PUT', target: '/bucket/large', body, payload });
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      for (let round = 0; round < 10; round += 1) {
+        const { headers } = server.sign({ target: '/bucket/large' });
+        const request = httpRequest({ port: server.port, path: '/bucket/large', headers, agent });
+        request.end();
+        const [response] = (await once(request, 'response')) as [IncomingMessage];
+        let receivedBytes = 0;
+        for await (const piece of response) receivedBytes += (piece as Buffer).length;
+        expect(receivedBytes).toBe(lengthBytes);
+      }
+      agent.destroy();
+    },
+  );
+});
+
 describe('slowness has limits', () => {
   it('a body that stalls is RequestTimeout, and nothing is written', async () => {
     const socket = await server.openSocket();
