@@ -193,6 +193,7 @@ export class Gateway implements MirrorSetControl {
     });
     this.#lost = new LostObjects({
       set,
+      pauseMs: timings.lostObjectsPauseMs,
       logger,
       onEvent: (message) => {
         this.#note({ atMs: clock(), kind: 'lost-bytes', message });

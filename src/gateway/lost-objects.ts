@@ -21,8 +21,6 @@ import { healSourcesFor } from './read-repair.js';
 
 /** Objects that are known at once; the first ones in order of their ids. */
 const LOST_OBJECTS_MAX = 1000;
-/** From the end of one look to the next one. */
-const LOOK_PAUSE_MS = 5_000;
 /** Objects that have a line of their own among the events of one look. */
 const NAMED_AT_ONCE_MAX = 10;
 
@@ -41,6 +39,8 @@ export interface LostObjectsOptions {
   readonly set: Pick<MirrorSet, 'members' | 'inSync' | 'connectionOf' | 'epoch'>;
   readonly logger: Logger;
   readonly onEvent: (message: string) => void;
+  /** Between two looks, ms. */
+  readonly pauseMs: number;
 }
 
 export class LostObjects {
@@ -73,7 +73,7 @@ export class LostObjects {
   look(): Promise<void> {
     this.#looking ??= this.#look().finally(() => {
       this.#looking = null;
-      this.#lookAgainAtMs = performance.now() + LOOK_PAUSE_MS;
+      this.#lookAgainAtMs = performance.now() + this.#options.pauseMs;
     });
     return this.#looking;
   }

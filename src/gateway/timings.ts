@@ -13,6 +13,8 @@ export interface GatewayTimings {
   readonly rejoinBackoffMaxMs: number;
   /** Between two looks at a running reconciliation. */
   readonly progressPollMs: number;
+  /** Between two looks for objects that are intact nowhere. */
+  readonly lostObjectsPauseMs: number;
 }
 
 export const defaultTimings: GatewayTimings = {
@@ -23,4 +25,5 @@ export const defaultTimings: GatewayTimings = {
   rejoinBackoffMs: 1000,
   rejoinBackoffMaxMs: 60_000,
   progressPollMs: 50,
+  lostObjectsPauseMs: 5000,
 };

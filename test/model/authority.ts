@@ -107,10 +107,13 @@ export class SimulatedAuthority {
     this.persist(recordCleanStop(this.state, sequences));
   }
 
-  /** An operator says in so many words whom to trust, after the rest was found damaged (F33). */
+  /**
+   * An operator says in so many words whom to trust, after the rest was found damaged (F33). As with the real one that is the begin of an
+   * epoch: what a recovery before it still has on its way belongs to another.
+   */
   forceTrust(trusted: readonly MirrorId[], others: readonly MirrorId[]): void {
     let state: AuthorityState = {
-      ...this.state,
+      ...this.#rules.beginRecovery(this.state),
       inSync: trusted,
       members: this.state.members.map((member) =>
         trusted.includes(member.mirror) ? { ...member, fullCopyReason: null } : member,

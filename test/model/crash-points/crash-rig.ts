@@ -32,6 +32,7 @@ const TIMINGS: GatewayTimings = {
   rejoinBackoffMs: 1,
   rejoinBackoffMaxMs: 10,
   progressPollMs: 1,
+  lostObjectsPauseMs: 5000,
 };
 
 /** Small ones, so that three operations come to blobs, segments and extents. */

@@ -29,6 +29,7 @@ const timings: GatewayTimings = {
   rejoinBackoffMs: 50,
   rejoinBackoffMaxMs: 200,
   progressPollMs: 5,
+  lostObjectsPauseMs: 100,
 };
 
 /** The authority's disk: survives gateways, and remembers everything that was put on it. */
