@@ -23,6 +23,7 @@ export default defineConfig({
           name: 'unit',
           env,
           include: ['test/unit/**/*.test.ts'],
+          maxWorkers: '100%',
           testTimeout: 30 * oneSecondMs,
           hookTimeout: 30 * oneSecondMs,
           sequence: { groupOrder: 0 },
