@@ -43,8 +43,22 @@ export interface CampaignResult {
 
 const BUCKET = 'campaign';
 
-export function replayCommand(seed: number, cycles: number): string {
-  return `npm run test:crash -- --cycles ${cycles} --seed ${seed}`;
+type Mode = Pick<CampaignOptions, 'seed' | 'faults' | 'suspendsWrites' | 'workers' | 'writes' | 'hasDisks'>;
+
+/** With every flag that the choices of a cycle, or what they meet, depend on. */
+export function replayCommand(
+  { seed, faults, suspendsWrites, workers = 1, writes, hasDisks }: Mode,
+  cycles: number,
+): string {
+  const flags = [
+    `--cycles ${cycles} --seed ${seed}`,
+    ...faults.map((fault) => `--fault ${fault}`),
+    ...(suspendsWrites === true ? ['--suspended'] : []),
+    ...(writes === 'forwarded' ? ['--forwarded'] : []),
+    ...(workers > 1 ? [`--workers ${workers}`] : []),
+    ...(hasDisks ? [] : ['--no-disks']),
+  ];
+  return `npm run test:crash -- ${flags.join(' ')}`;
 }
 
 function describeCycle(index: number, result: CycleResult): string {
@@ -74,11 +88,6 @@ interface Started {
   readonly disks: Disks | null;
 }
 
-/** The proxies tell callers apart by their process, and a worker is another one; a forwarded write goes through a peer's link. */
-function hasLinks({ workers = 1, writes = 'direct' }: CampaignOptions): boolean {
-  return workers === 1 && writes === 'direct';
-}
-
 async function startSystem(options: CampaignOptions): Promise<Started> {
   const place = options.folder ?? mkdtempSync(join(tmpdir(), 'tally-crash-'));
   const disks = options.hasDisks ? Disks.mount(place, ['osd-0', 'osd-1']) : null;
@@ -88,7 +97,7 @@ async function startSystem(options: CampaignOptions): Promise<Started> {
       suspendsWrites: options.suspendsWrites === true,
       workers: options.workers ?? 1,
       writes: options.writes ?? 'direct',
-      hasLinks: hasLinks(options),
+      hasLinks: true,
     });
     return { system, disks };
   } catch (error) {
@@ -125,12 +134,11 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   const random = new SeededRandom(seed);
   const { system, disks } = await startSystem(options);
   if (disks === null) report('the disks of the OSDs are not filled: that needs root');
-  report(`seed ${seed}; data and logs in ${system.folder}; replay: ${replayCommand(seed, cycles)}`);
+  report(`seed ${seed}; data and logs in ${system.folder}; replay: ${replayCommand(options, cycles)}`);
   const traffic = new Traffic({ client: system.s3, bucket: BUCKET, random: random.fork(), onFinding });
   const seenOperations = new Set<string>();
   const choices = {
     workers: options.workers ?? 1,
-    hasLinks: hasLinks(options),
     hasDisks: disks !== null,
   };
   let cyclesRun = 0;

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { buildProgram } from '../support/repository.js';
-import { replayCommand, runCampaign } from './campaign-run.js';
+import { type CampaignOptions, replayCommand, runCampaign } from './campaign-run.js';
 import { isRoot } from '../support/small-disk.js';
 import { FAULTS, type FaultName, isFaultName } from './faults.js';
 
@@ -50,7 +50,7 @@ async function main(): Promise<void> {
   const workers = readCount(values.workers, 1, 'workers');
   buildProgram();
   const startMs = performance.now();
-  const result = await runCampaign({
+  const options: CampaignOptions = {
     seed,
     cycles,
     ...(values.minutes !== undefined && { minutesMax: readCount(values.minutes, 0, 'minutes') }),
@@ -62,16 +62,15 @@ async function main(): Promise<void> {
     workers,
     writes: values.forwarded ? 'forwarded' : 'direct',
     report: (line) => console.log(line),
-  });
+  };
+  const result = await runCampaign(options);
   const minutes = ((performance.now() - startMs) / 60_000).toFixed(1);
   console.log(
     `${result.cyclesRun} cycles in ${minutes} minutes: ${result.acknowledged} writes acknowledged, ${result.unknown} of unknown outcome, ${result.findings.length} findings`,
   );
   if (result.folder !== null) console.log(`kept: ${result.folder}`);
   if (result.findings.length === 0) return;
-  console.log(
-    `replay: ${replayCommand(seed, result.cyclesRun)}${values.suspended ? ' --suspended' : ''}${values.forwarded ? ' --forwarded' : ''}${workers > 1 ? ` --workers ${workers}` : ''}`,
-  );
+  console.log(`replay: ${replayCommand(options, result.cyclesRun)}`);
   process.exitCode = 1;
 }
 

@@ -86,7 +86,7 @@ export async function runCycle(context: CycleContext, fault: FaultName): Promise
     staysUp = false;
   };
   await attempt(context, fault, () => FAULTS[fault]({ system, bucket, traffic, random, disks, onOutage }));
-  if (system.hasLinks) system.links.heal();
+  system.links.heal();
   const faultEndMs = performance.now();
   let epoch = 0;
   await attempt(context, 'recovery', async () => {

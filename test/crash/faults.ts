@@ -289,7 +289,7 @@ const WEIGHTED: readonly (readonly [number, FaultName])[] = [
   [1, 'stop-cleanly'],
 ];
 
-/** ... these where gateway and OSDs reach each other through proxies, */
+/** ... these on the way from the gateway to OSDs, and between OSDs, */
 const WEIGHTED_LINKS: typeof WEIGHTED = [
   [3, 'cut-link'],
   [3, 'silence-link'],
@@ -308,14 +308,13 @@ const WEIGHTED_WORKERS: typeof WEIGHTED = [[14, 'kill-worker']];
 
 export interface FaultChoices {
   readonly workers: number;
-  readonly hasLinks: boolean;
   readonly hasDisks: boolean;
 }
 
 export function chooseFault(random: SeededRandom, choices: FaultChoices): FaultName {
   return random.pickWeighted([
     ...WEIGHTED,
-    ...(choices.hasLinks ? WEIGHTED_LINKS : []),
+    ...WEIGHTED_LINKS,
     ...(choices.hasDisks ? WEIGHTED_DISKS : []),
     ...(choices.workers > 1 ? WEIGHTED_WORKERS : []),
   ]);

@@ -140,7 +140,11 @@ export class TallySystem {
     makeMasterKeys(join(folder, 'secrets'));
     const [s3Port = 0, adminPort = 0, osd0Port = 0, osd1Port = 0] = await findFreePorts(4);
     const osdPorts = [osd0Port, osd1Port] as const;
-    const callers = () => system.processes.filter(({ isRunning }) => isRunning);
+    // Whichever process of the gateway calls, it is the gateway that does.
+    const callers = () => [
+      ...system.processes.filter(({ isRunning }) => isRunning),
+      ...system.workerProcessIds.map((processId) => ({ name: 'gateway', processId })),
+    ];
     const listeners = OSD_NAMES.map((name, index) => ({ name, port: osdPorts[index] ?? 0 }));
     const links = options.hasLinks === true ? await Links.start(listeners, callers) : null;
     const system: TallySystem = new TallySystem(folder, { s3Port, adminPort, osdPorts, links }, options);
@@ -197,10 +201,6 @@ export class TallySystem {
       s3: new S3Client({ ...this.access, endpoint: `http://127.0.0.1:${s3Port}` }),
       admin: new AdminClient(`http://127.0.0.1:${adminPort}`, ADMIN_TOKEN),
     };
-  }
-
-  get hasLinks(): boolean {
-    return this.#links !== null;
   }
 
   /** Precondition: it was started with them. */
