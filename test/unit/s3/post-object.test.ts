@@ -164,9 +164,8 @@ describe('a signed form', () => {
     const signature = createHmac('sha1', KEY.secretAccessKey).update(policy).digest('base64');
     const fields = { key: 'up/old', AWSAccessKeyId: KEY.accessKeyId, policy, signature };
     expect((await post({ fields })).status).toBe(204);
-    expect((await post({ fields: { ...fields, signature: `${signature.slice(0, -2)}A=` } })).code).toBe(
-      'SignatureDoesNotMatch',
-    );
+    const forged = `${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`;
+    expect((await post({ fields: { ...fields, signature: forged } })).code).toBe('SignatureDoesNotMatch');
   });
 });
 
