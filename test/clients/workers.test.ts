@@ -29,7 +29,7 @@ afterAll(async () => {
 
 for (const { name, show } of claims) test(name, () => show(sdk));
 
-/** Clients with a connection of their own each: the workers take them by turns. */
+/** Clients with a connection of their own each, which the workers share out among them. */
 async function withClients(
   count: number,
   use: (clients: readonly S3Client[]) => Promise<void>,
@@ -123,6 +123,29 @@ test('a worker that is killed is replaced, and nothing that was acknowledged is 
     await writing;
     expect(acknowledged.length).toBeGreaterThan(0);
     for (const key of acknowledged) expect((await clients[0]?.get('killed', key))?.toString()).toBe(key);
+  });
+});
+
+test('a connection that comes while a worker hangs is not left without an end when the worker is killed', async () => {
+  await withClients(8, async (clients) => {
+    const [victim] = system.workerProcessIds;
+    if (victim === undefined) throw new Error('there are workers');
+    process.kill(victim, 'SIGSTOP');
+    let ended = 0;
+    const requests = clients.map(async (client) => {
+      await client.attempt({ method: 'GET', path: '/killed/nothing' });
+      ended += 1;
+    });
+    await sleep(200);
+    process.kill(victim, 'SIGKILL');
+    await until(
+      'every request has ended, one way or the other',
+      async () => ended,
+      (count) => count === clients.length,
+      { withinMs: 20_000 },
+    );
+    await Promise.all(requests);
+    await system.untilServing();
   });
 });
 

@@ -3,7 +3,8 @@
  *
  * A worker that ends by a bug ends the gateway: a process that is wrong must not go on, and its successor would be as wrong. One that was
  * killed, or whose machine ran out of memory, is replaced; so is one that says nothing for HEARD_EVERY_MS * UNHEARD_MAX. All share the address of the S3 endpoint: node's cluster module
- * listens for them in this process and hands each connection to one of them in turn.
+ * opens it in this process, and each worker takes connections for itself. None is handed over by this process (node's default): that it
+ * would keep open for ever, without an answer, were the worker killed before it had taken it.
  */
 import cluster, { type Worker } from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -85,6 +86,7 @@ export class WorkerPool {
 
   /** Resolves when all of them serve. Rejects with OperationalError when one can't. Precondition: the fleet serves a mirror set. */
   async start(): Promise<void> {
+    cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({ serialization: 'advanced' });
     const started = new Promise<void>((resolve, reject) => {
       this.#allListen = resolve;
