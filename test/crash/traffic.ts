@@ -22,6 +22,8 @@ const REGISTER_WRITERS = 3;
 const REGISTERS = 2;
 const PAUSE_MS_MAX = 12;
 const PAUSE_AFTER_FAILURE_MS = 40;
+/** Above every wait that the gateway and its OSDs have. A client that waits longer was forgotten. */
+const ANSWERED_WITHIN_MS = 90_000;
 
 /** Keys that are prefixes of each other, that need encoding, and that sort differently in UTF-16 and UTF-8. */
 const KEY_PATTERNS = [
@@ -109,7 +111,13 @@ export class Traffic {
   async #run(writer: { act(): Promise<boolean> }): Promise<void> {
     const random = this.#options.random.fork();
     while (!this.#isPaused) {
+      const startMs = performance.now();
       const hasAnswer = await writer.act();
+      const waitedMs = performance.now() - startMs;
+      if (waitedMs > ANSWERED_WITHIN_MS)
+        this.#options.onFinding(
+          `a client waited ${(waitedMs / 1000).toFixed(0)} s for the end of its request`,
+        );
       await sleep(hasAnswer ? random.integer(0, PAUSE_MS_MAX) : PAUSE_AFTER_FAILURE_MS);
     }
   }
