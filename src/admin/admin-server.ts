@@ -361,7 +361,7 @@ function addTagTableRoute(app: FastifyInstance, control: MirrorSetControl): void
     async (request) => {
       const { mirror, after, limit = TAG_TABLE_PAGE_DEFAULT } = request.query;
       const page = control.rows(mirror, after === undefined ? null : parseCursor(after), limit);
-      if (page === null) throw new AdminError('no-such-mirror');
+      if (page === null) throw noSuchMirror(control, mirror);
       const rows = await page;
       const last = rows.at(-1);
       const next = last === undefined || rows.length < limit ? null : formatCursor(last);
@@ -370,14 +370,27 @@ function addTagTableRoute(app: FastifyInstance, control: MirrorSetControl): void
   );
 }
 
+function noSuchMirror(control: MirrorSetControl, mirror: string): AdminError {
+  const names = control.status().mirrors.map((known) => known.mirror);
+  return new AdminError('no-such-mirror', `There is no mirror ${mirror}, but ${names.join(', ')}.`);
+}
+
+function nothingToScrub(control: MirrorSetControl, mirror: string | null): AdminError {
+  if (mirror === null) return new AdminError('no-such-mirror', 'No mirror is in sync.');
+  const isMember = control.status().mirrors.some((known) => known.mirror === mirror);
+  if (!isMember) return noSuchMirror(control, mirror);
+  return new AdminError('no-such-mirror', `${mirror} is not in sync, and only such mirrors are scrubbed.`);
+}
+
 function addScrubRoute(app: FastifyInstance, control: MirrorSetControl): void {
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
   typed.post(
     '/scrub',
     { schema: { querystring: scrubQuerySchema, response: { 202: scrubStartedSchema } } },
     async (request, reply) => {
-      const started = control.scrub(request.query.mirror ?? null);
-      if (started === null) throw new AdminError('no-such-mirror', 'No such mirror is in sync.');
+      const { mirror = null } = request.query;
+      const started = control.scrub(mirror);
+      if (started === null) throw nothingToScrub(control, mirror);
       return reply.code(202).send({ mirrors: await started });
     },
   );

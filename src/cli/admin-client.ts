@@ -24,8 +24,9 @@ import {
 import { verifyRunningSchema, verifySchema, verifyStartedSchema } from '../admin/verify-routes.js';
 import type { components, paths } from '../api/admin-api.js';
 import type { Fetch } from '../wire/trusting-fetch.js';
-import { EXIT } from './exit-codes.js';
+import { EXIT, type ExitCode } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
+import { asSentence } from './sentence.js';
 import { systemCodeOf } from './system-error.js';
 
 /** What was answered is looked at, never changed. */
@@ -312,7 +313,7 @@ export class AdminClient {
       );
     }
     const { code, message } = this.#conform<Schemas['Error']>(errorSchema, error);
-    return new OperationalError(code, code === 'forbidden' ? EXIT.permission : EXIT.unavailable, message);
+    return new OperationalError(code, exitCodeOf(response.status), asSentence(message));
   }
 
   #unreachable(cause: unknown): OperationalError {
@@ -332,6 +333,12 @@ export class AdminClient {
       { cause },
     );
   }
+}
+
+function exitCodeOf(status: number): ExitCode {
+  if (status === 403) return EXIT.permission;
+  if (status === 500) return EXIT.bug;
+  return status > 500 ? EXIT.unavailable : EXIT.usage;
 }
 
 function within(): { readonly signal: AbortSignal } {

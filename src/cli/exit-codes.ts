@@ -4,7 +4,7 @@ export const EXIT = {
   ok: 0,
   /** `doctor`: something failed. `status` and `reconcile`: the answer is in, and some mirror is not in sync. `up`: a service could not be kept going. */
   notInSync: 1,
-  /** The command line makes no sense. */
+  /** The command line makes no sense, or asks for what is not there, or not possible now. */
   usage: 64,
   /** Somebody that is needed does not answer, or a port is taken. */
   unavailable: 69,

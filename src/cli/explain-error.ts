@@ -6,6 +6,7 @@ import { StoreError } from '../store/object-store.js';
 import { OsdRefusal, OsdUnreachable } from '../wire/osd-connection.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
+import { asSentence } from './sentence.js';
 import { systemCodeOf } from './system-error.js';
 
 export interface Explanation {
@@ -13,11 +14,6 @@ export interface Explanation {
   readonly code: string;
   readonly message: string;
   readonly exitCode: ExitCode;
-}
-
-function asSentence(text: string): string {
-  const sentence = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?:]$/.test(sentence) ? sentence : `${sentence}.`;
 }
 
 export function explainError(error: unknown): Explanation {

@@ -3,7 +3,7 @@
  *
  * Commands that need servers or a store load them when they run, so that `tally status` answers at once.
  */
-import { Argument, Command } from 'commander';
+import { Argument, Command, InvalidArgumentError } from 'commander';
 import { addBench } from './bench-program.js';
 import { addCommand, connect, connectToSet, load, type ProgramContext } from './command.js';
 import { completionScript, SHELLS, type Shell } from './completion.js';
@@ -29,17 +29,20 @@ Exit codes: 0 done, in sync · 1 not in sync, or a fault was found · 64 wrong c
   73 folder in use or not empty · 74 disk or file failed · 75 another gateway took over · 77 no permission
   78 wrong configuration · 130 stopped at once`;
 
+const ENVIRONMENT_NAME_LENGTH = Math.max(...Object.keys(ENVIRONMENT_VARIABLES).map(({ length }) => length));
 const ENVIRONMENT_HELP = `
 Environment (over the configuration file, under the flags):
 ${Object.entries(ENVIRONMENT_VARIABLES)
-  .map(([name, what]) => `  ${name.padEnd(23)} ${what}`)
+  .map(([name, what]) => `  ${name.padEnd(ENVIRONMENT_NAME_LENGTH)} ${what}`)
   .join('\n')}`;
+
+const HELP_COMMAND = ['help [command]', 'help with a command, with examples'] as const;
 
 type RunFlags = Flags &
   PaceFlags & {
     readonly restart?: boolean;
     readonly watch?: boolean;
-    readonly interval?: string;
+    readonly interval?: number;
     readonly wait?: boolean;
     readonly mirror?: string;
     readonly iUnderstand?: string;
@@ -57,7 +60,7 @@ export function makeProgram(context: ProgramContext): Command {
     )
     .version(readSoftwareVersion())
     .commandsGroup('Set it up:')
-    .helpCommand('help [command]', 'help with a command, with examples')
+    .helpCommand(...HELP_COMMAND)
     .showHelpAfterError('(tally --help shows what there is)')
     .addHelpText('after', EXIT_CODES_HELP)
     .addHelpText('after', ENVIRONMENT_HELP)
@@ -95,6 +98,8 @@ function group(program: Command): void {
   for (const command of program.commands) {
     const heading = Object.keys(GROUPS).find((title) => GROUPS[title]?.includes(command.name()));
     if (heading !== undefined) command.helpGroup(heading);
+    // Its own, else that of the program with its heading.
+    if (command.commands.length > 0) command.helpCommand(...HELP_COMMAND);
   }
 }
 
@@ -209,7 +214,17 @@ function addFormat(program: Command, context: ProgramContext, run: Run): void {
     );
 }
 
-const WATCH_INTERVAL_SECONDS = '1';
+const WATCH_INTERVAL_SECONDS = 1;
+const WATCH_INTERVAL_SECONDS_MIN = 0.1;
+const WATCH_INTERVAL_SECONDS_MAX = 86_400;
+
+function readInterval(text: string): number {
+  const seconds = text.trim() === '' ? Number.NaN : Number(text);
+  if (seconds >= WATCH_INTERVAL_SECONDS_MIN && seconds <= WATCH_INTERVAL_SECONDS_MAX) return seconds;
+  throw new InvalidArgumentError(
+    `It must be from ${WATCH_INTERVAL_SECONDS_MIN} to ${WATCH_INTERVAL_SECONDS_MAX} seconds.`,
+  );
+}
 
 function addOperations(program: Command, context: ProgramContext, run: Run): void {
   addCommand(program, 'status', 'are the mirrors in sync, and if not, how much is left?', [
@@ -218,7 +233,7 @@ function addOperations(program: Command, context: ProgramContext, run: Run): voi
     "tally status --json | jq '.mirrors[].condition'",
   ])
     .option('-w, --watch', 'look again and again, until Ctrl-C')
-    .option('--interval <seconds>', 'how often', WATCH_INTERVAL_SECONDS)
+    .option('--interval <seconds>', 'how often, with --watch', readInterval, WATCH_INTERVAL_SECONDS)
     .option('--mirror-set <name>', 'which mirror set, where there are several (default: all)')
     .option('--admin-url <url>', 'URL of the admin API')
     .option('--admin-token-file <file>', 'file with its token')
@@ -228,7 +243,7 @@ function addOperations(program: Command, context: ProgramContext, run: Run): voi
         showStatus(await connect(flags, context), {
           isJson: flags.json === true,
           isWatch: flags.watch === true,
-          intervalMs: Math.max(0.1, Number(flags.interval) || 1) * 1000,
+          intervalMs: (flags.interval ?? WATCH_INTERVAL_SECONDS) * 1000,
           set: flags.mirrorSet ?? null,
         }),
       ),

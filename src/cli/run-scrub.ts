@@ -57,13 +57,15 @@ async function follow(
   try {
     for (;;) {
       const scrubs = await look(client, mirrors);
-      if (scrubs.every(({ scrub: { state } }) => state === 'done' || state === 'failed')) return scrubs;
+      if (hasEnded(scrubs, mirrors)) return scrubs;
       const sum = (read: (of: MirrorScrub) => number) => scrubs.reduce((total, of) => total + read(of), 0);
       const bytes = sum(({ scrub: { bytesExamined } }) => bytesExamined);
       firstBytes ??= bytes;
       const rate = ((bytes - firstBytes) / Math.max(1, performance.now() - startMs)) * 1000;
       const done = sum(({ scrub: { objectsExamined } }) => objectsExamined);
-      const words = `${plural(done, 'object')} read on ${plural(scrubs.length, 'mirror')}, ${formatBytes(bytes)}, ${formatBytes(rate)}/s`;
+      const away = scrubs.filter(({ isAway }) => isAway).map(({ mirror }) => mirror);
+      const waits = away.length === 0 ? '' : `; waits for ${away.join(', ')}, which does not answer`;
+      const words = `${plural(done, 'object')} read on ${plural(scrubs.length, 'mirror')}, ${formatBytes(bytes)}, ${formatBytes(rate)}/s${waits}`;
       display.show(
         done,
         sum(({ objectCount }) => objectCount),
@@ -78,16 +80,27 @@ async function follow(
 
 interface MirrorScrub {
   readonly mirror: string;
+  /** It does not answer; it goes on with its scrub once it is back. */
+  readonly isAway: boolean;
   readonly objectCount: number;
   readonly scrub: Scrub;
 }
 
+/** A mirror that went away has not ended, nor one of which nothing is known. */
+export function hasEnded(scrubs: readonly MirrorScrub[], mirrors: readonly string[]): boolean {
+  const ended = scrubs.filter(
+    ({ isAway, scrub: { state } }) => !isAway && (state === 'done' || state === 'failed'),
+  );
+  return mirrors.every((mirror) => ended.some((of) => of.mirror === mirror));
+}
+
 async function look(client: AdminClient, mirrors: readonly string[]): Promise<MirrorScrub[]> {
   const { mirrors: all } = await client.status();
-  return all.flatMap(({ mirror, identity }) => {
+  return all.flatMap(({ mirror, identity, condition }) => {
     const found = identity?.care.scrub ?? null;
     if (identity === null || found === null || !mirrors.includes(mirror)) return [];
-    return [{ mirror, objectCount: identity.objectCount, scrub: found }];
+    const isAway = condition === 'away' || condition === 'incompatible';
+    return [{ mirror, isAway, objectCount: identity.objectCount, scrub: found }];
   });
 }
 

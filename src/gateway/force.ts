@@ -71,7 +71,10 @@ async function look({ set, logger }: ForceContext, name: string): Promise<Looked
   const witnesses = present.map(({ witness }) => witness);
   const verdict = reviewAuthority(set.state, witnesses);
   const mirror = set.members.find((member) => member.mirror === name)?.mirror;
-  if (mirror === undefined) throw new ForceRefusal('no-such-mirror', `there is no mirror ${name}`);
+  if (mirror === undefined) {
+    const names = set.members.map((member) => member.mirror).join(', ');
+    throw new ForceRefusal('no-such-mirror', `there is no mirror ${name}, but ${names}`);
+  }
   const trusted = reports.find((report) => report.mirror === mirror);
   const isWaiting = verdict.kind === 'wait' || planRecovery(set.state, reports).kind === 'wait';
   if (set.gate.isOpen || verdict.kind === 'rebuild' || !isWaiting) {

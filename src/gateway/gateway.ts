@@ -99,7 +99,7 @@ export interface MirrorSetControl {
   planForceObject(order: ForceObjectOrder): Promise<ForceObjectPlan>;
   /** Does it, when these are the words. Rejects with ForceRefusal. */
   forceObject(order: ForceObjectOrder, words: string): Promise<ForceObjectPlan>;
-  /** Makes mirrors in sync read everything that they have: one, or all (null). Null: no such mirror in sync. */
+  /** Makes mirrors in sync read everything that they have: one, or all (null). From then on the status has that scrub. Null: no such mirror in sync. */
   scrub(mirror: string | null): Promise<readonly MirrorId[]> | null;
   /** Of copying while clients write. Null: writes wait for it, and it goes as fast as it can. */
   pace(): CopyPace | null;
@@ -395,6 +395,8 @@ export class Gateway implements MirrorSetControl {
 
   async #scrub(mirrors: readonly MirrorId[]): Promise<readonly MirrorId[]> {
     for (const mirror of mirrors) await this.#scrubs.start(mirror);
+    // Who waits for its end looks at the status: that must not show the scrub before, which is done.
+    for (const mirror of mirrors) await this.#health.refresh(mirror);
     const message = `an operator asked for a scrub of ${mirrors.join(', ')}`;
     this.#note({ atMs: this.#options.clock(), kind: 'scrub', message });
     return mirrors;

@@ -74,6 +74,14 @@ export class HealthMonitor {
     if (!this.#isStopped) this.#options.onLooked();
   }
 
+  /** After it nothing that a mirror said before this call counts any more. Concludes nothing from it; the next round does. */
+  async refresh(mirror: MirrorId): Promise<void> {
+    const watch = this.#watches.get(mirror);
+    // A round that is on its way brings what was so before.
+    await this.#round;
+    if (watch !== undefined) await this.#ask(mirror, watch);
+  }
+
   #schedule(): void {
     if (this.#isStopped) return;
     this.#timer = setTimeout(() => {
@@ -84,21 +92,9 @@ export class HealthMonitor {
   }
 
   async #lookAt(mirror: MirrorId, watch: Watch): Promise<void> {
-    const { set, clock } = this.#options;
+    const { set } = this.#options;
     const epochBefore = set.epoch;
-    let identity: OsdIdentity | null = null;
-    try {
-      identity = await set.connectionOf(mirror).identity();
-    } catch {
-      // Whatever kept it from answering, it is not there for us.
-    }
-    if (identity === null) {
-      watch.unreachableSinceMs ??= performance.now();
-      watch.health = { ...watch.health, isReachable: false };
-    } else {
-      watch.unreachableSinceMs = null;
-      watch.health = { identity, lastSeenMs: clock(), isReachable: true };
-    }
+    const identity = await this.#ask(mirror, watch);
     // What was seen while the epoch changed says nothing of the present.
     if (this.#isStopped || set.isInTransition || set.epoch !== epochBefore) return;
     const finding = this.#judge(mirror, identity, watch);
@@ -113,6 +109,21 @@ export class HealthMonitor {
         return;
       default:
         unreachable(finding);
+    }
+  }
+
+  /** Null: it is not there for us, whatever kept it from answering. */
+  async #ask(mirror: MirrorId, watch: Watch): Promise<OsdIdentity | null> {
+    const { set, clock } = this.#options;
+    try {
+      const identity = await set.connectionOf(mirror).identity();
+      watch.unreachableSinceMs = null;
+      watch.health = { identity, lastSeenMs: clock(), isReachable: true };
+      return identity;
+    } catch {
+      watch.unreachableSinceMs ??= performance.now();
+      watch.health = { ...watch.health, isReachable: false };
+      return null;
     }
   }
 

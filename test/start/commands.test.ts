@@ -168,7 +168,7 @@ describe('a look', () => {
     expect(few.exitCode).toBe(0);
     expect(few.stdout.match(/ while-away-\d+$/gm)?.length).toBeGreaterThan(0);
     expect(few.stdout).toContain('The first 3 rows; --limit shows more.');
-    expect(look('tags', '-m', 'osd-9')).toMatchObject({ exitCode: 69 });
+    expect(look('tags', '-m', 'osd-9')).toMatchObject({ exitCode: 64 });
     expect(look('tags', '-m', 'osd-0', '--limit', '0')).toMatchObject({ exitCode: 64 });
   });
 });

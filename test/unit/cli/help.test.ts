@@ -53,4 +53,9 @@ describe('every command', () => {
     const flags = command.options.map(({ long }) => long);
     expect(flags.includes('--admin-token-file')).toBe(flags.includes('--admin-url'));
   });
+
+  it.each(['x', '0', '-1', '', '1e9'])('status takes no interval of %j', async (interval) => {
+    const argv = ['node', 'tally', 'status', '--interval', interval];
+    await expect(program.parseAsync(argv)).rejects.toThrow('It must be from 0.1 to 86400 seconds.');
+  });
 });

@@ -7,6 +7,7 @@ import { formatBytes, formatDuration, plural } from '../../../src/cli/figures.js
 import { readInvocation, showPath } from '../../../src/cli/invocation.js';
 import { parsePace, readPaceFlags } from '../../../src/cli/pace-flags.js';
 import { describeBriefly, describeEnd, describeProgress } from '../../../src/cli/reconcile-text.js';
+import { hasEnded } from '../../../src/cli/run-scrub.js';
 import { isAllInSync, renderStatus, summarize } from '../../../src/cli/status-table.js';
 import { AuthoritySuperseded } from '../../../src/gateway/authority-storage.js';
 import { InvariantViolation } from '../../../src/protocol/invariant.js';
@@ -132,6 +133,25 @@ describe('a pace', () => {
     expect(renderStatus(makeStatus({ pace }))).not.toContain('Copying');
     expect(renderStatus(makeStatus({ pace, operation }))).toContain('50 % of the time');
     expect(renderStatus(makeStatus({ pace: paused }))).toContain('paused by an operator');
+  });
+});
+
+describe('a scrub that is waited for', () => {
+  const scrub = (state: 'running' | 'done' | 'failed' | 'stopped') => ({
+    ...{ state, startedMs: NOW_MS, endedMs: null, failure: null },
+    ...{ objectsExamined: 1, bytesExamined: 1, objectsDamaged: 0, objectsHealed: 0 },
+  });
+  const of = (mirror: string, state: Parameters<typeof scrub>[0], isAway = false) => ({
+    ...{ mirror, isAway, objectCount: 1, scrub: scrub(state) },
+  });
+
+  it('has ended once each mirror said so: not while one is away, or nothing is known of it', () => {
+    const both = ['osd-0', 'osd-1'];
+    expect(hasEnded([of('osd-0', 'done'), of('osd-1', 'failed')], both)).toBe(true);
+    expect(hasEnded([of('osd-0', 'done'), of('osd-1', 'running')], both)).toBe(false);
+    expect(hasEnded([of('osd-0', 'done'), of('osd-1', 'done', true)], both)).toBe(false);
+    expect(hasEnded([of('osd-0', 'done')], both)).toBe(false);
+    expect(hasEnded([of('osd-0', 'done')], ['osd-0'])).toBe(true);
   });
 });
 

@@ -483,6 +483,22 @@ describe('read repair', () => {
     expect(rig.osd(0).store.damaged.has(idOf('key'))).toBe(true);
   });
 
+  it('once a scrub was ordered, the status never again shows the one before', async () => {
+    rig = await new GatewayRig().start({ healthPollMs: 600_000 });
+    await rig.untilInSync(0, 1);
+    const startsMs = () =>
+      rig.gateway.status().mirrors.map(({ identity }) => identity?.care.scrub?.startedMs ?? 0);
+    const isDone = async () => (await rig.osd(0).connection.identity()).care.scrub?.state === 'done';
+    for (let time = 0; time < 2; time += 1) {
+      const [beforeMs] = startsMs();
+      await expect.poll(() => Date.now()).toBeGreaterThan(beforeMs ?? 0);
+      const orderedMs = Date.now();
+      await rig.gateway.scrub('osd-0');
+      expect(startsMs()[0]).toBeGreaterThanOrEqual(orderedMs);
+      await expect.poll(isDone, { interval: 5 }).toBe(true);
+    }
+  });
+
   it('scrubs run when the last one was too long ago', async () => {
     rig = new GatewayRig();
     rig.scrub = { intervalMs: 50, bytesPerSecond: 1_000_000_000 };
