@@ -5,6 +5,7 @@
  */
 import type { AuthorityState, MirrorId } from '../protocol/authority-state.js';
 import type { Epoch, Tag } from '../protocol/tag.js';
+import type { Confirmation } from './read-lease.js';
 
 export interface DirectedWriter {
   /** Writes without an outcome, as far as it is known here. */
@@ -21,6 +22,7 @@ export interface DirectedWriter {
   // What nobody waits for; it comes before the steps that follow.
   close(reason: string): void;
   openReads(source: MirrorId): void;
+  confirm(confirmation: Confirmation): void;
   review(): void;
   endRebuilding(reason: string): void;
   shut(reason: string): void;

@@ -226,10 +226,10 @@ export class Gateway implements MirrorSetControl {
   /** Loads the authority's state and starts the first recovery. Requests wait until it is over. */
   static async start(options: GatewayOptions): Promise<Gateway> {
     const { setId, members, generator, authority, logger, timings, writes, fleet } = options;
-    const { gateWaitMs } = timings;
+    const { gateWaitMs, readLeaseMs } = timings;
     const otherWriters = () => fleet?.writers ?? [];
     const set = await MirrorSet.load({
-      ...{ setId, members, generator, authority, logger, gateWaitMs, otherWriters, writes },
+      ...{ setId, members, generator, authority, logger, gateWaitMs, readLeaseMs, otherWriters, writes },
     });
     const gateway = new Gateway(options, set);
     if (fleet !== undefined) {

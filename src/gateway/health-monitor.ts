@@ -6,6 +6,7 @@ import type { MirrorId } from '../protocol/authority-state.js';
 import { unreachable } from '../protocol/invariant.js';
 import type { OsdIdentity } from '../wire/osd-connection.js';
 import type { MirrorSet } from './mirror-set.js';
+import { monotonicMs } from './monotonic-clock.js';
 import type { GatewayTimings } from './timings.js';
 
 export interface MirrorHealth {
@@ -37,6 +38,8 @@ interface Watch {
   health: MirrorHealth;
   /** On the monotonic clock, in ms. */
   unreachableSinceMs: number | null;
+  /** The look that has no answer yet. */
+  looking: Promise<void> | null;
 }
 
 export class HealthMonitor {
@@ -50,7 +53,7 @@ export class HealthMonitor {
     this.#options = options;
     for (const { mirror } of options.set.members) {
       const health: MirrorHealth = { identity: null, lastSeenMs: null, isReachable: false };
-      this.#watches.set(mirror, { health, unreachableSinceMs: null });
+      this.#watches.set(mirror, { health, unreachableSinceMs: null, looking: null });
     }
   }
 
@@ -66,26 +69,31 @@ export class HealthMonitor {
     this.#isStopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#round;
+    await Promise.all([...this.#watches.values()].flatMap(({ looking }) => looking ?? []));
   }
 
-  /** Looks at everyone now. */
-  async look(): Promise<void> {
-    await Promise.all([...this.#watches].map(([mirror, watch]) => this.#lookAt(mirror, watch)));
+  /** Looks at everyone now, and waits for those in sync: one that is out and hangs must not keep reads from being confirmed. */
+  async #look(): Promise<void> {
+    const looks = [...this.#watches].flatMap(([mirror, watch]) => {
+      watch.looking ??= this.#lookAt(mirror, watch).finally(() => (watch.looking = null));
+      return this.#options.set.inSync.includes(mirror) ? [watch.looking] : [];
+    });
+    await Promise.all(looks);
     if (!this.#isStopped) this.#options.onLooked();
   }
 
   /** After it nothing that a mirror said before this call counts any more. Concludes nothing from it; the next round does. */
   async refresh(mirror: MirrorId): Promise<void> {
     const watch = this.#watches.get(mirror);
-    // A round that is on its way brings what was so before.
-    await this.#round;
+    // A look that is on its way brings what was so before.
+    await watch?.looking;
     if (watch !== undefined) await this.#ask(mirror, watch);
   }
 
   #schedule(): void {
     if (this.#isStopped) return;
     this.#timer = setTimeout(() => {
-      this.#round = this.look().finally(() => {
+      this.#round = this.#look().finally(() => {
         this.#schedule();
       });
     }, this.#options.timings.healthPollMs);
@@ -94,12 +102,14 @@ export class HealthMonitor {
   async #lookAt(mirror: MirrorId, watch: Watch): Promise<void> {
     const { set } = this.#options;
     const epochBefore = set.epoch;
+    const askedMs = monotonicMs();
     const identity = await this.#ask(mirror, watch);
     // What was seen while the epoch changed says nothing of the present.
     if (this.#isStopped || set.isInTransition || set.epoch !== epochBefore) return;
     const finding = this.#judge(mirror, identity, watch);
     switch (finding.kind) {
       case 'fine':
+        if (this.#servesReads(mirror, identity)) set.confirm(mirror, askedMs);
         return;
       case 'lost':
       case 'failed':
@@ -143,6 +153,11 @@ export class HealthMonitor {
     if (!isTheSameRun || !isSound) return { kind: 'restarted' };
     const hasFailed = identity.fault?.kind === 'disk-failed';
     return hasFailed && this.#hasSoundPeer(mirror) ? { kind: 'failed' } : { kind: 'fine' };
+  }
+
+  #servesReads(mirror: MirrorId, identity: OsdIdentity | null): boolean {
+    const { set } = this.#options;
+    return set.inSync.includes(mirror) && identity !== null && identity.activeEpoch === set.epoch;
   }
 
   /** A full disk too, when objects were removed meanwhile: then the reconciliation itself makes room. */

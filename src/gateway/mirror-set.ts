@@ -23,12 +23,14 @@ import { type CopyNeed, fullCopyReason, type MirrorReport } from '../protocol/re
 import type { WritesMode } from '../protocol/forwarding.js';
 import { invariant } from '../protocol/invariant.js';
 import { type Epoch, EPOCH_NONE, type Tag } from '../protocol/tag.js';
-import type { OsdConnection } from '../wire/osd-connection.js';
+import { leaseToWaitOutMs, unfencedMirrors } from '../protocol/read-lease.js';
+import type { OsdConnection, OsdIdentity } from '../wire/osd-connection.js';
 import { type AuthorityStorage, AuthoritySuperseded, encodeAuthorityState } from './authority-storage.js';
 import type { DirectedWriter } from './directed-writer.js';
 import { recordFullCopyBegin, recordFullCopyEnd, recordFullCopyNeed } from './full-copies.js';
 import type { Gate } from './gate.js';
 import { toReport } from './mirror-report.js';
+import { monotonicMs } from './monotonic-clock.js';
 import type { WrittenMirror } from '../writer/mirror-writer.js';
 import { type RecoveryCause, SetWriter, type SetWriterOptions } from './set-writer.js';
 
@@ -74,6 +76,8 @@ export class MirrorSet {
   #begunCopies: { readonly epoch: Epoch; readonly mirrors: readonly MirrorId[] } | null = null;
   /** Whom the last activation named. */
   #lastWriter: MirrorId | null = null;
+  /** When this run of the authority first knew that a mirror was fenced by it; on the monotonic clock. */
+  readonly #fencedMs = new Map<MirrorId, number>();
   #transitions: Promise<unknown> = Promise.resolve();
   #transitionsQueued = 0;
   /** Whose OSD issued the tags when the last recovery became necessary: the next one is another, if there is another. */
@@ -169,6 +173,27 @@ export class MirrorSet {
     return known.length === floors.length ? known : null;
   }
 
+  /** A mirror was asked at `atMs` (on the monotonic clock), and then said that it is active at the present epoch. */
+  confirm(mirror: MirrorId, atMs: number): void {
+    for (const writer of this.#everyone) writer.confirm({ epoch: this.epoch, mirror, atMs });
+  }
+
+  /** A mirror was fenced by this run of the authority. */
+  noteFenced(mirror: MirrorId): void {
+    if (!this.#fencedMs.has(mirror)) this.#fencedMs.set(mirror, monotonicMs());
+  }
+
+  /** How long nothing may be activated yet, since a gateway that went before may still answer reads (F14). */
+  get leaseToWaitOutMs(): number {
+    const { readLeaseMs: leaseMs } = this.#options;
+    return leaseToWaitOutMs(this.#state, this.#fencedMs, { nowMs: monotonicMs(), leaseMs });
+  }
+
+  /** The mirrors from which it may read. */
+  get unfenced(): readonly MirrorId[] {
+    return unfencedMirrors(this.#state, this.#fencedMs);
+  }
+
   /** Lets reads in at the only source of a recovery: its state is what the others will be made equal to. */
   openReads(source: MirrorId): void {
     for (const writer of this.#everyone) writer.openReads(source);
@@ -257,7 +282,7 @@ export class MirrorSet {
     await this.saveState(beginRecovery(this.#state));
     const staying = this.inSync.filter((mirror) => !leaving.includes(mirror));
     // Whoever was restarted meanwhile refuses: then the old set stands, and a recovery decides whom to trust (F18).
-    await Promise.all(staying.map((mirror) => this.connectionOf(mirror).advance(from, this.epoch)));
+    await Promise.all(staying.map((mirror) => this.#advance(mirror, from)));
     await this.saveState(this.withWriter(excludeMirrors(this.#state, leaving)));
     this.#options.logger.warn(
       { mirrors: leaving, epoch: this.epoch, reason },
@@ -265,6 +290,13 @@ export class MirrorSet {
     );
     this.onExcluded(leaving, [reason]);
     await this.#goOn();
+  }
+
+  async #advance(mirror: MirrorId, from: Epoch): Promise<OsdIdentity> {
+    const atMs = monotonicMs();
+    const identity = await this.connectionOf(mirror).advance(from, this.epoch);
+    this.confirm(mirror, atMs);
+    return identity;
   }
 
   /** Every write in flight gets its answers; what is rebuilt is rebuilt in one epoch, and in the next it is let in again. */
@@ -307,11 +339,7 @@ export class MirrorSet {
     const from = this.epoch;
     await this.saveState(beginRecovery(this.#state, fencedEpoch));
     const [trusted, fenced] = await Promise.all([
-      Promise.all(
-        this.inSync.map(async (mirror) =>
-          toReport(mirror, await this.connectionOf(mirror).advance(from, this.epoch)),
-        ),
-      ),
+      Promise.all(this.inSync.map(async (mirror) => toReport(mirror, await this.#advance(mirror, from)))),
       Promise.all(returning.map((mirror) => this.#fenceInTime(mirror))),
     ]);
     const returned = fenced.filter((report) => report !== null);

@@ -19,6 +19,7 @@ import { recordFullCopyBegin, recordFullCopyNeed } from './full-copies.js';
 import type { Logger } from './logger.js';
 import { toReport } from './mirror-report.js';
 import type { MirrorSet } from './mirror-set.js';
+import { monotonicMs } from './monotonic-clock.js';
 
 export interface AttemptContext {
   readonly set: MirrorSet;
@@ -60,6 +61,7 @@ async function fenceAll(context: AttemptContext, epoch: Epoch): Promise<FencedMi
       try {
         const { incarnation } = await connection.identity();
         const identity = await connection.fence(epoch, incarnation);
+        context.set.noteFenced(mirror);
         const { rowCount, rowBytes } = identity;
         return { report: toReport(mirror, identity), rowCount, rowBytes };
       } catch (error) {
@@ -174,9 +176,11 @@ async function activateAll(
   await context.set.saveState(context.set.withWriter(activate(context.set.state, epoch, equal)));
   await Promise.all(
     reports.map(async ({ mirror, incarnation }) => {
+      const atMs = monotonicMs();
       const identity = await context.set.connectionOf(mirror).activate(epoch);
       if (identity.incarnation !== incarnation)
         throw new Error(`${mirror} was restarted during the recovery`);
+      context.set.confirm(mirror, atMs);
     }),
   );
 }
@@ -196,6 +200,12 @@ async function findSuspects({ set }: AttemptContext, { trusted, stale }: Proceed
   return [...stale.map(({ mirror }) => mirror), ...(isAnyoneLeft ? faulty.flat() : [])];
 }
 
+/** For operators: why nobody is activated yet, though there is somebody to trust. */
+export function whyLeasesWait({ unfenced, leaseToWaitOutMs }: MirrorSet): string {
+  const seconds = Number.isFinite(leaseToWaitOutMs) ? ` (${Math.ceil(leaseToWaitOutMs / 1000)} s)` : '';
+  return `a gateway that was here before might still answer reads from ${unfenced.join(', ')}, until it knows better${seconds}`;
+}
+
 /** Runs one attempt. Precondition: no write is in flight and the gate is closed. Never rejects for what a mirror does. */
 export async function attemptRecovery(context: AttemptContext): Promise<AttemptResult> {
   const { set } = context;
@@ -205,6 +215,7 @@ export async function attemptRecovery(context: AttemptContext): Promise<AttemptR
   const everyone = fenced.map(({ report }) => report);
   const wanted = planRecovery(set.state, everyone);
   if (wanted.kind === 'wait') return wanted;
+  if (set.leaseToWaitOutMs > 0) return { kind: 'wait', reason: whyLeasesWait(set) };
   for (const { mirror, need } of wanted.stale) {
     if (need.kind === 'full-copy') await recordFullCopyNeed(set, mirror, need.reason);
   }

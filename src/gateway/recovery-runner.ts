@@ -22,7 +22,7 @@ import { lookAtMirror, type SeenMirror } from './authority-review.js';
 import { incompatibilityOf } from './contract-watch.js';
 import { catchUp } from './catch-up.js';
 import { sumProgress } from './progress-sum.js';
-import { attemptRecovery, type AttemptResult } from './recovery-attempt.js';
+import { attemptRecovery, type AttemptResult, whyLeasesWait } from './recovery-attempt.js';
 import type { GatewayTimings } from './timings.js';
 
 const OPERATIONS_KEPT_MAX = 100;
@@ -366,9 +366,19 @@ export class RecoveryRunner {
     const sinceStartMs = clock() - (operation?.startedMs ?? 0);
     const mayGiveTime = operation?.trigger === 'start' || operation?.trigger === 'mirror-restarted';
     const missing = set.inSync.filter((mirror) => !present.some((report) => report.mirror === mirror));
-    if (wait === null && mayGiveTime && missing.length > 0 && sinceStartMs < timings.startupWaitMs) {
+    // Before it gives anybody time it fences who is there: what a gateway before may still do has to be waited out from then on (F14).
+    const hasFenced = set.leaseToWaitOutMs < Infinity;
+    if (
+      wait === null &&
+      hasFenced &&
+      mayGiveTime &&
+      missing.length > 0 &&
+      sinceStartMs < timings.startupWaitMs
+    ) {
       wait = `giving ${missing.join(', ')} a moment to come up`;
     }
+    const isUnfenced = set.unfenced.some((mirror) => missing.includes(mirror));
+    if (wait === null && hasFenced && isUnfenced && set.leaseToWaitOutMs > 0) wait = whyLeasesWait(set);
     wait ??= this.#options.missingWriters();
     if (wait !== null) wait = [wait, ...this.#incompatibilities()].join('; ');
     this.#noteWait(wait);

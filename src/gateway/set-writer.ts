@@ -23,6 +23,7 @@ import { decideOutcome } from '../protocol/write-outcome.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
 import type { DirectedWriter } from './directed-writer.js';
 import { Gate } from './gate.js';
+import { type Confirmation, ReadLease } from './read-lease.js';
 import { ForwardedWriter } from './forwarding/forwarded-writer.js';
 import { type InFlightWrite, InFlightWrites, type SettledWrite } from '../writer/in-flight-writes.js';
 import type { Logger } from './logger.js';
@@ -40,6 +41,8 @@ export interface SetWriterOptions {
   readonly logger: Logger;
   /** How long a request waits for the set to become active before it is turned away. */
   readonly gateWaitMs: number;
+  /** How long reads are answered after the mirrors in sync said that they may be (protocol/read-lease.ts). */
+  readonly readLeaseMs: number;
 }
 
 export class SetWriter implements DirectedWriter {
@@ -50,6 +53,7 @@ export class SetWriter implements DirectedWriter {
   readonly inFlight = new InFlightWrites();
   /** What every read passes: open with the other one, and in a recovery that has one source only. */
   readonly #readGate = new Gate();
+  readonly #readLease: ReadLease;
   readonly #options: SetWriterOptions;
   readonly #direct: MirrorWriter;
   readonly #forwarded: ForwardedWriter;
@@ -69,6 +73,8 @@ export class SetWriter implements DirectedWriter {
     this.#state = state;
     this.setId = options.setId;
     this.members = options.members;
+    this.#readLease = new ReadLease(options.readLeaseMs);
+    this.#readLease.follow(state);
     const { setId, generator, logger } = options;
     const onAnswer = (write: InFlightWrite): void => {
       this.#review(write);
@@ -144,9 +150,18 @@ export class SetWriter implements DirectedWriter {
     if (!this.gate.isOpen) await this.gate.pass(this.#options.gateWaitMs);
   }
 
+  #letsReadsIn(): boolean {
+    return this.#readGate.isOpen && this.#readLease.isValid;
+  }
+
   /** Waits until reads are let in. Rejects with `unavailable`. */
   async passToRead(): Promise<void> {
-    if (!this.#readGate.isOpen) await this.#readGate.pass(this.#options.gateWaitMs);
+    if (this.#letsReadsIn()) return;
+    const deadlineMs = performance.now() + this.#options.gateWaitMs;
+    while (!this.#letsReadsIn()) {
+      await this.#readGate.pass(deadlineMs - performance.now());
+      if (!this.#readLease.isValid) await this.#readLease.pass(deadlineMs - performance.now());
+    }
   }
 
   /**
@@ -213,11 +228,17 @@ export class SetWriter implements DirectedWriter {
     if (!this.#isStopping) this.#readGate.open();
   }
 
+  /** A mirror in sync has said that the epoch goes on: reads are let in for another while. */
+  confirm(confirmation: Confirmation): void {
+    this.#readLease.confirm(confirmation);
+  }
+
   /** Lets no request in any more, for good. */
   shut(reason: string): void {
     this.#isStopping = true;
     this.gate.shut(reason);
     this.#readGate.shut(reason);
+    this.#readLease.shut(reason);
   }
 
   /**
@@ -234,6 +255,7 @@ export class SetWriter implements DirectedWriter {
   /** What the authority has on disk. */
   async takeState(state: AuthorityState): Promise<void> {
     this.#state = state;
+    this.#readLease.follow(state);
     this.#forwarded.follow(state);
   }
 

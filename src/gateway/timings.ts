@@ -8,6 +8,8 @@ export interface GatewayTimings {
   readonly startupWaitMs: number;
   /** How long a request waits for the mirror set to become active. */
   readonly gateWaitMs: number;
+  /** How long reads are answered after the mirrors in sync said that they may be (protocol/read-lease.ts): the longest wait for an answer. */
+  readonly readLeaseMs: number;
   /** A mirror whose reconciliation failed is not tried again for this long; doubles up to the maximum. */
   readonly rejoinBackoffMs: number;
   readonly rejoinBackoffMaxMs: number;
@@ -22,6 +24,7 @@ export const defaultTimings: GatewayTimings = {
   mirrorLostMs: 2000,
   startupWaitMs: 5000,
   gateWaitMs: 30_000,
+  readLeaseMs: 6000,
   rejoinBackoffMs: 1000,
   rejoinBackoffMaxMs: 60_000,
   progressPollMs: 50,

@@ -100,8 +100,9 @@ async function serve(configuration: Configuration, gateway: Peer): Promise<void>
       trace: tracing?.connectionTrace(mirror) ?? null,
     }),
   }));
-  const { gateWaitMs } = defaultTimings;
-  const worker = new GatewayWorker(place, { setId, members, logger, gateWaitMs }, gateway, place.state);
+  const { gateWaitMs, readLeaseMs } = defaultTimings;
+  const options = { setId, members, logger, gateWaitMs, readLeaseMs };
+  const worker = new GatewayWorker(place, options, gateway, place.state);
   const workerLocks = new WorkerLocks(worker);
   const keyring = await S3Keyring.open({ configuration, setId, logger });
   const figures = new S3Figures();

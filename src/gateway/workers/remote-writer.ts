@@ -5,6 +5,7 @@
 import type { AuthorityState, MirrorId } from '../../protocol/authority-state.js';
 import type { Epoch, Tag } from '../../protocol/tag.js';
 import type { DirectedWriter } from '../directed-writer.js';
+import type { Confirmation } from '../read-lease.js';
 import type { RecoveryCause, SetWriter } from '../set-writer.js';
 import { type Peer, PeerGone } from './peer.js';
 
@@ -121,6 +122,10 @@ export class RemoteWriter implements DirectedWriter {
     this.#peer.note('open-reads', source);
   }
 
+  confirm(confirmation: Confirmation): void {
+    this.#peer.note('confirm', confirmation);
+  }
+
   review(): void {
     this.#peer.note('review', null);
   }
@@ -160,6 +165,9 @@ export function obeyDirections(authority: Peer, writer: SetWriter): void {
   });
   authority.serve<MirrorId>('open-reads', (source) => {
     writer.openReads(source);
+  });
+  authority.serve<Confirmation>('confirm', (confirmation) => {
+    writer.confirm(confirmation);
   });
   authority.serve<null>('review', () => {
     writer.review();

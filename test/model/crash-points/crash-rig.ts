@@ -29,6 +29,7 @@ const TIMINGS: GatewayTimings = {
   mirrorLostMs: 40,
   startupWaitMs: 500,
   gateWaitMs: 500,
+  readLeaseMs: 300,
   rejoinBackoffMs: 1,
   rejoinBackoffMaxMs: 10,
   progressPollMs: 1,

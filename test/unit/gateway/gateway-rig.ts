@@ -18,6 +18,7 @@ import type {
 import type { AuthorityState } from '../../../src/protocol/authority-state.js';
 import { makeObjectId, type ObjectId } from '../../../src/protocol/object-id.js';
 import { type Epoch, EPOCH_NONE, toGeneratorId } from '../../../src/protocol/tag.js';
+import type { OsdConnection } from '../../../src/wire/osd-connection.js';
 
 export const SET_ID = 'test-set';
 
@@ -26,6 +27,7 @@ const timings: GatewayTimings = {
   mirrorLostMs: 100,
   startupWaitMs: 200,
   gateWaitMs: 3000,
+  readLeaseMs: 300,
   rejoinBackoffMs: 50,
   rejoinBackoffMaxMs: 200,
   progressPollMs: 5,
@@ -75,6 +77,8 @@ export class GatewayRig {
   catchUpPace: Omit<CopyPace, 'isPaused'> = { bytesPerSecond: null, sharePercent: 100 };
   /** The processes that write; none: the gateway does. */
   fleet: WorkerFleet | null = null;
+  /** How the gateway that is started next reaches an OSD. */
+  linkTo: (osd: FaultyOsd) => OsdConnection = ({ connection }) => connection;
   gateway!: Gateway;
 
   constructor(mirrorCount = 2, timer: PacerTimer = systemTimer) {
@@ -96,7 +100,7 @@ export class GatewayRig {
     const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
     this.gateway = await Gateway.start({
       setId: SET_ID,
-      members: this.osds.map(({ mirror, connection }) => ({ mirror, connection })),
+      members: this.osds.map((osd) => ({ mirror: osd.mirror, connection: this.linkTo(osd) })),
       generator: this.generator,
       authority: this.authority,
       verificationRecord: this.verificationRecord,

@@ -66,6 +66,7 @@ export class WorkerRig extends GatewayRig {
         members: this.osds.map(({ mirror, connection }) => ({ mirror, connection })),
         logger,
         gateWaitMs: 3000,
+        readLeaseMs: 300,
       },
       authority,
       fleet.state,
