@@ -186,12 +186,14 @@ async function streamRead(
   const response = reply.raw;
   const connection = endsConnections() ? { connection: 'close' } : {};
   response.writeHead(200, { 'content-type': MEDIA_FRAME, trailer: TRAILER_ERROR, ...connection });
+  const { body } = read;
   try {
     response.write(head);
-    for await (const piece of read.body) {
+    for await (const piece of body) {
       if (response.writableLength > UNSENT_BYTES_MAX) await roomIn(response);
       if (response.destroyed) return;
-      response.write(piece);
+      // Called also when the connection breaks, and not before the operating system has the bytes.
+      response.write(piece, () => body.giveBack?.(piece));
     }
   } catch (error) {
     // The head is out already: what is left is to end short, and to say why.

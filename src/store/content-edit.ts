@@ -172,13 +172,14 @@ async function* readAhead(
   { start, end }: { readonly start: number; readonly end: number },
 ): AsyncGenerator<Buffer, void, undefined> {
   const { pieceBytes } = core.reading;
+  const takeSlab = (lengthBytes: number): Buffer => core.reading.take(lengthBytes);
   let at = start;
   const readNext = (): Promise<Buffer> | null => {
     if (at >= end) return null;
     const from = at;
     // Pieces end where chunks do, so that no chunk is read twice.
     at = Math.min(end, (Math.floor(from / pieceBytes) + 1) * pieceBytes);
-    const reading = core.parts.openBlobs.read(blobId, from, at - from);
+    const reading = core.parts.openBlobs.read(blobId, from, at - from, takeSlab);
     // Whoever takes it hears of its failure; perhaps nobody does.
     reading.catch(() => undefined);
     return reading;

@@ -16,6 +16,11 @@ import {
 /** Fragments up to this size are read whole, with their trailer, at once. */
 const WHOLE_BYTES_MAX = 128 * 1024;
 
+/** Makes a buffer for the bytes of a read. */
+export type Allocate = (lengthBytes: number) => Buffer;
+
+export const allocateAnew: Allocate = (lengthBytes) => Buffer.allocUnsafeSlow(lengthBytes);
+
 export interface PlacedFragment extends Fragment {
   readonly blobId: BlobId;
   readonly blobOffset: number;
@@ -39,7 +44,12 @@ export class FragmentReads {
   }
 
   /** Reads and checks every chunk that the range of the fragment's content touches. Throws StoreError `damaged` or `io-error`. */
-  async read(fragment: PlacedFragment, offset: number, length: number): Promise<Buffer> {
+  async read(
+    fragment: PlacedFragment,
+    offset: number,
+    length: number,
+    allocate: Allocate = allocateAnew,
+  ): Promise<Buffer> {
     if (fragment.length <= WHOLE_BYTES_MAX) {
       const { content } = await this.readWhole(fragment);
       return content.subarray(offset, offset + length);
@@ -47,7 +57,8 @@ export class FragmentReads {
     const chunks = await this.#chunksOf(fragment);
     const start = Math.floor(offset / CHUNK_BYTES) * CHUNK_BYTES;
     const end = Math.min(fragment.length, Math.ceil((offset + length) / CHUNK_BYTES) * CHUNK_BYTES);
-    const bytes = Buffer.allocUnsafeSlow(end - start);
+    // Whole chunks, as a rule; what is more than was asked for may be more than the caller has room for.
+    const bytes = end - start === length ? allocate(length) : allocateAnew(end - start);
     await this.#files.read(fragment.segmentId, bytes, fragment.offset + start);
     checkChunks(fragment, bytes, { chunks, start });
     return bytes.subarray(offset - start, offset - start + length);

@@ -135,12 +135,17 @@ export type StoreRange =
 
 export type PresentObject = Extract<ObjectState, { kind: 'present' }>;
 
+export interface StoreBody extends AsyncIterable<Buffer> {
+  /** Takes back the memory of a piece that nobody uses any more. Who does not call it leaves it to the collector. */
+  readonly giveBack?: (piece: Buffer) => void;
+}
+
 export interface StoreRead {
   readonly state: PresentObject;
   /** What `body` carries; null when the range is not satisfiable. */
   readonly extent: Extent | null;
   /** Checked pieces of at most READ_PIECE_BYTES in order. Finish it or call `return()`: until then it pins its blobs. */
-  readonly body: AsyncIterable<Buffer>;
+  readonly body: StoreBody;
   /** All of it in one buffer when it is small and at hand; then `body` need not be touched. */
   readonly bytes: Buffer | null;
 }

@@ -8,7 +8,7 @@ import type { BlobFiles } from './blob-files.js';
 import { BLOB_HEADER_BYTES, type BlobChecksums, decodeBlobTrailer, trailerBytes } from './blob-format.js';
 import { CHUNK_BYTES } from './chunk-checksums.js';
 import { errorCodeOf, type ReadableFile } from './file-port.js';
-import type { FragmentReads, PlacedFragment } from './fragment-reads.js';
+import { type Allocate, allocateAnew, type FragmentReads, type PlacedFragment } from './fragment-reads.js';
 import type { BlobId } from './keys.js';
 import { StoreError } from './object-store.js';
 import { type BlobRow, fragmentsOf } from './small-values.js';
@@ -26,12 +26,18 @@ export interface OpenBlobsSetup {
   readonly idleMax: number;
 }
 
+interface FragmentPart {
+  readonly fragment: PlacedFragment;
+  readonly from: number;
+  readonly length: number;
+}
+
 /** The parts of fragments that make up a range of their blob. */
 function partsOf(
   blobId: BlobId,
   row: BlobRow,
   { offset, length }: { readonly offset: number; readonly length: number },
-): { readonly fragment: PlacedFragment; readonly from: number; readonly length: number }[] {
+): FragmentPart[] {
   const parts = [];
   let blobOffset = 0;
   for (const fragment of fragmentsOf(row.location)) {
@@ -99,8 +105,16 @@ export class OpenBlobs {
     this.#setup = setup;
   }
 
-  /** Verified bytes of a blob that the caller keeps alive. Throws StoreError `damaged` or `io-error`. */
-  async read(blobId: BlobId, offset: number, length: number): Promise<Buffer> {
+  /**
+   * Verified bytes of a blob that the caller keeps alive, in memory from `allocate` where they are in one place. Throws StoreError
+   * `damaged` or `io-error`.
+   */
+  async read(
+    blobId: BlobId,
+    offset: number,
+    length: number,
+    allocate: Allocate = allocateAnew,
+  ): Promise<Buffer> {
     const { locator } = this.#setup;
     const row = await locator.use(blobId);
     try {
@@ -111,15 +125,15 @@ export class OpenBlobs {
       });
       const parts = partsOf(blobId, row, { offset, length });
       const [only] = parts;
-      if (only !== undefined && parts.length === 1) return await this.#readPart(only);
-      return Buffer.concat(await Promise.all(parts.map((part) => this.#readPart(part))));
+      if (only !== undefined && parts.length === 1) return await this.#readPart(only, allocate);
+      return Buffer.concat(await Promise.all(parts.map((part) => this.#readPart(part, allocateAnew))));
     } finally {
       locator.endUse(row);
     }
   }
 
-  #readPart(part: { readonly fragment: PlacedFragment; readonly from: number; readonly length: number }) {
-    return this.#setup.fragments.read(part.fragment, part.from, part.length);
+  #readPart({ fragment, from, length }: FragmentPart, allocate: Allocate): Promise<Buffer> {
+    return this.#setup.fragments.read(fragment, from, length, allocate);
   }
 
   async #readFile(

@@ -9,7 +9,7 @@ import { unreachable } from '../protocol/invariant.js';
 import { blobsOf, readExtents } from './content-edit.js';
 import { type ExtentSource, sliceMap, type StoredExtent } from './extent-map.js';
 import type { BlobId } from './keys.js';
-import type { StoreRange, StoreRead } from './object-store.js';
+import type { StoreBody, StoreRange, StoreRead } from './object-store.js';
 import type { KeptCopy } from './records.js';
 import type { StoreCore } from './store-core.js';
 
@@ -132,7 +132,7 @@ function bytesBody(bytes: Buffer): AsyncIterable<Buffer> {
 }
 
 /** Reads once. Pins its blobs from the start, also when it is never begun: `return` lets go of them all the same. */
-class BlobBody implements AsyncIterableIterator<Buffer, void, undefined> {
+class BlobBody implements StoreBody, AsyncIterableIterator<Buffer, void, undefined> {
   readonly #core: StoreCore;
   readonly #pieces: AsyncGenerator<Buffer, void, undefined>;
   #pinned: BlobId[];
@@ -148,6 +148,10 @@ class BlobBody implements AsyncIterableIterator<Buffer, void, undefined> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  giveBack(piece: Buffer): void {
+    this.#core.reading.giveBack(piece);
   }
 
   async next(): Promise<IteratorResult<Buffer, void>> {
