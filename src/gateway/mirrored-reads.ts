@@ -24,6 +24,7 @@ import { ReadRepair } from './read-repair.js';
 import {
   type ListPage,
   type ListRequest,
+  type ObjectBody,
   type ObjectHead,
   type ObjectRead,
   ObjectStorageError,
@@ -181,10 +182,15 @@ export class MirroredReads {
   }
 
   /** A generator that was not started yet runs nothing when it is told to return: then the mirror must be let go here. */
-  #releasableBody(id: ObjectId, read: RemoteRead, servedBy: MirrorId | null): AsyncIterable<Buffer> {
+  #releasableBody(id: ObjectId, read: RemoteRead, servedBy: MirrorId | null): ObjectBody {
+    const reads = [read];
     return {
+      giveBack: (piece) => {
+        // Each knows its own.
+        for (const { body } of reads) body.giveBack?.(piece);
+      },
       [Symbol.asyncIterator]: () => {
-        const pieces = this.#bodyOf(id, read, servedBy);
+        const pieces = this.#bodyOf(id, reads, servedBy);
         let isStarted = false;
         return {
           next: () => {
@@ -200,13 +206,14 @@ export class MirroredReads {
     };
   }
 
-  /** The body, carried on from another mirror when the first one breaks off. */
+  /** The body, carried on from another mirror when the first one breaks off; that read comes to `reads`, too. */
   async *#bodyOf(
     id: ObjectId,
-    read: RemoteRead,
+    reads: RemoteRead[],
     servedBy: MirrorId | null,
   ): AsyncGenerator<Buffer, void, undefined> {
-    if (read.extent === null) return;
+    const [read] = reads;
+    if (read === undefined || read.extent === null) return;
     let position = read.extent.offset;
     const end = extentEnd(read.extent);
     const tried = new Set(servedBy === null ? [] : [servedBy]);
@@ -228,6 +235,7 @@ export class MirroredReads {
       this.#logger.warn({ err: cause }, 'a mirror broke off a read; the rest comes from another one');
       const rest = await this.#readRest(id, read.state.lastTag, position, end, tried);
       current = rest?.read ?? null;
+      if (current !== null) reads.push(current);
       from = rest?.mirror ?? null;
     }
     throw new ObjectStorageError(

@@ -32,6 +32,11 @@ export type ReadRange =
   | { readonly kind: 'between'; readonly first: number; readonly last: number | null }
   | { readonly kind: 'suffix'; readonly lengthBytes: number };
 
+export interface ObjectBody extends AsyncIterable<Buffer> {
+  /** Takes back the memory of a piece that nobody uses any more. Who does not call it leaves it to the collector. */
+  readonly giveBack?: (piece: Buffer) => void;
+}
+
 export interface ObjectRead {
   readonly head: ObjectHead;
   /** The bytes that `body` carries, or null when the range is not satisfiable (then `body` is empty). */
@@ -42,7 +47,7 @@ export interface ObjectRead {
    * Verified bytes in order. Consume it to the end, or call `return()` (a `for await` does; before the first piece too) to let go of it. It throws
    * `ObjectStorageError` when the rest can't be had; bytes that were already delivered are right.
    */
-  readonly body: AsyncIterable<Buffer>;
+  readonly body: ObjectBody;
 }
 
 /** Content that was handed over and is ready to be named by one mutation. Opaque to callers. */

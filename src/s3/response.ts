@@ -6,6 +6,7 @@
  * a socket with unread bytes resets it and the client would lose the answer.
  */
 import type { ServerResponse } from 'node:http';
+import type { ObjectBody } from '../gateway/object-storage.js';
 import { invariant } from '../protocol/invariant.js';
 import type { RequestBody } from './body.js';
 import type { S3Limits } from './limits.js';
@@ -18,7 +19,7 @@ export type ResponseBody =
   /** The headers of a body that is not sent (HEAD). */
   | { readonly kind: 'length-only'; readonly lengthBytes: number }
   | { readonly kind: 'bytes'; readonly bytes: Buffer | string }
-  | { readonly kind: 'stream'; readonly lengthBytes: number; readonly pieces: AsyncIterable<Buffer> };
+  | { readonly kind: 'stream'; readonly lengthBytes: number; readonly pieces: ObjectBody };
 
 export interface S3Response {
   readonly status: number;
@@ -113,9 +114,10 @@ async function writePieces(
   writeHead: () => void,
 ): Promise<void> {
   const { response } = exchange;
+  const { pieces } = body;
   let sentBytes = 0;
   let hasHead = false;
-  for await (const piece of body.pieces) {
+  for await (const piece of pieces) {
     sentBytes += piece.length;
     invariant(sentBytes <= body.lengthBytes, 'a read yields no more bytes than its extent has');
     if (!hasHead) {
@@ -123,7 +125,8 @@ async function writePieces(
       writeHead();
     }
     if (response.destroyed) throw clientGone();
-    response.write(piece);
+    // Called also when the connection breaks, and not before the operating system has the bytes.
+    response.write(piece, () => pieces.giveBack?.(piece));
     if (response.writableNeedDrain && response.writableLength > UNSENT_BYTES_MAX)
       await waitForDrain(response, exchange.limits.responseIdleTimeoutMs);
   }

@@ -38,7 +38,7 @@ class AnswerTimeout extends Error {
 }
 
 /** What undici is told of a request. */
-export function dispatchOptions(request: HttpRequest): Dispatcher.DispatchOptions {
+function dispatchOptions(request: HttpRequest): Dispatcher.DispatchOptions {
   return {
     method: request.method,
     path: request.path,
@@ -50,9 +50,13 @@ export function dispatchOptions(request: HttpRequest): Dispatcher.DispatchOption
   };
 }
 
+interface Abortable {
+  abort(reason: Error): void;
+}
+
 /** Keeps track of how far a request came, and ends it when its answer does not begin in time. */
 export class RequestProgress {
-  #controller: Dispatcher.DispatchController | null = null;
+  #controller: Abortable | null = null;
   #isOver = false;
   readonly #timer: NodeJS.Timeout | null;
 
@@ -73,7 +77,11 @@ export class RequestProgress {
     return this.#controller !== null;
   }
 
-  start(controller: Dispatcher.DispatchController): void {
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  start(controller: Abortable): void {
     if (this.#isOver) {
       controller.abort(new Error('given up before it was sent'));
       return;

@@ -4,6 +4,7 @@
  *
  * No pipelining: undici sends requests that were pipelined behind a failed one again, and a write may be sent once.
  */
+import type { OnReadOpts } from 'node:net';
 import type { Readable } from 'node:stream';
 import Pool from 'undici/lib/dispatcher/pool.js';
 import type { ObjectId } from '../protocol/object-id.js';
@@ -28,12 +29,13 @@ import {
   secretsNow,
   type SetSecrets,
 } from './contract.js';
+import { ANSWER_HEADERS_BYTES_MAX } from './answer-parser.js';
 import { BytesBody } from './bytes-body.js';
 import { type ContractRange, TRACED_READS_SINCE } from './contract-version.js';
 import type { Decoder } from './decoder.js';
 import { OSD_ERROR_STATUS, type OsdErrorCode } from './error-codes.js';
 import { exchange, type HttpAnswer, type HttpRequest } from './http-exchange.js';
-import { AnswerBody, openAnswer, READ_ROOM, takeAll, takeFrameHeader } from './http-read.js';
+import { AnswerBody, ReadChannel, takeAll, takeFrameHeader } from './http-read.js';
 import { HttpStage, STAGE_ROOM, type StagedRemotely } from './http-stage.js';
 import { parseJson } from './frame.js';
 import { decodeListPage } from './list-page.js';
@@ -133,11 +135,10 @@ export interface HttpOsdConnectionOptions {
 
 /** Small requests in flight at once; more wait. */
 const SMALL_CONNECTIONS_MAX = 16;
-/** Uploads and downloads in flight at once; more wait. */
+/** Uploads in flight at once; more wait. */
 const STREAM_CONNECTIONS_MAX = 512;
 /** From the one who forwards to the writer, and from there to a mirror. */
 const FORWARDED_HOPS = 2;
-const ANSWER_HEADERS_BYTES_MAX = 16 * 1024;
 const REFUSAL_BYTES_MAX = 64 * 1024;
 
 /** The version of the contract that brought them. */
@@ -153,7 +154,7 @@ export class HttpOsdConnection implements OsdConnection {
   readonly #small: Pool;
   readonly #streams: Pool;
   readonly #stageRoom = new SharedRoom(STAGE_ROOM);
-  readonly #readRoom = new SharedRoom(READ_ROOM);
+  readonly #large: ReadChannel;
   readonly #reads = new ReadQueue((batch) => this.#readTogether(batch));
   readonly #pushes = new PushQueue({
     knowsBatches: () => (this.contract?.agreed ?? 0) >= PUSH_BATCHES_SINCE,
@@ -168,13 +169,13 @@ export class HttpOsdConnection implements OsdConnection {
   /** Connects nowhere yet. Throws RangeError for a URL or secret that can't be one, and for a socket beside an https:// URL. */
   constructor(options: HttpOsdConnectionOptions) {
     const { timeouts } = options;
-    const { origin, connect } = wayTo(options);
+    const { origin, host, connect } = wayTo(options);
     const shared: Pool.Options = {
       pipelining: 1,
       keepAliveTimeout: CLIENT_KEEP_ALIVE_MS,
       keepAliveMaxTimeout: CLIENT_KEEP_ALIVE_MS,
       maxHeaderSize: ANSWER_HEADERS_BYTES_MAX,
-      connect,
+      connect: connect(),
     };
     this.url = options.url;
     this.trace = options.trace ?? null;
@@ -188,6 +189,10 @@ export class HttpOsdConnection implements OsdConnection {
       maxResponseSize: ANSWER_BYTES_MAX,
     });
     this.#streams = new Pool(origin, { ...shared, connections: STREAM_CONNECTIONS_MAX });
+    const { hostname, port, protocol } = new URL(origin);
+    this.#large = new ReadChannel(host, (reading) => (onOutcome) => {
+      connect(reading)({ host, hostname, port, protocol }, onOutcome);
+    });
   }
 
   /** With the secret of now. Throws RangeError for one that can't be one. */
@@ -328,7 +333,7 @@ export class HttpOsdConnection implements OsdConnection {
 
   async #readFrame(epoch: Epoch, path: string, traceparent?: string): Promise<RemoteRead | null> {
     const request = this.#readRequest(path, epoch, traceparent);
-    const answer = await openAnswer(this.#streams, request, this.#readRoom);
+    const answer = await this.#large.open(request);
     if (answer.status !== 200) {
       const body = await takeAll(answer, REFUSAL_BYTES_MAX);
       return nullIfAbsent(refusalOf({ status: answer.status, body }));
@@ -469,6 +474,7 @@ export class HttpOsdConnection implements OsdConnection {
 
   /** Whatever is in flight fails. */
   async close(): Promise<void> {
+    this.#large.close();
     await Promise.all([this.#small.destroy(), this.#streams.destroy()]);
   }
 
@@ -551,15 +557,33 @@ export class HttpOsdConnection implements OsdConnection {
   }
 }
 
-function wayTo({ url, socketPath: localPath = null, timeouts, tls = null }: HttpOsdConnectionOptions): {
+interface WayToOsd {
   readonly origin: string;
-  readonly connect: ReturnType<typeof makeConnector>;
-} {
+  readonly host: string;
+  /** What makes connections; those without TLS put what they read where they are told. */
+  readonly connect: (reading?: OnReadOpts) => ReturnType<typeof makeConnector>;
+}
+
+function wayTo({
+  url,
+  socketPath: localPath = null,
+  timeouts,
+  tls = null,
+}: HttpOsdConnectionOptions): WayToOsd {
   const { origin, socketPath } = parseOsdUrl(url);
-  const connect = makeConnector(timeouts.connectMs, socketPath, tls);
-  if (localPath === null) return { origin, connect };
-  if (origin.startsWith('https:')) throw new RangeError('a unix socket has no TLS');
-  return { origin, connect: makeLocalConnector(timeouts.connectMs, localPath, connect) };
+  const { host } = new URL(origin);
+  if (localPath !== null && origin.startsWith('https:')) throw new RangeError('a unix socket has no TLS');
+  if (origin.startsWith('https:')) {
+    // One for all: it knows the sessions that were agreed on. What comes over TLS is in buffers of its own anyway.
+    const secure = makeConnector({ timeoutMs: timeouts.connectMs, socketPath }, tls);
+    return { origin, host, connect: () => secure };
+  }
+  const connect = (reading?: OnReadOpts): ReturnType<typeof makeConnector> => {
+    const options = { timeoutMs: timeouts.connectMs, ...(reading !== undefined && { reading }) };
+    const direct = makeConnector({ ...options, socketPath }, tls);
+    return localPath === null ? direct : makeLocalConnector({ ...options, socketPath: localPath }, direct);
+  };
+  return { origin, host, connect };
 }
 
 /** What a peer does not understand is as good as no answer: nobody knows what the OSD did. */

@@ -4,32 +4,42 @@
  *   u32 header length | { state, extent } | extent.length bytes
  *
  * A read that fails half-way ends short, with the error code in the trailer `tally-error`. Backpressure: at most
- * its share of READ_ROOM (and one chunk more) waits in this process.
+ * its share of READ_ROOM (and one slab more) waits in this process.
  */
-import type { IncomingHttpHeaders } from 'node:http';
-import type { Dispatcher } from 'undici';
+import type { OnReadOpts } from 'node:net';
+import { invariant } from '../protocol/invariant.js';
+import type { AnswerFields } from './answer-parser.js';
+import type { Connect } from './connector.js';
 import { TRAILER_ERROR } from './contract.js';
 import { FRAME_PREFIX_BYTES, frameHeaderLength, parseJson } from './frame.js';
-import { dispatchOptions, type HttpRequest, RequestProgress } from './http-exchange.js';
+import { type HttpRequest, RequestProgress } from './http-exchange.js';
 import { MalformedMessage } from './malformed-message.js';
-import { OsdUnreachable } from './osd-connection.js';
-import type { RoomLimits, SharedRoom } from './shared-room.js';
+import { OsdUnreachable, type ReadBody } from './osd-connection.js';
+import { ReadSlabs } from './read-slabs.js';
+import { type Asker, type ReadSocket, ReadSockets } from './read-sockets.js';
+import { type RoomLimits, SharedRoom } from './shared-room.js';
 
 /** What has come from one OSD, and waits for its readers. */
-export const READ_ROOM: RoomLimits = { allBytesMax: 8 * 1024 * 1024, streamBytesMax: 1024 * 1024 };
+const READ_ROOM: RoomLimits = { allBytesMax: 8 * 1024 * 1024, streamBytesMax: 1024 * 1024 };
+/** Downloads in flight at once; more wait. */
+const CONNECTIONS_MAX = 512;
+const LINE_END = /[\r\n]/;
 /** What is left of a body that nobody wants: up to this it is read to its end, so that the connection can be used again. */
 const READ_DISCARD_BYTES_MAX = 64 * 1024;
 
 /** An answer whose head is here and whose body is on its way. */
-class IncomingAnswer implements Dispatcher.DispatchHandler, AsyncIterator<Buffer, undefined> {
+class IncomingAnswer implements Asker, AsyncIterator<Buffer, undefined> {
   status = 0;
-  trailers: IncomingHttpHeaders = {};
+  trailers: AnswerFields = new Map();
   readonly #progress: RequestProgress;
-  readonly #onHead: (failure: OsdUnreachable | null) => void;
-  readonly #room: SharedRoom;
+  readonly #onBegun: (failure: OsdUnreachable | null) => void;
+  readonly #channel: ReadChannel;
+  readonly #idleMs: number;
   #isInRoom = true;
-  #controller: Dispatcher.DispatchController | null = null;
+  #connection: ReadSocket | null = null;
+  #idleTimer: NodeJS.Timeout | null = null;
   #queue: Buffer[] = [];
+  /** What the queue holds in memory: of a slab all of it. */
   #queuedBytes = 0;
   #isPaused = false;
   #isEnded = false;
@@ -37,73 +47,102 @@ class IncomingAnswer implements Dispatcher.DispatchHandler, AsyncIterator<Buffer
   #failure: OsdUnreachable | null = null;
   #wake: (() => void) | null = null;
 
-  constructor(request: HttpRequest, room: SharedRoom, onHead: (failure: OsdUnreachable | null) => void) {
-    this.#room = room;
-    room.enter();
-    this.#onHead = onHead;
-    this.#progress = new RequestProgress(request.answerWithinMs, (timeout) =>
-      this.#endBeforeStart(this.#progress.unreachable(timeout)),
-    );
+  constructor(request: HttpRequest, channel: ReadChannel, onBegun: (failure: OsdUnreachable | null) => void) {
+    this.#channel = channel;
+    this.#idleMs = request.idleMs;
+    channel.room.enter();
+    this.#onBegun = onBegun;
+    this.#progress = new RequestProgress(request.answerWithinMs, (timeout) => {
+      this.onFailure(timeout);
+    });
   }
 
-  #endBeforeStart(failure: OsdUnreachable): void {
-    this.#leaveRoom();
-    this.#onHead(failure);
+  get isWaiting(): boolean {
+    return !this.#progress.isOver;
   }
 
-  #leaveRoom(): void {
-    if (!this.#isInRoom) return;
-    this.#isInRoom = false;
-    this.#room.leave();
+  onStart(connection: ReadSocket): void {
+    this.#connection = connection;
+    this.#progress.start({
+      abort: (reason) => {
+        connection.destroy(reason);
+      },
+    });
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#progress.start(controller);
-    this.#controller = controller;
-  }
-
-  onResponseStart(_controller: Dispatcher.DispatchController, statusCode: number): void {
+  onHead(status: number): void {
     this.#progress.answerBegan();
-    this.status = statusCode;
-    this.#onHead(null);
+    this.status = status;
+    this.#startIdleTimer();
+    this.#onBegun(null);
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#isDiscarded) return;
-    this.#queue.push(chunk);
-    this.#queuedBytes += chunk.length;
-    if (this.#queuedBytes > this.#room.bytesEach) {
-      this.#isPaused = true;
-      controller.pause();
+  onPiece(piece: Buffer): void {
+    if (this.#isDiscarded) {
+      this.giveBack(piece);
+      return;
     }
+    this.#idleTimer?.refresh();
+    this.#queue.push(piece);
+    this.#queuedBytes += piece.buffer.byteLength;
+    if (this.#queuedBytes > this.#channel.room.bytesEach) this.#pause();
     this.#wakeReader();
   }
 
-  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
-    this.#progress.finish();
-    this.#leaveRoom();
+  onEnd(trailers: AnswerFields): void {
     this.trailers = trailers;
     this.#isEnded = true;
+    this.#settle();
+  }
+
+  onFailure(error: Error): void {
+    this.#failure = this.#progress.unreachable(error);
+    this.#settle();
+    this.#onBegun(this.#failure);
+  }
+
+  giveBack(piece: Buffer): void {
+    this.#channel.slabs.giveBack(piece);
+  }
+
+  /** Nothing more comes, and the connection is another one's. */
+  #settle(): void {
+    this.#progress.finish();
+    this.#connection = null;
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    if (this.#isInRoom) this.#channel.room.leave();
+    this.#isInRoom = false;
     this.#wakeReader();
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#progress.finish();
-    this.#leaveRoom();
-    this.#failure = this.#progress.unreachable(error);
-    this.#onHead(this.#failure);
-    this.#wakeReader();
+  #startIdleTimer(): void {
+    this.#idleTimer = setTimeout(() => {
+      this.#connection?.destroy(new Error(`no byte came for ${this.#idleMs} ms`));
+    }, this.#idleMs);
+  }
+
+  /** While nobody reads it is not the OSD that is late. */
+  #pause(): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    this.#connection?.pause();
+  }
+
+  #resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    if (this.#connection === null) return;
+    this.#startIdleTimer();
+    this.#connection.resume();
   }
 
   async next(): Promise<IteratorResult<Buffer, undefined>> {
     for (;;) {
       const chunk = this.#queue.shift();
       if (chunk !== undefined) {
-        this.#queuedBytes -= chunk.length;
-        if (this.#isPaused && this.#queuedBytes <= this.#room.bytesEach / 2) {
-          this.#isPaused = false;
-          this.#controller?.resume();
-        }
+        this.#queuedBytes -= chunk.buffer.byteLength;
+        if (this.#queuedBytes <= this.#channel.room.bytesEach / 2) this.#resume();
         return { done: false, value: chunk };
       }
       if (this.#failure !== null) throw this.#failure;
@@ -118,19 +157,19 @@ class IncomingAnswer implements Dispatcher.DispatchHandler, AsyncIterator<Buffer
   unshift(rest: Buffer): void {
     if (rest.length === 0) return;
     this.#queue.unshift(rest);
-    this.#queuedBytes += rest.length;
+    this.#queuedBytes += rest.buffer.byteLength;
   }
 
   /** Lets go of the rest, of which at most `restBytes` are still to come. */
   release(restBytes: number): void {
     if (this.#isDiscarded) return;
     this.#isDiscarded = true;
-    this.#queue = [];
+    for (const piece of this.#queue.splice(0)) this.giveBack(piece);
     this.#queuedBytes = 0;
     this.#wakeReader();
     if (this.#isEnded || this.#failure !== null) return;
-    if (restBytes > READ_DISCARD_BYTES_MAX) this.#controller?.abort(new Error('the reader went away'));
-    else if (this.#isPaused) this.#controller?.resume();
+    if (restBytes > READ_DISCARD_BYTES_MAX) this.#connection?.destroy(new Error('the reader went away'));
+    else this.#resume();
   }
 
   #wakeReader(): void {
@@ -140,19 +179,44 @@ class IncomingAnswer implements Dispatcher.DispatchHandler, AsyncIterator<Buffer
   }
 }
 
-/** Sends a request and resolves when the head of its answer is there. Rejects with OsdUnreachable. */
-export function openAnswer(
-  pool: Dispatcher,
-  request: HttpRequest,
-  room: SharedRoom,
-): Promise<IncomingAnswer> {
-  return new Promise((resolve, reject) => {
-    const answer = new IncomingAnswer(request, room, (failure) => {
-      if (failure === null) resolve(answer);
-      else reject(failure);
+/** The way on which large reads come from one OSD. */
+export class ReadChannel {
+  readonly room = new SharedRoom(READ_ROOM);
+  readonly slabs = new ReadSlabs(this.room);
+  readonly #host: string;
+  readonly #sockets: ReadSockets;
+
+  /** `connect` makes what connects to the OSD, whose host it is. */
+  constructor(host: string, connect: (reading: OnReadOpts) => Connect) {
+    this.#host = host;
+    this.#sockets = new ReadSockets({ slabs: this.slabs, connectionsMax: CONNECTIONS_MAX, connect });
+  }
+
+  /** Sends a request and resolves when the head of its answer is there. Rejects with OsdUnreachable. */
+  open(request: HttpRequest): Promise<IncomingAnswer> {
+    return new Promise((resolve, reject) => {
+      const answer = new IncomingAnswer(request, this, (failure) => {
+        if (failure === null) resolve(answer);
+        else reject(failure);
+      });
+      this.#sockets.ask(encodeRequest(this.#host, request), answer);
     });
-    pool.dispatch(dispatchOptions(request), answer);
-  });
+  }
+
+  /** Whatever is in flight fails. */
+  close(): void {
+    this.#sockets.close();
+  }
+}
+
+/** Precondition: it has no body. */
+function encodeRequest(host: string, { method, path, headers }: HttpRequest): string {
+  const texts = [path, ...headers];
+  invariant(!texts.some((text) => LINE_END.test(text)), 'no part of a request ends a line');
+  let lines = `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\n`;
+  for (let index = 0; index < headers.length; index += 2)
+    lines += `${headers[index] ?? ''}: ${headers[index + 1] ?? ''}\r\n`;
+  return `${lines}\r\n`;
 }
 
 /** Takes the frame's header off an answer, and leaves the bytes behind it there. Throws MalformedMessage. */
@@ -191,7 +255,7 @@ export async function takeAll(answer: IncomingAnswer, bytesMax: number): Promise
  * The bytes of a read. `return()` lets go of it, also before the first `next()`. `failureOf` makes the error for an answer
  * that ended early, from the code in its trailer (undefined: there is none).
  */
-export class AnswerBody implements AsyncIterable<Buffer> {
+export class AnswerBody implements ReadBody {
   readonly #answer: IncomingAnswer;
   readonly #failureOf: (code: string | undefined) => Error;
   #remainingBytes: number;
@@ -212,6 +276,10 @@ export class AnswerBody implements AsyncIterable<Buffer> {
     };
   }
 
+  giveBack(piece: Buffer): void {
+    this.#answer.giveBack(piece);
+  }
+
   async #next(): Promise<IteratorResult<Buffer, undefined>> {
     const result = await this.#answer.next();
     if (result.done === true) {
@@ -227,7 +295,6 @@ export class AnswerBody implements AsyncIterable<Buffer> {
   }
 
   #trailerCode(): string | undefined {
-    const code = this.#answer.trailers[TRAILER_ERROR];
-    return typeof code === 'string' ? code : undefined;
+    return this.#answer.trailers.get(TRAILER_ERROR);
   }
 }

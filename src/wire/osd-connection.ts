@@ -322,13 +322,18 @@ export type RemoteRange =
 
 export type PresentObject = Extract<ObjectState, { kind: 'present' }>;
 
+export interface ReadBody extends AsyncIterable<Buffer> {
+  /** Takes back the memory of a piece that nobody uses any more. Who does not call it leaves it to the collector. */
+  readonly giveBack?: (piece: Buffer) => void;
+}
+
 export interface RemoteRead {
   readonly state: PresentObject;
   readonly extent: Extent | null;
   /** All of it when it is small and at hand: then `body` need not be touched, and there is nothing to let go of. */
   readonly bytes: Buffer | null;
   /** Throws OsdUnreachable or OsdRefusal (code `damaged`) when the rest can't be had. Let go of it with `return()`. */
-  readonly body: AsyncIterable<Buffer>;
+  readonly body: ReadBody;
 }
 
 export interface RemoteListRequest {

@@ -15,6 +15,10 @@ export class SharedRoom {
     this.#limits = limits;
   }
 
+  get allBytesMax(): number {
+    return this.#limits.allBytesMax;
+  }
+
   get bytesEach(): number {
     const { allBytesMax, streamBytesMax } = this.#limits;
     return Math.min(streamBytesMax, Math.floor(allBytesMax / Math.max(1, this.#streamCount)));
