@@ -11,7 +11,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AdminError } from './admin-errors.js';
-import type { AuditLog } from './audit-log.js';
+import type { AuditEntry, AuditLog } from './audit-log.js';
 
 export const METRICS_PATH = '/metrics';
 
@@ -106,11 +106,30 @@ function isAudited({ method, headers }: FastifyRequest, status: number): boolean
   return method !== 'GET' || status === 403;
 }
 
-function entryOf(request: FastifyRequest, status: number) {
+/** Of a query or a body these go on record. Nothing that is secret has one of these names. */
+const AUDITED_FIELDS = ['mirror', 'bucket', 'key', 'version', 'choice', 'words'];
+/** Of each; a request that was refused for its form may have anything in it. */
+const AUDITED_CHARACTERS_MAX = 1024;
+
+function aboutOf({ query, body }: FastifyRequest): Pick<AuditEntry, 'about'> {
+  const about: Record<string, string> = {};
+  for (const said of [query, body]) {
+    if (typeof said !== 'object' || said === null) continue;
+    const named: ReadonlyMap<string, unknown> = new Map(Object.entries(said));
+    for (const field of AUDITED_FIELDS) {
+      const value = named.get(field);
+      if (typeof value === 'string') about[field] = value.slice(0, AUDITED_CHARACTERS_MAX);
+    }
+  }
+  return Object.keys(about).length === 0 ? {} : { about };
+}
+
+function entryOf(request: FastifyRequest, status: number): AuditEntry {
   return {
     by: request.caller?.name ?? null,
     action: `${request.method} ${request.routeOptions.url ?? 'unknown'}`,
     target: request.url.split('?', 1)[0] ?? '',
+    ...aboutOf(request),
     status,
     remoteAddress: request.ip,
     requestId: request.id,

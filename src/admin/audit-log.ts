@@ -5,8 +5,10 @@ export interface AuditEntry {
   readonly by: string | null;
   /** The operation, as in `openapi/admin.yaml`: `POST /reconcile`. */
   readonly action: string;
-  /** The request target without its query, and the objects that the query names. */
+  /** The request target without its query. */
   readonly target: string;
+  /** What it was about, and what an operator said to it, where query or body name that. */
+  readonly about?: Readonly<Record<string, string>>;
   readonly status: number;
   readonly remoteAddress: string;
   readonly requestId: string;

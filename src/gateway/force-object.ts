@@ -56,7 +56,10 @@ async function look(
   const loss = lost.of(objectId);
   const [teller] = loss?.mirrors ?? [];
   if (loss === null || teller === undefined)
-    throw new ForceRefusal('not-lost', `${describeId(objectId)} is not known to have lost bytes`);
+    throw new ForceRefusal(
+      'not-lost',
+      `no mirror in sync says that bytes of ${describeId(objectId)} are lost`,
+    );
   const { kept } = loss;
   if (choice === 'put-back' && kept === null)
     throw new ForceRefusal('nothing-kept', `no mirror keeps an older copy of ${describeId(objectId)}`);
@@ -123,7 +126,7 @@ export async function forceObject(
 /** It must still be the write that the operator was told of. */
 function confirm(loss: KnownLoss, current: ObjectHead | null): void {
   if (current?.lastTag !== loss.lastTag)
-    throw new ForceRefusal('not-lost', `${describeId(loss.objectId)} was written meanwhile`);
+    throw new ForceRefusal('not-lost', `the object was written meanwhile: ${describeId(loss.objectId)}`);
 }
 
 async function giveUp({ storage }: ForceObjectContext, loss: KnownLoss): Promise<void> {

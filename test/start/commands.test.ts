@@ -1,5 +1,6 @@
 /** Commands beside a running `tally up`: keys that come and go, looks at buckets and tag tables. */
-import { chmod, readFile, stat } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { chmod, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { S3Session } from '../../src/s3/session/s3-session.js';
@@ -137,6 +138,75 @@ describe('tally doctor', () => {
     await chmod(token, 0o600);
     expect(found.exitCode).toBe(1);
     expect(found.stdout).toContain(`-> chmod 600 ${token}`);
+  });
+});
+
+/** Turns around what the segments of both mirrors have of these bytes. */
+async function rotOnBoth(bytes: Buffer): Promise<void> {
+  for (const name of ['osd-0', 'osd-1']) {
+    const folder = join(playground.dataFolder, name, 'segments');
+    const files = (await readdir(folder)).map((file) => join(folder, file));
+    const places = await Promise.all(
+      files.map(async (path) => ({ path, at: (await readFile(path)).indexOf(bytes) })),
+    );
+    const found = places.find(({ at }) => at !== -1);
+    if (found === undefined) throw new Error(`${name} does not have these bytes in a segment`);
+    const file = await open(found.path, 'r+');
+    await file.write(
+      bytes.map((byte) => byte ^ 0xff),
+      0,
+      bytes.length,
+      found.at,
+    );
+    await file.close();
+  }
+}
+
+describe('tally force --object', () => {
+  const run = (...args: string[]) => runTally([...args, '--data', playground.dataFolder]);
+  const giveUp = (...args: string[]) => run('force', '--object', 'photos/lost', '--give-up', ...args);
+
+  it('gives up an object that is rotten on both mirrors for the right words alone, and it is on record who said what', async () => {
+    paste(tally.line('make a bucket'));
+    const content = randomBytes(300_000);
+    const path = join(playground.folder, 'content');
+    await writeFile(path, content);
+    const put = tally.line('put a file').replace('README.md', path).replace('photos/hello', 'photos/lost');
+    expect(paste(put).stdout).toBe('200\n');
+    await rotOnBoth(content.subarray(1000, 1100));
+    const get = tally
+      .line('get it back')
+      .replace(/ \| cmp .*/, ' -o /dev/null')
+      .replace('photos/hello', 'photos/lost');
+    const status = () => paste(get.replace('curl ', "curl -w '%{http_code}' ")).stdout;
+    expect(status()).toBe('500');
+
+    const asked = /^ {2}(give up .*)$/m;
+    let plan = '';
+    await expect.poll(() => (plan = giveUp().stdout), { timeout: 60_000, interval: 500 }).toMatch(asked);
+    const words = asked.exec(plan)![1]!;
+    const doctor = run('doctor');
+    expect(doctor.stdout).toMatch(/^fail +objects +1 object .*photos\/lost$/m);
+    expect(doctor.exitCode).toBe(1);
+    const wrong = giveUp('--i-understand', words.replace('give', 'keep'));
+    expect(wrong).toMatchObject({
+      exitCode: 64,
+      stderr: expect.stringContaining('Nothing was done') as string,
+    });
+    expect(status()).toBe('500');
+
+    expect(giveUp('--i-understand', words)).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(status()).toBe('404');
+    const { lostObjectCount, forced } = JSON.parse(run('status', '--json').stdout) as {
+      lostObjectCount: number;
+      forced: unknown[];
+    };
+    expect(lostObjectCount).toBe(0);
+    expect(forced.at(-1)).toMatchObject({ words });
+    const audit = await readFile(join(playground.dataFolder, 'log', 'audit.log'), 'utf8');
+    expect(audit).toMatch(
+      /"action":"POST \/force\/object".*"key":"lost".*"words":"give up photos\/lost at epoch \d+"/,
+    );
   });
 });
 

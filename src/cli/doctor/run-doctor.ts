@@ -10,6 +10,7 @@ import { readAdminToken } from '../secrets.js';
 import { readSoftwareVersion } from '../software-version.js';
 import { examineFolder } from './disk-checks.js';
 import { fail, type Finding, renderFindings } from './finding.js';
+import { judgeSet } from './set-checks.js';
 import { examineSecret, judgeClock, judgeNode } from './machine-checks.js';
 import {
   examinePort,
@@ -104,6 +105,7 @@ async function examineAll(configuration: Configuration): Promise<readonly Findin
     ...(await examineDisks(configuration, hasGateway)),
     ...(await examineSecrets(configuration, hasGateway)),
     ...(await examineServices(configuration, hasGateway)),
+    ...statuses.flatMap(judgeSet),
     ...judgeContract(statuses),
     'verdict' in answer ? answer : judgeVersions(readSoftwareVersion(), statuses),
   ];

@@ -586,6 +586,16 @@ describe('the audit log', () => {
 describe('GET and POST /force/object', () => {
   const query = { bucket: 'photos', key: 'cat.jpg', choice: 'give-up' };
 
+  it('go on record with the object, and with what was said', async () => {
+    const { words } = (await ask('GET /force/object', { query })).json<{ words: string }>();
+    await ask('POST /force/object', { payload: { ...query, words: 'yes' } });
+    await ask('POST /force/object', { payload: { ...query, words } });
+    expect(audited.map(({ about, status }) => ({ about, status }))).toEqual([
+      { about: { ...query, words: 'yes' }, status: 409 },
+      { about: { ...query, words }, status: 200 },
+    ]);
+  });
+
   it('says what is lost, and does it for these words alone', async () => {
     const plan = (await ask('GET /force/object', { query })).json<{ words: string }>();
     const wrong = await ask('POST /force/object', { payload: { ...query, words: 'yes' } });

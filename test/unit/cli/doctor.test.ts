@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { examineFolder, judgeSpace, judgeSyncs } from '../../../src/cli/doctor/disk-checks.js';
 import { fail, ok, renderFindings, warn } from '../../../src/cli/doctor/finding.js';
 import { examineSecret, judgeClock, judgeNode } from '../../../src/cli/doctor/machine-checks.js';
+import { judgeSet } from '../../../src/cli/doctor/set-checks.js';
 import {
   examinePort,
   examineSocket,
@@ -121,6 +122,21 @@ describe('tally doctor', () => {
       { verdict: 'fail', message: incompatibility },
     ]);
     expect(judgeContract([])).toEqual([]);
+  });
+
+  it('names a mirror that is not in sync, what a set waits for, and what can not be read', () => {
+    const status = { softwareVersion: '0.1.0', nowMs: NOW_MS, ...new FakeControl().current };
+    const verdicts = (changed: Partial<typeof status>) =>
+      judgeSet({ ...status, ...changed }).map(({ verdict, message }) => `${verdict} ${message}`);
+    const [first, ...others] = status.mirrors;
+    const whole = status.mirrors.map((mirror) => ({ ...mirror, condition: 'in-sync' as const }));
+    expect(verdicts({ mirrors: whole }).map((text) => text.slice(0, 3))).toEqual(['ok ', 'ok ']);
+    const away = [{ ...first!, condition: 'away' as const }, ...others];
+    expect(verdicts({ mirrors: away })[0]).toMatch(/^warn .*osd-0 is away/);
+    expect(verdicts({ phase: 'waiting', waitingFor: 'osd-1 missing' })[0]).toMatch(/^fail .*osd-1 missing/);
+    const lost = { bucket: 'photos', key: 'cat.jpg', version: '', lastTag: '1', sizeBytes: 9, lostBytes: 9 };
+    const lostObjects = [{ ...lost, mirrors: [], kept: null }];
+    expect(verdicts({ lostObjectCount: 1, lostObjects })[1]).toMatch(/^fail 1 object .*photos\/cat\.jpg/);
   });
 
   it('says what to do below what it found, and counts', () => {
