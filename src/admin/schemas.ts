@@ -169,6 +169,7 @@ const mirrorSchema = object({
   }),
   fullCopyReason: orNull(Type.String()),
   incompatibility: later(orNull(Type.String()), null),
+  advice: later(orNull(Type.String()), null),
   lastSeenMs: orNull(timeMs),
   identity: orNull(identitySchema),
 });

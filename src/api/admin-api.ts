@@ -626,6 +626,8 @@ export interface components {
       fullCopyReason: string | null;
       /** @description Who has to be upgraded before it is a mirror to this gateway; null when nobody has. */
       incompatibility: string | null;
+      /** @description What an operator does about it, in one sentence without a full stop; null when it needs nobody. */
+      advice: string | null;
       lastSeenMs: number | null;
       /** @description What its OSD said when it was last seen. */
       identity: components['schemas']['Identity'] | null;
@@ -1074,6 +1076,7 @@ export interface operations {
            *           "condition": "in-sync",
            *           "fullCopyReason": null,
            *           "incompatibility": null,
+           *           "advice": null,
            *           "lastSeenMs": 1795451370900,
            *           "identity": {
            *             "setId": "set-bc3bb46a",
@@ -1114,6 +1117,7 @@ export interface operations {
            *           "condition": "away",
            *           "fullCopyReason": null,
            *           "incompatibility": null,
+           *           "advice": "osd-1 does not answer: on its machine, start it with \"tally osd --name osd-1\" or \"systemctl start tally-osd@osd-1\", or see in its log why it ended",
            *           "lastSeenMs": 1795451368200,
            *           "identity": null
            *         }
@@ -1351,7 +1355,7 @@ export interface operations {
           /**
            * @example {
            *       "code": "no-such-mirror",
-           *       "message": "there is no mirror osd-9."
+           *       "message": "there is no mirror osd-9, but osd-0, osd-1"
            *     }
            */
           'application/json': components['schemas']['Error'];
@@ -1436,7 +1440,7 @@ export interface operations {
           /**
            * @example {
            *       "code": "no-such-mirror",
-           *       "message": "there is no mirror osd-9."
+           *       "message": "there is no mirror osd-9, but osd-0, osd-1"
            *     }
            */
           'application/json': components['schemas']['Error'];
@@ -1735,7 +1739,7 @@ export interface operations {
           /**
            * @example {
            *       "code": "no-such-mirror",
-           *       "message": "No such mirror is in sync."
+           *       "message": "osd-1 is not in sync, and only such mirrors are scrubbed."
            *     }
            */
           'application/json': components['schemas']['Error'];
@@ -2359,7 +2363,7 @@ export interface operations {
           /**
            * @example {
            *       "code": "no-such-mirror",
-           *       "message": "The mirror set has no such mirror."
+           *       "message": "There is no mirror osd-9, but osd-0, osd-1."
            *     }
            */
           'application/json': components['schemas']['Error'];

@@ -1,7 +1,7 @@
 /** `tally tags` and `tally bucket list`: looks at what is there, for people. */
 import type { AdminTagTable, AdminClient } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
-import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
+import { formatBytes, formatCount, formatDuration, plural } from '../gateway/figures.js';
 import { cell, printable, renderTitled } from './text-table.js';
 
 export const TAG_ROWS_DEFAULT = 50;

@@ -1,6 +1,6 @@
 /** A reconciliation in words: while it runs, and afterwards what was matched and what was copied. */
 import type { AdminOperation, AdminPace, AdminProgress } from './admin-client.js';
-import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
+import { formatBytes, formatCount, formatDuration, plural } from '../gateway/figures.js';
 
 export function describeProgress(progress: AdminProgress, elapsedMs: number): string {
   const { objectsDone, objectsToDo, rangesDone, bytesCopied, bytesUnmatched, isScanned, phase } = progress;

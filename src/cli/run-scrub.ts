@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AdminMirror, AdminClient } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
-import { formatBytes, plural } from './figures.js';
+import { formatBytes, plural } from '../gateway/figures.js';
 import { WorkDisplay } from './work-display.js';
 
 export interface ScrubOptions {

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AdminClient, AdminVerification, VerifyRequest } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
-import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
+import { formatBytes, formatCount, formatDuration, plural } from '../gateway/figures.js';
 import { OperationalError } from './operational-error.js';
 import { WorkDisplay } from './work-display.js';
 

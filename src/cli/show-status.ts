@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { AdminClient, AdminSets, AdminStatus } from './admin-client.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
-import { formatBytes, formatDuration } from './figures.js';
+import { formatBytes, formatDuration } from '../gateway/figures.js';
 import { describeBriefly } from './reconcile-text.js';
 import { isAllInSync, renderStatus } from './status-table.js';
 

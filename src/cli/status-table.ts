@@ -1,10 +1,9 @@
 /** What `tally status` shows to people. */
 import pico from 'picocolors';
 import type { AdminMirror, AdminOperation, AdminStatus } from './admin-client.js';
-import type { StoreFault } from '../protocol/store-fault.js';
 import { describePace, describeProgress } from './reconcile-text.js';
 import { describeScrub } from './run-scrub.js';
-import { formatBytes, formatCount, formatDuration, plural } from './figures.js';
+import { formatBytes, formatCount, formatDuration, plural } from '../gateway/figures.js';
 import { type Cell, cell, type Paint, renderTitled } from './text-table.js';
 
 const conditionPaint: Readonly<Record<AdminMirror['condition'], Paint>> = {
@@ -57,12 +56,8 @@ export function summarize(status: AdminStatus): string {
   return `Not in sync: ${missing.join(', ')} may lack ${plural(unmatchedWrites, 'write')}, ${formatBytes(unmatchedBytes)}${age}.${fullCopy}`;
 }
 
-/** What is wrong, and what to do about it. */
-const FAULT_ADVICE: Readonly<Record<StoreFault['kind'], string>> = {
-  'no-space': 'has no space left: free some on its disk, and it takes writes again by itself',
-  'disk-failed':
-    'takes no writes, because its disk failed: look at the disk, then stop its OSD and start it again',
-};
+const WHEN_NOBODY_COMES_BACK =
+  'When who is missing never comes back: "tally force --mirror NAME" says what is lost by going on with another mirror, and asks before it does.';
 
 function describeRunning({ id, reason, progress, startedMs }: AdminOperation, nowMs: number): string[] {
   const running = `Reconciliation ${id} is running: ${reason}.`;
@@ -109,9 +104,8 @@ export function renderStatus(status: AdminStatus): string {
     '',
     paint(summarize(status)),
   ];
-  for (const { condition, incompatibility } of mirrors) {
-    if (condition === 'incompatible') lines.push(`${incompatibility}.`);
-  }
+  for (const { advice } of mirrors) if (advice !== null) lines.push(`${advice}.`);
+  if (phase === 'waiting') lines.push(WHEN_NOBODY_COMES_BACK);
   for (const { mirror, fullCopyReason } of mirrors) {
     if (fullCopyReason !== null) lines.push(`${mirror} needs a full copy: ${fullCopyReason}.`);
   }
@@ -125,8 +119,6 @@ export function renderStatus(status: AdminStatus): string {
     if (scrub !== null && (scrub.state === 'running' || scrub.objectsDamaged > 0 || scrub.failure !== null)) {
       lines.push(`${mirror}: ${describeScrub(scrub)}.`);
     }
-    const fault = identity?.fault ?? null;
-    if (fault !== null) lines.push(`${mirror} ${FAULT_ADVICE[fault.kind]} (${fault.detail}).`);
   }
   if (operation !== null) lines.push(...describeRunning(operation, nowMs));
   if (pace !== null && (pace.isPaused || operation !== null)) {

@@ -4,7 +4,7 @@
  */
 import { Presets, SingleBar } from 'cli-progress';
 import { EXIT } from './exit-codes.js';
-import { formatDuration } from './figures.js';
+import { formatDuration } from '../gateway/figures.js';
 
 export interface WorkDisplayOptions {
   /** With --json there is nothing to look at. */

@@ -13,7 +13,7 @@ const STATUS_EVERY_MS = 1000;
 const PAGES = [
   ['mirrors', 'Mirrors'],
   ['objects', 'Objects'],
-  ['keys', 'Keys'],
+  ['keys', 'Keys and buckets'],
 ] as const;
 
 type Page = (typeof PAGES)[number][0];

@@ -15,6 +15,8 @@ export interface HistoryPlotProps {
   readonly samples: readonly Sample[];
   readonly series: readonly PlotSeries[];
   readonly format: (value: number) => string;
+  /** Distances of ticks that are round figures of this quantity; without it those of decimal numbers. */
+  readonly increments?: readonly number[];
 }
 
 const HEIGHT = 140;
@@ -24,7 +26,7 @@ function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-function makePlot(place: HTMLElement, { series, format }: HistoryPlotProps): uPlot {
+function makePlot(place: HTMLElement, { series, format, increments }: HistoryPlotProps): uPlot {
   const axis = {
     stroke: colour('--quiet'),
     font: '11px system-ui, sans-serif',
@@ -40,7 +42,13 @@ function makePlot(place: HTMLElement, { series, format }: HistoryPlotProps): uPl
       scales: { y: { range: (_plot, _low, high) => [0, Math.max(1, high * 1.15)] } },
       axes: [
         { ...axis, space: 70, values: '{HH}:{mm}:{ss}' },
-        { ...axis, size: 64, space: 36, values: (_plot, ticks) => ticks.map((tick) => format(tick)) },
+        {
+          ...axis,
+          size: 64,
+          space: 36,
+          values: (_plot, ticks) => ticks.map((tick) => format(tick)),
+          ...(increments !== undefined && { incrs: [...increments] }),
+        },
       ],
       series: [
         {},

@@ -7,7 +7,8 @@ export function Keys({ api }: { readonly api: Api }) {
   return (
     <>
       <section aria-labelledby="keys-title">
-        <h1 id="keys-title">Keys</h1>
+        <h1 id="keys-title">Keys and buckets</h1>
+        <h2>Keys</h2>
         {error !== null && <p class="fault">{error.message}</p>}
         <div class="table">
           <table>
@@ -26,7 +27,7 @@ export function Keys({ api }: { readonly api: Api }) {
                     <code>{accessKeyId}</code>
                   </th>
                   <td>{account}</td>
-                  <td>{isReadOnly ? 'read' : 'read and write'}</td>
+                  <td>{isReadOnly ? 'read' : 'read, write'}</td>
                   <td>{only === null ? 'all' : only.join(', ')}</td>
                 </tr>
               ))}

@@ -11,7 +11,7 @@ function lineTo(index: number, count: number): string {
 }
 
 function Facts({ mirror, nowMs }: { readonly mirror: Mirror; readonly nowMs: number }) {
-  const { identity, lastSeenMs, condition, fullCopyReason, incompatibility } = mirror;
+  const { identity, lastSeenMs, condition, fullCopyReason, advice } = mirror;
   return (
     <dl>
       {condition === 'away' && (
@@ -54,10 +54,10 @@ function Facts({ mirror, nowMs }: { readonly mirror: Mirror; readonly nowMs: num
           )}
         </>
       )}
-      {incompatibility !== null && (
-        <div class="wide">
-          <dt>needs an upgrade</dt>
-          <dd>{incompatibility}</dd>
+      {advice !== null && (
+        <div class="wide advice">
+          <dt>what to do</dt>
+          <dd>{advice}.</dd>
         </div>
       )}
       {fullCopyReason !== null && (

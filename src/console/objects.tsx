@@ -146,24 +146,29 @@ interface ListingProps {
 function Listing({ page, prefix, actions }: ListingProps) {
   if (page.folders.length + page.objects.length === 0) return <p class="hint">Nothing here.</p>;
   return (
-    <div class="table">
-      <table>
+    <div class="table objects">
+      {/* On a phone a row is no table row to the layout; to a screen reader it stays one. */}
+      <table role="table">
         <thead>
-          <tr>
-            <th scope="col">Name</th>
-            <th scope="col" class="number">
+          <tr role="row">
+            <th scope="col" role="columnheader">
+              Name
+            </th>
+            <th scope="col" role="columnheader" class="number">
               Size
             </th>
-            <th scope="col">Changed</th>
-            <th scope="col">
+            <th scope="col" role="columnheader">
+              Changed
+            </th>
+            <th scope="col" role="columnheader">
               <span class="unseen">Actions</span>
             </th>
           </tr>
         </thead>
         <tbody>
           {page.folders.map((folder) => (
-            <tr key={folder}>
-              <th scope="row" colSpan={4}>
+            <tr key={folder} role="row">
+              <th scope="row" role="rowheader" colSpan={4}>
                 <button type="button" class="folder" onClick={() => actions.open(folder)}>
                   {folder.slice(prefix.length)}
                 </button>
@@ -171,11 +176,17 @@ function Listing({ page, prefix, actions }: ListingProps) {
             </tr>
           ))}
           {page.objects.map(({ key, sizeBytes, modifiedMs }) => (
-            <tr key={key}>
-              <th scope="row">{key.slice(prefix.length)}</th>
-              <td class="number">{formatBytes(sizeBytes)}</td>
-              <td>{new Date(modifiedMs).toLocaleString('sv')}</td>
-              <td class="actions">
+            <tr key={key} role="row">
+              <th scope="row" role="rowheader">
+                {key.slice(prefix.length)}
+              </th>
+              <td role="cell" class="number">
+                {formatBytes(sizeBytes)}
+              </td>
+              <td role="cell" class="date">
+                {new Date(modifiedMs).toLocaleString('sv')}
+              </td>
+              <td role="cell" class="actions">
                 <Act label={`Download ${key}`} onClick={() => void actions.download(key)}>
                   Download
                 </Act>

@@ -13,6 +13,18 @@ import { VerifyPanel } from './verify-panel.tsx';
 
 const EVENTS_EVERY_MS = 2000;
 const HISTORY_EVERY_MS = 2000;
+const COUNT_INCREMENTS = Array.from({ length: 12 }, (_, power) =>
+  [1, 2, 5].map((step) => step * 10 ** power),
+).flat();
+/** Up to the exbibyte. */
+const BYTE_INCREMENTS = Array.from({ length: 60 }, (_, power) => 2 ** power);
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DURATION_INCREMENTS = [
+  ...[1, 2, 5, 10, 15, 30].map((seconds) => seconds * 1000),
+  ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * MINUTE_MS),
+  ...[1, 2, 3, 6, 12, 24, 48, 96, 240, 480, 960, 2400].map((hours) => hours * HOUR_MS),
+];
 /** As many as the server keeps. */
 const SAMPLES_MAX = 1800;
 
@@ -42,6 +54,7 @@ export function SetPanel({ api, status }: { readonly api: Api; readonly status: 
             read: ({ mirrors }) => mirrors.find((entry) => entry.mirror === mirror)?.rowCount ?? null,
           }))}
           format={(value) => value.toLocaleString('en')}
+          increments={COUNT_INCREMENTS}
         />
         <HistoryPlot
           title="Unmatched"
@@ -49,6 +62,7 @@ export function SetPanel({ api, status }: { readonly api: Api; readonly status: 
           samples={samples ?? []}
           series={[{ label: 'unmatched', read: ({ unmatchedBytes }) => unmatchedBytes }]}
           format={formatBytes}
+          increments={BYTE_INCREMENTS}
         />
         <HistoryPlot
           title="Oldest row"
@@ -56,6 +70,7 @@ export function SetPanel({ api, status }: { readonly api: Api; readonly status: 
           samples={samples ?? []}
           series={[{ label: 'oldest', read: ({ oldestAgeMs }) => oldestAgeMs }]}
           format={formatDuration}
+          increments={DURATION_INCREMENTS}
         />
       </section>
       <EventList events={events ?? []} />

@@ -14,21 +14,28 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(value < 10 ? 1 : 0)} ${UNITS[unit] ?? ''}`;
 }
 
+function inTwoUnits(large: number, largeUnit: string, small: number, smallUnit: string): string {
+  return small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`;
+}
+
 export function formatDuration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
+  if (minutes < 60) return inTwoUnits(minutes, 'min', seconds % 60, 's');
   const hours = Math.floor(minutes / 60);
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
+  return hours < 48 ? inTwoUnits(hours, 'h', minutes % 60, 'min') : `${Math.floor(hours / 24)} days`;
 }
 
 export function formatCount(count: number, noun: string): string {
   return `${count.toLocaleString('en')} ${count === 1 ? noun : `${noun}s`}`;
 }
 
+/** Of another day than today: with its date. */
 export function formatTime(atMs: number): string {
-  return new Date(atMs).toLocaleTimeString('sv');
+  const at = new Date(atMs);
+  const isToday = at.toDateString() === new Date().toDateString();
+  return isToday ? at.toLocaleTimeString('sv') : at.toLocaleString('sv').slice(0, 'yyyy-mm-dd hh:mm'.length);
 }
 
 export const CONDITION_WORDS: Readonly<Record<Mirror['condition'], string>> = {
@@ -60,7 +67,12 @@ function unmatched({ unmatchedWrites, unmatchedBytes, oldestUnmatchedMs, nowMs }
 export function headlineOf(status: Status): Headline {
   const { phase, waitingFor, mirrors } = status;
   if (phase === 'waiting') {
-    return { mood: 'bad', title: 'Nobody is served', detail: `Waiting: ${waitingFor ?? 'for a mirror'}.` };
+    const otherwise = 'If it never comes back, "tally force" tells what is lost by going on without it.';
+    return {
+      mood: 'bad',
+      title: 'Nobody is served',
+      detail: `Waiting: ${waitingFor ?? 'for a mirror'}. ${otherwise}`,
+    };
   }
   if (phase === 'stopped') return { mood: 'bad', title: 'The gateway is stopping', detail: '' };
   if (phase === 'recovering') {

@@ -11,6 +11,7 @@ import type { TagRow } from '../protocol/write.js';
 import type { OsdConnection, OsdIdentity, RowCursor } from '../wire/osd-connection.js';
 import type { AuthorityStorage } from './authority-storage.js';
 import { ContractWatch, incompatibilityOf } from './contract-watch.js';
+import { formatBytes, formatCount, plural } from './figures.js';
 import { force, type ForceContext, type ForcePlan, planForce } from './force.js';
 import {
   forceObject,
@@ -22,6 +23,7 @@ import {
 import { LostObjects, toLossStatus } from './lost-objects.js';
 import { HealthMonitor } from './health-monitor.js';
 import type { Logger } from './logger.js';
+import { adviceFor } from './mirror-advice.js';
 import { MirrorSet } from './mirror-set.js';
 import type {
   MirrorCondition,
@@ -298,7 +300,9 @@ export class Gateway implements MirrorSetControl {
       case 'returned':
         if (!this.#options.reconcilesByItself || !this.#runner.mayRejoin(mirror)) return;
         if (this.#runner.current === null) {
-          this.#note({ atMs: this.#options.clock(), kind: 'returned', message: `${mirror} is back` });
+          const { unmatchedWrites, unmatchedBytes } = this.status();
+          const message = `${mirror} is back: ${plural(unmatchedWrites, 'write')}, ${formatBytes(unmatchedBytes)} to copy`;
+          this.#note({ atMs: this.#options.clock(), kind: 'returned', message });
         }
         this.#runner.noticeReturn(mirror);
         this.#startRecovery('mirror-returned', `${mirror} is back`);
@@ -469,7 +473,8 @@ export class Gateway implements MirrorSetControl {
     const condition = isInSync ? 'in-sync' : isReachable ? outOfSync : unreachable;
     const fullCopyReason = member?.fullCopyReason ?? identity?.selfDoubt ?? null;
     const { url } = this.#set.connectionOf(mirror);
-    return { mirror, url, condition, fullCopyReason, incompatibility, lastSeenMs, identity };
+    const seen = { mirror, url, condition, fullCopyReason, incompatibility, lastSeenMs, identity };
+    return { ...seen, advice: adviceFor(seen) };
   }
 }
 
@@ -494,7 +499,7 @@ function describeEnd(verification: Verification): string {
   const { state, failure, objectsCompared, differenceCount, repairedCount } = verification;
   if (failure !== null) return `a verification failed: ${failure}`;
   const end = state === 'stopped' ? ' was stopped by an operator: it' : '';
-  return `a verification${end} compared ${objectsCompared} objects, found ${differenceCount} different, and repaired ${repairedCount}`;
+  return `a verification${end} compared ${plural(objectsCompared, 'object')}, found ${formatCount(differenceCount)} different, and repaired ${formatCount(repairedCount)}`;
 }
 
 /** The condition of a mirror that answers and is not in sync. */
@@ -511,6 +516,7 @@ function conditionOf(identity: OsdIdentity | null): MirrorCondition {
 
 function describePace({ bytesPerSecond, sharePercent, isPaused }: CopyPace): string {
   if (isPaused) return 'paused';
-  const rate = bytesPerSecond === null ? 'any number of bytes' : `${bytesPerSecond} bytes`;
-  return `${rate} per second, in ${sharePercent} % of the time`;
+  const rate =
+    bytesPerSecond === null ? 'as fast as it goes' : `at ${formatBytes(bytesPerSecond)}/s at the most`;
+  return `${rate}, in ${sharePercent} % of the time`;
 }

@@ -24,6 +24,8 @@ export interface MirrorStatus {
   readonly fullCopyReason: string | null;
   /** Who has to be upgraded before it is a mirror to this gateway; null: nobody. */
   readonly incompatibility: string | null;
+  /** What to do about it, in one sentence without a full stop; null: nothing. */
+  readonly advice: string | null;
   readonly lastSeenMs: number | null;
   /** As of `lastSeenMs`; null: never seen by this gateway. */
   readonly identity: OsdIdentity | null;

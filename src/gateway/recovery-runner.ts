@@ -20,6 +20,7 @@ import type { Entrance, MirrorSet } from './mirror-set.js';
 import type { MirrorSetEvent, ReconcileOperation, ReconcileTrigger } from './mirror-set-status.js';
 import { lookAtMirror, type SeenMirror } from './authority-review.js';
 import { incompatibilityOf } from './contract-watch.js';
+import { formatBytes, plural } from './figures.js';
 import { catchUp } from './catch-up.js';
 import { sumProgress } from './progress-sum.js';
 import { attemptRecovery, type AttemptResult, whyLeasesWait } from './recovery-attempt.js';
@@ -441,7 +442,10 @@ export class RecoveryRunner {
   #endOperation(id: string): void {
     const { inSync } = this.#options.set;
     this.#amend(id, { state: 'done', endedMs: this.#options.clock(), inSync });
-    this.#event('recovery-ended', `recovery done: ${inSync.join(', ')} in sync`);
+    const { objectsDone = 0, bytesCopied = 0 } = this.#operations.get(id)?.progress ?? {};
+    const copied =
+      objectsDone === 0 ? '' : `; ${plural(objectsDone, 'object')}, ${formatBytes(bytesCopied)} copied`;
+    this.#event('recovery-ended', `recovery done: ${inSync.join(', ')} in sync${copied}`);
   }
 
   #postpone(mirror: MirrorId): void {

@@ -122,7 +122,7 @@ describe('the web console', () => {
   });
 
   it('shows keys without their secrets', async () => {
-    await open('Keys');
+    await open('Keys and buckets');
     await page.getByText(system.access.accessKeyId).waitFor();
     expect(await page.content()).not.toContain(system.access.secretAccessKey);
   });
@@ -139,6 +139,7 @@ describe('the web console', () => {
     await page.getByRole('status').getByText('25 writes, 1.9 MiB to copy').waitFor();
     await page.getByRole('listitem').filter({ hasText: 'osd-1 left out' }).first().waitFor();
     await page.locator('[data-mirror="osd-1"]').getByText('away', { exact: true }).waitFor();
+    await page.locator('[data-mirror="osd-1"]').getByText('tally osd --name osd-1').waitFor();
     await page.locator('.value strong', { hasText: /^25$/ }).first().waitFor();
     await picture('away');
     await page.emulateMedia({ colorScheme: 'dark' });
@@ -151,7 +152,7 @@ describe('the web console', () => {
     await page.setViewportSize({ width: 1120, height: 1000 });
     osd.process.start();
     await headline('Both mirrors are in sync');
-    await page.getByText('Recovery done: osd-0, osd-1 in sync').first().waitFor();
+    await page.getByText('Recovery done: osd-0, osd-1 in sync; 25 objects, 1.9 MiB copied').waitFor();
     await picture('in-sync');
   });
 

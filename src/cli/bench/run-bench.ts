@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { localUrl } from '../address.js';
 import type { Configuration } from '../configuration.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';
-import { formatBytes, formatCount } from '../figures.js';
+import { formatBytes, formatCount } from '../../gateway/figures.js';
 import { OperationalError } from '../operational-error.js';
 import { s3Credentials } from '../s3-credentials.js';
 import { readS3Keys } from '../secrets.js';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, fdatasyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { access, constants, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatBytes } from '../figures.js';
+import { formatBytes } from '../../gateway/figures.js';
 import { systemCodeOf } from '../system-error.js';
 import { fail, type Finding, ok, warn } from './finding.js';
 

@@ -1,6 +1,6 @@
 /** This machine: Node, the clock, and who may read the secrets. */
 import { stat } from 'node:fs/promises';
-import { formatDuration } from '../figures.js';
+import { formatDuration } from '../../gateway/figures.js';
 import { systemCodeOf } from '../system-error.js';
 import { fail, type Finding, ok, warn } from './finding.js';
 

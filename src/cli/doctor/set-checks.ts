@@ -1,6 +1,6 @@
 /** A mirror set, as its gateway tells: is it served, are all mirrors in sync, and can everything be read? */
 import type { AdminStatus } from '../admin-client.js';
-import { plural } from '../figures.js';
+import { plural } from '../../gateway/figures.js';
 import { fail, type Finding, ok, warn } from './finding.js';
 
 const LOST_OBJECTS_NAMED_MAX = 3;

@@ -3,13 +3,14 @@ import type { AdminOperation, AdminStatus } from '../../../src/admin/schemas.js'
 import { formatAddress, localUrl, parseAddress } from '../../../src/cli/address.js';
 import { EXIT } from '../../../src/cli/exit-codes.js';
 import { explainError } from '../../../src/cli/explain-error.js';
-import { formatBytes, formatDuration, plural } from '../../../src/cli/figures.js';
+import { formatBytes, formatDuration, plural } from '../../../src/gateway/figures.js';
 import { readInvocation, showPath } from '../../../src/cli/invocation.js';
 import { parsePace, readPaceFlags } from '../../../src/cli/pace-flags.js';
 import { describeBriefly, describeEnd, describeProgress } from '../../../src/cli/reconcile-text.js';
 import { hasEnded } from '../../../src/cli/run-scrub.js';
 import { isAllInSync, renderStatus, summarize } from '../../../src/cli/status-table.js';
 import { AuthoritySuperseded } from '../../../src/gateway/authority-storage.js';
+import { adviceFor } from '../../../src/gateway/mirror-advice.js';
 import { InvariantViolation } from '../../../src/protocol/invariant.js';
 import { toEpoch } from '../../../src/protocol/tag.js';
 import { StoreError } from '../../../src/store/object-store.js';
@@ -80,7 +81,9 @@ describe('the status, for people', () => {
   it('tells a mirror of another release from one that is away, and says who has to be upgraded', () => {
     const incompatibility = 'osd-1 speaks contract 3, and this gateway 4 to 5: upgrade osd-1 first';
     const mirrors = makeStatus().mirrors.map((mirror, index) =>
-      index === 1 ? { ...mirror, condition: 'incompatible' as const, incompatibility } : mirror,
+      index === 1
+        ? { ...mirror, condition: 'incompatible' as const, incompatibility, advice: incompatibility }
+        : mirror,
     );
     const text = renderStatus(makeStatus({ mirrors }));
     expect(text).toMatch(/osd-1 +incompatible +- +- +- +-/);
@@ -91,6 +94,33 @@ describe('the status, for people', () => {
   it('says what it waits for', () => {
     expect(summarize(makeStatus({ phase: 'waiting', waitingFor: 'osd-0 must come back' }))).toBe(
       'Nobody is served: osd-0 must come back.',
+    );
+  });
+});
+
+describe('what to do about a mirror', () => {
+  const [osd0, osd1] = new FakeControl().current.mirrors;
+
+  it('is part of the status, and when nobody is served, what to do if nobody comes back', () => {
+    const text = renderStatus(makeStatus());
+    expect(text).toContain('\nstart osd-1 again.\n');
+    expect(text).not.toContain('tally force');
+    expect(renderStatus(makeStatus({ phase: 'waiting' }))).toContain('tally force --mirror NAME');
+  });
+
+  it('is what to type, and nothing where nothing is to be done', () => {
+    expect(adviceFor(osd0!)).toBeNull();
+    expect(adviceFor({ ...osd0!, condition: 'behind' })).toBeNull();
+    expect(adviceFor(osd1!)).toContain('"tally osd --name osd-1" or "systemctl start tally-osd@osd-1"');
+    expect(adviceFor({ ...osd1!, condition: 'incompatible', incompatibility: 'upgrade osd-1' })).toBe(
+      'upgrade osd-1',
+    );
+  });
+
+  it.each(['in-sync', 'no-space'] as const)('is about a full disk of a mirror that is %s', (condition) => {
+    const identity = { ...osd0!.identity!, fault: { kind: 'no-space', detail: '1 MiB free' } as const };
+    expect(adviceFor({ ...osd0!, condition, identity })).toMatch(
+      /^osd-0 has no space left \(1 MiB free\): free/,
     );
   });
 });
