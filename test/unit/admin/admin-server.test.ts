@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, InjectOptions } from 'fastify';
@@ -28,7 +29,8 @@ import { FakeBrowser, FakeControl, makeOperation, makeRow, NOW_MS } from './fake
 
 const DOCUMENT = readFileSync(join(import.meta.dirname, '../../../openapi/admin.yaml'), 'utf8');
 /** In place of what the build makes. */
-const consoleFolder = join(import.meta.dirname, 'console-files');
+const consoleFiles = join(import.meta.dirname, 'console-files');
+let consoleFolder: string;
 const TOKEN = 'a-token-for-this-test';
 const READ_TOKEN = 'a-token-that-may-look';
 const METRICS_TOKEN = 'a-token-for-metrics-only';
@@ -64,6 +66,7 @@ function makeServer(limits: Partial<AdminLimits> = {}): FastifyInstance {
 }
 
 beforeEach(() => {
+  consoleFolder = consoleFiles;
   tokens = [
     { name: 'alice', role: 'operate', token: TOKEN },
     { name: 'watcher', role: 'read', token: READ_TOKEN },
@@ -479,6 +482,31 @@ describe('the console', () => {
     }
     const root = await app.inject('/');
     expect([root.statusCode, root.headers.location]).toEqual([302, '/console/']);
+  });
+
+  it('stays that of this version when another one is installed under it', async () => {
+    consoleFolder = mkdtempSync(join(tmpdir(), 'tally-console-'));
+    cpSync(consoleFiles, consoleFolder, { recursive: true });
+    const before = await app.inject('/console/code.js');
+    const running = makeServer();
+    rmSync(consoleFolder, { recursive: true });
+    for (const url of ['/console/', '/console/index.html', '/console/code.js']) {
+      expect((await running.inject(url)).statusCode, url).toBe(200);
+    }
+    const after = await running.inject('/console/code.js');
+    expect([after.body, after.headers]).toEqual([before.body, before.headers]);
+    await running.close();
+  });
+
+  it('is sent once to a browser that keeps it', async () => {
+    const { headers, body } = await app.inject('/console/code.js');
+    expect(headers).toMatchObject({ 'cache-control': 'no-cache', 'content-length': String(body.length) });
+    expect(headers['content-type']).toMatch(/^text\/javascript/);
+    const etag = String(headers.etag);
+    const again = await app.inject({ url: '/console/code.js', headers: { 'if-none-match': etag } });
+    expect([again.statusCode, again.body]).toEqual([304, '']);
+    const other = await app.inject({ url: '/console/code.js', headers: { 'if-none-match': '"other"' } });
+    expect(other.statusCode).toBe(200);
   });
 
   it('gives no other files', async () => {

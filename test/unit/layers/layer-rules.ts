@@ -63,7 +63,6 @@ const packageHomes: ReadonlyMap<string, Home> = new Map<string, Home>([
   ['uplot', { layers: ['console'] }],
   ['openapi-fetch', { layers: ['cli', 'console'] }],
   ['vite', { layers: ['console'] }],
-  ['@fastify/static', { layers: ['admin'] }],
   ['pino', { layers: ['cli'] }],
   ['commander', { layers: ['cli'] }],
   ['picocolors', { layers: ['cli'] }],
