@@ -87,6 +87,41 @@ async function expectNewCertificate(stage: Stage): Promise<void> {
   );
 }
 
+/** Everybody shows a certificate of the new authority and trusts that one alone, and nobody was left out on the way. */
+async function expectNewAuthority(stage: Stage): Promise<void> {
+  const { first, second, transcript } = stage;
+  transcript.remark(
+    'Not in the guide: what the OSD of the second machine shows now, and whom each machine trusts.',
+  );
+  const shown = await typeAlso(
+    stage,
+    first,
+    'cd /etc/tally && openssl s_client -connect 10.0.0.2:9010 -CAfile ca.pem -cert machine.pem -key machine.key </dev/null 2>/dev/null | grep -E "^ *(issuer|Verif)"',
+  );
+  expectThat(/issuer=.*Tally \d{4}-\d\d-\d\d/.test(shown), 'its certificate is of the new authority', shown);
+  expectThat(
+    /Verif\w+( return code: 0 \(ok\)|: OK)/.test(shown),
+    'who trusts the new one alone accepts it',
+    shown,
+  );
+  for (const machine of [first, second]) {
+    const trusted = await typeAlso(stage, machine, "grep -c 'BEGIN CERTIFICATE' /etc/tally/ca.pem");
+    expectThat(trusted.trim() === '1', 'one authority is trusted', trusted);
+  }
+  const excluded = await typeAlso(
+    stage,
+    first,
+    "sed -n '/a new certificate is in use/,$p' /var/log/units/tally-gateway.log | grep -c 'left out of the in-sync set' || true",
+  );
+  expectThat(excluded.trim() === '0', 'no mirror was left out meanwhile', excluded);
+  const words = await typeAlso(
+    stage,
+    first,
+    's3 https://10.0.0.1:9000/photos/first | cmp - /etc/os-release && echo the same bytes',
+  );
+  expectThat(words.includes('the same bytes'), 'a client that trusts the new one is served', words);
+}
+
 /** In the three steps nobody was left out: the epoch is the one of before. */
 async function expectNewSecrets(stage: Stage): Promise<void> {
   const text = "grep -c 'the secret of the mirror set: read again' /var/log/units/tally-gateway.log";
@@ -157,6 +192,7 @@ async function expectForced(stage: Stage): Promise<void> {
 export const AFTER: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   '4. The first object': pullTheCable,
   'Certificates: renewing them': expectNewCertificate,
+  'Certificates: changing the authority': expectNewAuthority,
   'Secrets: changing them': expectNewSecrets,
   Upgrade: expectUpgraded,
   'A disk is replaced': expectWhole,
