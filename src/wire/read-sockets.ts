@@ -184,7 +184,8 @@ export class ReadSockets {
     });
     this.#all.add(connection);
     this.#setup.connect(connection.reading)((error, socket) => {
-      if (socket === null) {
+      // undici tells an error alone: what it says of a socket then is undefined, whatever its types say.
+      if (error !== null) {
         this.#onFree(connection, false);
         asker.onFailure(error);
         return;

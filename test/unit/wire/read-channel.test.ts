@@ -1,5 +1,6 @@
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { makeConnector } from '../../../src/wire/connector.js';
 import type { HttpRequest } from '../../../src/wire/http-exchange.js';
 import { AnswerBody, ReadChannel, takeAll } from '../../../src/wire/http-read.js';
 import { OsdUnreachable } from '../../../src/wire/osd-connection.js';
@@ -32,14 +33,9 @@ beforeEach(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  channel = new ReadChannel(`127.0.0.1:${port}`, (onread) => (onOutcome) => {
-    const socket = connect({ port, host: '127.0.0.1', onread });
-    socket.once('connect', () => {
-      onOutcome(null, socket);
-    });
-    socket.once('error', (error) => {
-      onOutcome(error, null);
-    });
+  const place = { host: `127.0.0.1:${port}`, hostname: '127.0.0.1', port: String(port), protocol: 'http:' };
+  channel = new ReadChannel(place.host, (reading) => (onOutcome) => {
+    makeConnector({ timeoutMs: 5000, socketPath: null, reading }, null)(place, onOutcome);
   });
 });
 
@@ -143,10 +139,8 @@ describe('a large read', () => {
   });
 
   it('of an OSD that nobody reaches was not sent; nor is any after the end', async () => {
-    const refusing = new ReadChannel('osd', () => (onOutcome) => {
-      onOutcome(new Error('nobody there'), null);
-    });
-    await expect(refusing.open(REQUEST)).rejects.toMatchObject({ sent: false });
+    await new Promise((resolve) => server.close(resolve));
+    await expect(channel.open(REQUEST)).rejects.toMatchObject({ sent: false });
     channel.close();
     await expect(channel.open(REQUEST)).rejects.toMatchObject({ sent: false });
   });
