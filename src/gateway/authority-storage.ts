@@ -97,7 +97,11 @@ function decodeByMirror<Value>(
 
 function decodeRun(value: unknown): AuthorityRun {
   const run = asRecord(value, 'a run');
-  return { run: asString(run['run'], 'run'), epoch: toEpoch(asNumber(run['epoch'], 'epoch')) };
+  return {
+    run: asString(run['run'], 'run'),
+    epoch: toEpoch(asNumber(run['epoch'], 'epoch')),
+    ...(run['isIdle'] === true ? { isIdle: true as const } : {}),
+  };
 }
 
 function decodeDecision(value: unknown): ForcedDecision {

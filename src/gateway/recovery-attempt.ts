@@ -14,7 +14,10 @@ import {
 } from '../protocol/recovery-plan.js';
 import { readableInRecovery } from '../protocol/read-gate.js';
 import type { Epoch } from '../protocol/tag.js';
-import type { ReconcileOrder, ReconcileProgress } from '../wire/osd-connection.js';
+import { contradicts } from '../protocol/lost-authority.js';
+import { OsdRefusal, type ReconcileOrder, type ReconcileProgress } from '../wire/osd-connection.js';
+import type { WrittenMirror } from '../writer/mirror-writer.js';
+import { lookAtMirror } from './authority-review.js';
 import { recordFullCopyBegin, recordFullCopyNeed } from './full-copies.js';
 import type { Logger } from './logger.js';
 import { toReport } from './mirror-report.js';
@@ -54,26 +57,40 @@ interface FencedMirror {
   readonly rowBytes: number;
 }
 
-async function fenceAll(context: AttemptContext, epoch: Epoch): Promise<FencedMirror[]> {
-  const present = context.set.members.filter((member) => !context.leftOut.has(member.mirror));
-  const reports = await Promise.all(
-    present.map(async ({ mirror, connection }) => {
-      try {
-        const { incarnation } = await connection.identity();
-        const identity = await connection.fence(epoch, incarnation);
-        context.set.noteFenced(mirror);
-        const { rowCount, rowBytes } = identity;
-        return { report: toReport(mirror, identity), rowCount, rowBytes };
-      } catch (error) {
-        context.logger.warn(
-          { mirror, epoch, err: error },
-          'a mirror could not be fenced; it does not take part',
-        );
-        return null;
-      }
-    }),
-  );
-  return reports.filter((report) => report !== null);
+/** What became of the fences. `overtaken`: somebody has seen a later state of the authority than this one, or was fenced by it meanwhile. */
+interface Fenced {
+  readonly mirrors: readonly FencedMirror[];
+  readonly overtaken: readonly MirrorId[];
+}
+
+/**
+ * Looks at each mirror once more before it is fenced: one that was away when the authority's state was reviewed, and knows better than it,
+ * must not be passed over because it can not be fenced (F31).
+ */
+async function fenceAll(context: AttemptContext, epoch: Epoch): Promise<Fenced> {
+  const { set, logger } = context;
+  const overtaken: MirrorId[] = [];
+  const fence = async ({ mirror, connection }: WrittenMirror): Promise<FencedMirror | null> => {
+    const seen = await lookAtMirror({ mirror, connection }, logger);
+    if (seen === null) return null;
+    if (contradicts(set.state, seen.witness)) {
+      overtaken.push(mirror);
+      return null;
+    }
+    try {
+      const identity = await connection.fence(epoch, seen.report.incarnation);
+      set.noteFenced(mirror);
+      const { rowCount, rowBytes } = identity;
+      return { report: toReport(mirror, identity), rowCount, rowBytes };
+    } catch (error) {
+      logger.warn({ mirror, epoch, err: error }, 'a mirror could not be fenced; it does not take part');
+      if (error instanceof OsdRefusal && error.code === 'stale-epoch') overtaken.push(mirror);
+      return null;
+    }
+  };
+  const present = set.members.filter(({ mirror }) => !context.leftOut.has(mirror));
+  const mirrors = (await Promise.all(present.map(fence))).filter((mirror) => mirror !== null);
+  return { mirrors, overtaken };
 }
 
 /** What the mirrors are once every full copy of this plan has begun. */
@@ -211,7 +228,9 @@ export async function attemptRecovery(context: AttemptContext): Promise<AttemptR
   const { set } = context;
   await set.saveState(beginRecovery(set.state, context.fencedEpoch));
   const { epoch } = set;
-  const fenced = await fenceAll(context, epoch);
+  const { mirrors: fenced, overtaken } = await fenceAll(context, epoch);
+  if (overtaken.length > 0)
+    return { kind: 'wait', reason: `${overtaken.join(', ')} was fenced at a later epoch than ${epoch}` };
   const everyone = fenced.map(({ report }) => report);
   const wanted = planRecovery(set.state, everyone);
   if (wanted.kind === 'wait') return wanted;

@@ -57,6 +57,8 @@ export interface AuthorityRun {
   readonly run: string;
   /** Its first one. */
   readonly epoch: Epoch;
+  /** It has let nobody write yet, so nothing was acknowledged by it. Absent also where an older version did not count that. */
+  readonly isIdle?: true;
 }
 
 export interface AuthorityState {
@@ -280,7 +282,11 @@ const RUNS_KEPT_MAX = 100;
 export function stampState(state: AuthorityState, before: AuthorityState, run: string): AuthorityState {
   const revision = Math.max(state.revision ?? 0, before.revision ?? 0) + 1;
   const known = state.runs ?? [];
-  const { epoch } = state;
-  const runs = known.at(-1)?.run === run ? known : [...known, { run, epoch }].slice(-RUNS_KEPT_MAX);
-  return { ...state, revision, runs };
+  const { epoch, phase } = state;
+  const latest = known.at(-1);
+  const isIdle = phase === 'active' ? {} : { isIdle: true as const };
+  if (latest?.run !== run)
+    return { ...state, revision, runs: [...known, { run, epoch, ...isIdle }].slice(-RUNS_KEPT_MAX) };
+  if (latest.isIdle === undefined || phase !== 'active') return { ...state, revision, runs: known };
+  return { ...state, revision, runs: [...known.slice(0, -1), { run, epoch: latest.epoch }] };
 }

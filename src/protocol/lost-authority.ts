@@ -42,6 +42,19 @@ function isOneHistory(left: AuthorityState, right: AuthorityState): boolean {
   return run === undefined || known === undefined || known === run;
 }
 
+/** The state without what runs made of it that let nobody write. */
+function asLastWrittenBy(state: AuthorityState): AuthorityState {
+  const { runs = [] } = state;
+  const written = runs.slice(0, runs.findLastIndex(({ isIdle }) => isIdle === undefined) + 1);
+  const next = runs[written.length];
+  return next === undefined ? state : { ...state, epoch: toEpoch(next.epoch - 1), runs: written };
+}
+
+/** True when no write can have been acknowledged by both but one after the other. */
+function areWrittenInOneHistory(left: AuthorityState, right: AuthorityState): boolean {
+  return isOneHistory(asLastWrittenBy(left), asLastWrittenBy(right));
+}
+
 /**
  * The mirrors whose word counts against this state. One that is on record as needing a full copy was given up, perhaps while it
  * was away at a higher epoch; had it come in again since, then together with one whose word counts.
@@ -102,7 +115,7 @@ export function reviewAuthority(
   const known = latest.members.map(({ mirror }) => mirror);
   if (latest.setId !== state.setId || known.join() !== mirrors.join())
     return { kind: 'wait', reason: `${found}; what they keep is of other mirrors` };
-  const strange = [state, ...records].find((other) => !isOneHistory(latest, other));
+  const strange = [state, ...records].find((other) => !areWrittenInOneHistory(latest, other));
   if (strange !== undefined) {
     return { kind: 'wait', reason: `${found}; and writes may have been acknowledged by both` };
   }

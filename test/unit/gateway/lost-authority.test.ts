@@ -80,6 +80,28 @@ describe('F31: an old state is put back', () => {
     expect(rig.gateway.events().map(({ kind }) => kind)).toContain('authority-rebuilt');
   });
 
+  it('is not acted on past a mirror that knows better and is back only when it is to be fenced', async () => {
+    const old = rig.authority.saved.at(-1)!;
+    await rig.put('key', 'old');
+    rig.osd(0).mode = 'down';
+    await rig.put('key', 'new');
+    await rig.untilInSync(1);
+    await rig.gateway.stop();
+    rig.authority.saved.push(old);
+    rig.osd(1).mode = 'down';
+    rig.osd(0).mode = 'up';
+    // After the look at the mirrors, before the first fence.
+    rig.authority.onSave = () => {
+      rig.osd(1).mode = 'up';
+    };
+    // Nothing else is waited for in between.
+    await rig.start({ startupWaitMs: 0, readLeaseMs: 0 });
+    await rig.untilInSync(0, 1);
+    const [object] = [...rig.osd(0).store.objects.values()];
+    expect(object?.bytes.toString()).toBe('new');
+    expect(rig.gateway.events().map(({ kind }) => kind)).toContain('authority-rebuilt');
+  });
+
   it('once it was acted on, the mirror with the other history is not taken back, and loses nothing', async () => {
     const old = rig.authority.saved.at(-1)!;
     await rig.put('key', 'old');

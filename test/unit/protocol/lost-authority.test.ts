@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   type AuthorityState,
+  beginRecovery,
   newAuthorityState,
   requireFullCopy,
   stampState,
@@ -103,6 +104,25 @@ describe('F31: an old state is put back', () => {
     const further = { ...second, epoch: toEpoch(20), revision: 999 };
     expect(contradicts(further, witness(M1, first))).toBe(true);
     expect(reviewAuthority(further, witnesses).kind).toBe('wait');
+  });
+
+  it('by which nobody has written yet makes no history: the later one is taken from the mirrors, as if it had not been tried', () => {
+    const first = stateAt(9, { inSync: [M1] });
+    const tried = stampState(beginRecovery(stateAt(5)), stateAt(5), 'second');
+    const triedAgain = stampState(beginRecovery(tried, toEpoch(11)), tried, 'third');
+    const witnesses = [witness(M0, stateAt(5), 12), witness(M1, first)];
+    for (const state of [tried, triedAgain]) {
+      expect(contradicts(state, witness(M1, first))).toBe(true);
+      expect(reviewAuthority(state, witnesses)).toMatchObject({
+        kind: 'rebuild',
+        state: { epoch: 13, inSync: [M1], phase: 'recovering' },
+      });
+    }
+    const written = stampState({ ...triedAgain, phase: 'active', inSync: [M0] }, triedAgain, 'third');
+    expect(reviewAuthority(written, witnesses)).toMatchObject({
+      kind: 'wait',
+      reason: expect.stringMatching(/acknowledged by both/) as unknown,
+    });
   });
 
   it('a mirror that was given up while it was away does not speak against what came since', () => {
