@@ -1,6 +1,7 @@
 /** `tally config check` and `tally config show`: is it right, and what does it come to? */
 import { stringify } from 'yaml';
 import type { Configuration } from './configuration.js';
+import { missingFiles } from './configured-files.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 
 export const HIDDEN = '(hidden)';
@@ -30,8 +31,16 @@ export function showConfiguration(configuration: Configuration, isJson: boolean)
   return EXIT.ok;
 }
 
-/** It was loaded, so it is right: what is wrong is thrown on the way, with file, line and column. */
-export function confirmConfiguration(isJson: boolean): ExitCode {
-  process.stdout.write(isJson ? '{"isValid":true}\n' : 'The configuration is right.\n');
+/** It was loaded, so it is right: what is wrong is thrown on the way, with file, line and column. Throws for files that are no good. */
+export async function confirmConfiguration(configuration: Configuration, isJson: boolean): Promise<ExitCode> {
+  const missing = await missingFiles(configuration);
+  const text = [
+    'The configuration is right.',
+    ...(missing.length === 0
+      ? []
+      : ['What it names and this machine has not (a service that needs it does not start):']),
+    ...missing.map((sentence) => `  ${sentence}`),
+  ].join('\n');
+  process.stdout.write(`${isJson ? JSON.stringify({ isValid: true, missingFiles: missing }) : text}\n`);
   return EXIT.ok;
 }

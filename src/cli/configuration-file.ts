@@ -5,6 +5,7 @@ import { Compile } from 'typebox/compile';
 import { Settings } from 'typebox/system';
 import { type Document, isMap, isNode, isPair, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { type ConfigurationLayer, configurationSchema } from './configuration-schema.js';
+import type { SettingPath } from './configuration-fault.js';
 import { EXIT } from './exit-codes.js';
 import { nearestWord } from './nearest-word.js';
 import { OperationalError } from './operational-error.js';
@@ -99,9 +100,28 @@ function messageOf(name: string, path: readonly string[], error: SchemaError): s
       return unknownSetting(path);
     case 'enum':
       return `${name} must be one of ${error.params.allowedValues.join(', ')}`;
+    case 'type':
+      return `${name} must be ${[error.params.type].flat().map(typeInWords).join(' or ')}`;
+    case 'minimum':
+      return `${name} must be at least ${error.params.limit}`;
+    case 'maximum':
+      return `${name} must be at most ${error.params.limit}`;
     default:
       return `${name} ${error.message}`;
   }
+}
+
+const TYPE_WORDS: Readonly<Record<string, string>> = {
+  object: 'a group of settings',
+  array: 'a list',
+  string: 'text',
+  integer: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+};
+
+function typeInWords(type: string): string {
+  return TYPE_WORDS[type] ?? type;
 }
 
 /** Why a layer that came from elsewhere than a file is no configuration; null when it is one. */
@@ -197,6 +217,29 @@ export function parseConfiguration(text: string, path: string): ConfigurationLay
   const told = faults.slice(0, FAULTS_TOLD_MAX).map((fault) => `${place(offsetOf(fault))}: ${fault.message}`);
   const untold = faults.length > told.length ? [`... and ${faults.length - told.length} more`] : [];
   throw configurationError([...told, ...untold].join('\n'));
+}
+
+/** Where a setting stands in a file that was read without a fault: FILE:LINE:COLUMN. Null: it is not there. */
+export async function placeOfSetting(path: string, setting: SettingPath): Promise<string | null> {
+  const lines = new LineCounter();
+  const document = parseDocument(await readFile(path, 'utf8'), { lineCounter: lines });
+  const steps = setting.map(String);
+  // The secret of a section may be there as its file.
+  const node = document.hasIn(steps) ? nodeAt(document, steps) : nodeAt(document, steps.slice(0, -1));
+  if (steps.length === 0 || node === null) return null;
+  const { line, col } = lines.linePos(node.range?.[0] ?? 0);
+  return `${path}:${line}:${col}`;
+}
+
+/** Does a layer have this setting, or the list that it would be in? */
+export function hasSetting(layer: ConfigurationLayer, setting: SettingPath): boolean {
+  let value: unknown = layer;
+  for (const step of setting) {
+    if (Array.isArray(value)) return true;
+    if (typeof value !== 'object' || value === null) return false;
+    value = Object.getOwnPropertyDescriptor(value, step)?.value;
+  }
+  return value !== undefined && setting.length > 0;
 }
 
 /** Throws OperationalError. */

@@ -16,8 +16,13 @@ import { type SetName, toSetName } from '../protocol/placement.js';
 import { WRITERS_MAX } from '../protocol/shard.js';
 import { parseOsdUrl } from '../wire/osd-url.js';
 import { type Address, addressOfUrl, localUrl, parseAddress } from './address.js';
-import { checked, fail } from './configuration-fault.js';
-import { configurationFault, readConfigurationFile } from './configuration-file.js';
+import { checked, ConfigurationFault, fail, type SettingPath } from './configuration-fault.js';
+import {
+  configurationFault,
+  hasSetting,
+  placeOfSetting,
+  readConfigurationFile,
+} from './configuration-file.js';
 import { mergeLayers } from './configuration-layers.js';
 import type { ConfigurationLayer, LOG_LEVELS } from './configuration-schema.js';
 import {
@@ -33,8 +38,6 @@ import {
   toFurtherKeys,
 } from './configured-secrets.js';
 import { readEnvironment } from './environment.js';
-import { EXIT } from './exit-codes.js';
-import { OperationalError } from './operational-error.js';
 import { type TlsSettings, tlsSettings } from './tls-settings.js';
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -134,40 +137,76 @@ export function socketFault(url: string, socketPath: string): string | null {
   return url.startsWith('https:') ? 'a socket has no TLS: leave it out, or the https:// of the URL' : null;
 }
 
-function readMembers(given: GivenMembers, setting: string): MemberSettings[] {
-  return given.map(({ name, url, socket }) => {
-    checked(() => parseOsdUrl(url), `${setting}, ${name}`);
+/** `at`: of the list; `setting`: what people call it. */
+function readMembers(given: GivenMembers, at: SettingPath, setting: string): PlacedMember[] {
+  return given.map(({ name, url, socket }, index) => {
+    const own = [...at, index];
+    checked(() => parseOsdUrl(url), [...own, 'url'], `${setting}, ${name}`);
     const fault = socket === undefined ? null : socketFault(url, socket);
-    if (fault !== null) fail(`${setting}, ${name}: ${fault}.`);
-    return { mirror: checked(() => toMirrorId(name), setting), url, socketPath: socket ?? null };
+    if (fault !== null) fail(`${setting}, ${name}: ${fault}.`, [...own, 'socket']);
+    const mirror = checked(() => toMirrorId(name), [...own, 'name'], setting);
+    return { member: { mirror, url, socketPath: socket ?? null }, at: own };
   });
 }
 
-function readFurtherSets(layer: ConfigurationLayer, firstSecret: SecretSource): FurtherSet[] {
-  const sets = (layer.furtherSets ?? []).map(({ id, secret, secretFile, members, draining }): FurtherSet => {
+/** With its place in the configuration. */
+interface PlacedMember {
+  readonly member: MemberSettings;
+  readonly at: SettingPath;
+}
+
+interface PlacedSet extends Omit<FurtherSet, 'members'> {
+  readonly members: readonly PlacedMember[];
+}
+
+function readFurtherSets(layer: ConfigurationLayer, firstSecret: SecretSource): PlacedSet[] {
+  const known = new Set<string | undefined>([layer.mirrorSet?.id]);
+  return (layer.furtherSets ?? []).map(({ id, secret, secretFile, members, draining }, index): PlacedSet => {
+    const own = ['furtherSets', index];
     const isOwn = secret !== undefined || secretFile !== undefined;
+    if (known.has(id)) fail(`Two mirror sets have the same id (${id}).`, [...own, 'id']);
+    known.add(id);
     return {
-      id: checked(() => toSetName(id), 'furtherSets'),
-      secret: isOwn ? secretSource(secret, secretFile, '') : firstSecret,
-      members: readMembers(members, `furtherSets, ${id}`),
+      id: checked(() => toSetName(id), [...own, 'id'], 'furtherSets'),
+      secret: isOwn ? secretSource(secret, secretFile, '', [...own, 'secret']) : firstSecret,
+      members: readMembers(members, [...own, 'members'], `furtherSets, ${id}`),
       isDraining: draining ?? false,
     };
   });
-  const ids = [...sets.map(({ id }) => id), layer.mirrorSet?.id];
-  if (new Set(ids).size !== ids.length) fail('Two mirror sets have the same id.');
-  return sets;
 }
 
 /** An OSD is a member of one set, once. */
-function requireDistinct(members: readonly MemberSettings[]): void {
-  for (const [field, values] of [
-    ['name', members.map(({ mirror }) => mirror)],
-    ['url', members.map(({ url }) => url)],
-    ['socket', members.flatMap(({ socketPath }) => socketPath ?? [])],
-  ] as const) {
-    if (new Set<string>(values).size !== values.length)
-      fail(`Two members of the mirror sets have the same ${field}.`);
+function requireDistinct(members: readonly PlacedMember[]): void {
+  const seen = { name: new Set<string>(), url: new Set<string>(), socket: new Set<string>() };
+  for (const { member, at } of members) {
+    const { mirror, url, socketPath } = member;
+    for (const [field, value] of [
+      ['name', mirror],
+      ['url', url],
+      ['socket', socketPath],
+    ] as const) {
+      if (value === null) continue;
+      if (seen[field].has(value))
+        fail(`Two members of the mirror sets have the same ${field} (${value}).`, [...at, field]);
+      seen[field].add(value);
+    }
   }
+}
+
+/** A bucket lives on a set that there is. Where the first set has its name from its data folder, it may be meant. */
+function readPins({ pins, mirrorSet, furtherSets = [] }: ConfigurationLayer): ReadonlyMap<string, SetName> {
+  const known = [mirrorSet?.id ?? [], ...furtherSets.map(({ id }) => id)].flat();
+  const read = new Map<string, SetName>();
+  for (const [bucket, set] of Object.entries(pins ?? {})) {
+    const at = ['pins', bucket];
+    const isKnown = known.includes(set) || mirrorSet?.id === undefined;
+    if (!isKnown) fail(`pins, ${bucket}: there is no mirror set ${set}, but ${known.join(', ')}.`, at);
+    read.set(
+      bucket,
+      checked(() => toSetName(set), at, 'pins'),
+    );
+  }
+  return read;
 }
 
 const HOUR_MS = 60 * 60 * 1000;
@@ -199,22 +238,22 @@ function catchUpPace(gateway: ConfigurationLayer['gateway']): Omit<CopyPace, 'is
 
 const DRAIN_SECONDS_DEFAULT = 8;
 
+const WORKERS: SettingPath = ['gateway', 'workers'];
+
 /** Throws OperationalError. */
 function workerCount(gateway: ConfigurationLayer['gateway'], furtherSets: number): number {
   const wanted = gateway?.workers ?? 1;
   const count = wanted === 0 ? Math.min(availableParallelism(), WRITERS_MAX) : wanted;
   if (count > 1 && furtherSets > 0) {
-    throw new OperationalError(
-      'workers-and-sets',
-      EXIT.configuration,
+    fail(
       `gateway.workers: ${count} workers serve one mirror set, and here are ${furtherSets + 1}. Take 1 worker.`,
+      WORKERS,
     );
   }
   if (count > 1 && gateway?.writes === 'forwarded') {
-    throw new OperationalError(
-      'workers-and-forwarding',
-      EXIT.configuration,
+    fail(
       `gateway.workers: ${count} workers issue their own tags, and gateway.writes has an OSD do it. Take 1 worker, or direct writes.`,
+      WORKERS,
     );
   }
   return count;
@@ -225,10 +264,15 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
   const dataFolder = resolve(layer.data ?? DEFAULT_DATA_FOLDER);
   const secrets = join(dataFolder, 'secrets');
   const { mirrorSet, gateway, s3, admin, osd, log } = layer;
-  const adminListen = checked(() => parseAddress(admin?.listen ?? DEFAULT_ADMIN_LISTEN), 'admin.listen');
+  const adminListen = checked(() => parseAddress(admin?.listen ?? DEFAULT_ADMIN_LISTEN), ['admin', 'listen']);
   const osdListen = osd?.listen;
-  const secret = secretSource(mirrorSet?.secret, mirrorSet?.secretFile, join(secrets, 'osd-secret'));
-  const members = readMembers(mirrorSet?.members ?? loopbackMembers(DEFAULT_OSD_PORTS), 'mirrorSet.members');
+  const setSecretFile = join(secrets, 'osd-secret');
+  const secret = secretSource(mirrorSet?.secret, mirrorSet?.secretFile, setSecretFile, [
+    'mirrorSet',
+    'secret',
+  ]);
+  const firstMembers = mirrorSet?.members ?? loopbackMembers(DEFAULT_OSD_PORTS);
+  const members = readMembers(firstMembers, ['mirrorSet', 'members'], 'mirrorSet.members');
   const furtherSets = readFurtherSets(layer, secret);
   requireDistinct([...members, ...furtherSets.flatMap((set) => set.members)]);
   return {
@@ -236,15 +280,10 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
     mirrorSet: {
       id: mirrorSet?.id ?? null,
       secret,
-      members,
+      members: members.map(({ member }) => member),
     },
-    furtherSets,
-    pins: new Map(
-      Object.entries(layer.pins ?? {}).map(([bucket, set]) => [
-        bucket,
-        checked(() => toSetName(set), 'pins'),
-      ]),
-    ),
+    furtherSets: furtherSets.map((set) => ({ ...set, members: set.members.map(({ member }) => member) })),
+    pins: readPins(layer),
     gateway: {
       authorityFile: gateway?.authority ?? join(dataFolder, 'authority', 'state.json'),
       reconcilesByItself: gateway?.reconcilesByItself ?? true,
@@ -256,7 +295,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
       workers: workerCount(gateway, furtherSets.length),
     },
     s3: {
-      listen: checked(() => parseAddress(s3?.listen ?? DEFAULT_S3_LISTEN), 's3.listen'),
+      listen: checked(() => parseAddress(s3?.listen ?? DEFAULT_S3_LISTEN), ['s3', 'listen']),
       region: s3?.region ?? DEFAULT_REGION,
       domains: s3?.domains ?? [],
       masterKeys: {
@@ -271,7 +310,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
     admin: {
       listen: adminListen,
       url: admin?.url ?? localUrl(adminListen, admin?.tls !== undefined),
-      token: secretSource(admin?.token, admin?.tokenFile, join(secrets, 'admin-token')),
+      token: secretSource(admin?.token, admin?.tokenFile, join(secrets, 'admin-token'), ['admin', 'token']),
       furtherTokens: furtherAdminTokens(layer),
     },
     credentials: credentialsSource(layer, join(secrets, 'credentials')),
@@ -283,7 +322,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
     },
     osd: {
       name: osd?.name ?? null,
-      listen: osdListen === undefined ? null : checked(() => parseAddress(osdListen), 'osd.listen'),
+      listen: osdListen === undefined ? null : checked(() => parseAddress(osdListen), ['osd', 'listen']),
       store: osd?.store ?? null,
     },
     tracing:
@@ -323,13 +362,26 @@ export async function loadLayers(request: ConfigurationRequest): Promise<Configu
   const environment = readEnvironment(request.environment);
   const above = mergeLayers(environment, request.flags);
   const fault = configurationFault(above);
-  if (fault !== null) fail(`Environment or flags: ${fault}.`);
+  if (fault !== null) fail(`Environment or flags: ${fault}.`, []);
   const file = request.file ?? request.environment['TALLY_CONFIG'] ?? null;
-  if (file !== null) return mergeLayers(await readConfigurationFile(file), above);
+  if (file !== null) return readOver(file, above);
   const runFile = runFileOf(resolve(above.data ?? DEFAULT_DATA_FOLDER));
-  if (request.usesRunFile && existsSync(runFile))
-    return mergeLayers(await readConfigurationFile(runFile), above);
+  if (request.usesRunFile && existsSync(runFile)) return readOver(runFile, above);
   return above;
+}
+
+/** The file with what goes over it. What makes no sense and stands in the file is told with its line. */
+async function readOver(file: string, above: ConfigurationLayer): Promise<ConfigurationLayer> {
+  const layer = mergeLayers(await readConfigurationFile(file), above);
+  try {
+    resolveConfiguration(layer);
+  } catch (error) {
+    if (!(error instanceof ConfigurationFault) || hasSetting(above, error.setting)) throw error;
+    const place = await placeOfSetting(file, error.setting);
+    if (place === null) throw error;
+    throw new ConfigurationFault(`${place}: ${error.message}`, error.setting, { cause: error });
+  }
+  return layer;
 }
 
 /** Throws OperationalError. */
@@ -339,7 +391,7 @@ export async function loadConfiguration(request: ConfigurationRequest): Promise<
 
 /** Where the OSD of a member of the set listens. Throws OperationalError. */
 export function memberAddress({ mirror, url }: MemberSettings): Address {
-  return checked(() => addressOfUrl(url), `the URL of ${mirror}`);
+  return checked(() => addressOfUrl(url), [], `the URL of ${mirror}`);
 }
 
 /** The member with this URL, null when there is none. */

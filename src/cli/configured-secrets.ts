@@ -1,5 +1,5 @@
 /** Where secrets come from, as the configuration says: text, or a file that `secrets.ts` reads when it is needed. */
-import { fail } from './configuration-fault.js';
+import { fail, type SettingPath } from './configuration-fault.js';
 import type { ConfigurationLayer } from './configuration-schema.js';
 
 /** `isDefault`: nobody asked for this very file, so `up` may make it. */
@@ -37,15 +37,16 @@ export function secretSource(
   text: string | undefined,
   file: string | undefined,
   defaultFile: string,
+  at: SettingPath,
 ): SecretSource {
-  if (text !== undefined && file !== undefined) fail('Give a secret itself or its file, not both.');
+  if (text !== undefined && file !== undefined) fail('Give a secret itself or its file, not both.', at);
   if (text !== undefined) return { kind: 'text', text };
   return { kind: 'file', path: file ?? defaultFile, isDefault: file === undefined };
 }
 
 export function metricsToken({ metrics }: ConfigurationLayer): SecretSource | null {
   if (metrics?.token === undefined && metrics?.tokenFile === undefined) return null;
-  return secretSource(metrics.token, metrics.tokenFile, '');
+  return secretSource(metrics.token, metrics.tokenFile, '', ['metrics', 'token']);
 }
 
 /** The name of the token of admin.token, and of that of admin.readToken. */
@@ -53,19 +54,23 @@ export const FIRST_ADMIN_TOKEN = 'admin';
 const READ_ADMIN_TOKEN = 'read';
 
 export function furtherAdminTokens({ admin }: ConfigurationLayer): FurtherAdminToken[] {
-  const tokens = (admin?.tokens ?? []).map(({ name, role, token, tokenFile }): FurtherAdminToken => {
+  const tokens = (admin?.tokens ?? []).map(({ name, role, token, tokenFile }, index): FurtherAdminToken => {
+    const at = ['admin', 'tokens', index];
     if (token === undefined && tokenFile === undefined)
-      fail(`admin.tokens, ${name}: give either token or tokenFile.`);
-    return { name, role, secret: secretSource(token, tokenFile, '') };
+      fail(`admin.tokens, ${name}: give either token or tokenFile.`, at);
+    return { name, role, secret: secretSource(token, tokenFile, '', at) };
   });
   const { readToken, readTokenFile } = admin ?? {};
   if (readToken !== undefined || readTokenFile !== undefined) {
-    const secret = secretSource(readToken, readTokenFile, '');
+    const secret = secretSource(readToken, readTokenFile, '', ['admin', 'readToken']);
     tokens.unshift({ name: READ_ADMIN_TOKEN, role: 'read', secret });
   }
   const names = [FIRST_ADMIN_TOKEN, ...tokens.map(({ name }) => name)];
   if (new Set(names).size !== names.length) {
-    fail(`Two tokens of the admin API have the same name ("${FIRST_ADMIN_TOKEN}" is admin.token).`);
+    fail(`Two tokens of the admin API have the same name ("${FIRST_ADMIN_TOKEN}" is admin.token).`, [
+      'admin',
+      'tokens',
+    ]);
   }
   return tokens;
 }
@@ -76,7 +81,10 @@ export function credentialsSource(layer: ConfigurationLayer, defaultFile: string
     return { kind: 'file', path: file ?? defaultFile, isDefault: file === undefined };
   }
   if (accessKey === undefined || secretKey === undefined) {
-    return fail('Give both access key and secret key, or neither (TALLY_ACCESS_KEY and TALLY_SECRET_KEY).');
+    return fail('Give both access key and secret key, or neither (TALLY_ACCESS_KEY and TALLY_SECRET_KEY).', [
+      'credentials',
+      accessKey === undefined ? 'secretKey' : 'accessKey',
+    ]);
   }
   return { kind: 'keys', accessKey, secretKey };
 }
@@ -85,10 +93,11 @@ type GivenKeys = readonly NonNullable<NonNullable<ConfigurationLayer['credential
 
 /** Throws OperationalError. */
 export function toFurtherKeys(given: GivenKeys, setting: string): FurtherKey[] {
-  const keys = given.map((key): FurtherKey => {
+  const at = ['credentials', 'keys'];
+  const keys = given.map((key, index): FurtherKey => {
     const { accessKeyId, secret, file } = key;
     if ((secret === undefined) === (file === undefined)) {
-      fail(`${setting}, ${accessKeyId}: give either secret or file.`);
+      fail(`${setting}, ${accessKeyId}: give either secret or file.`, [...at, index]);
     }
     return {
       accessKeyId,
@@ -104,7 +113,7 @@ export function toFurtherKeys(given: GivenKeys, setting: string): FurtherKey[] {
     };
   });
   if (new Set(keys.map(({ accessKeyId }) => accessKeyId)).size !== keys.length) {
-    fail(`Two of ${setting} have the same accessKeyId.`);
+    fail(`Two of ${setting} have the same accessKeyId.`, at);
   }
   return keys;
 }

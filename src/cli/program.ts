@@ -340,16 +340,14 @@ function addForce(program: Command, context: ProgramContext, run: Run): void {
 
 function addConfig(program: Command, context: ProgramContext, run: Run): void {
   const config = program.command('config').description('look at the configuration');
-  addCommand(config, 'check', 'is it right? What is wrong is named with its line and column', [
-    'tally config check --config /etc/tally/tally.yaml',
-  ])
+  addCommand(
+    config,
+    'check',
+    'is it right, and are its files? What is wrong is named with its line and column',
+    ['tally config check --config /etc/tally/tally.yaml'],
+  )
     .option('--json', 'print JSON')
-    .action(
-      run(async (flags) => {
-        await load(flags, context);
-        return confirmConfiguration(flags.json === true);
-      }),
-    );
+    .action(run(async (flags) => confirmConfiguration(await load(flags, context), flags.json === true)));
   addCommand(config, 'show', 'every setting as it holds, defaults included, without secrets', [
     'tally config show --config /etc/tally/tally.yaml',
     'tally config show --json',

@@ -1,8 +1,7 @@
 /** The part of the configuration that says which certificate each port shows, and whom each connection trusts. */
 import type { TlsFiles } from '../tls/tls-material.js';
+import { fail } from './configuration-fault.js';
 import type { ConfigurationLayer } from './configuration-schema.js';
-import { EXIT } from './exit-codes.js';
-import { OperationalError } from './operational-error.js';
 
 /** Null: plain HTTP; for a client: what node trusts, and no certificate. */
 export interface TlsSettings {
@@ -21,10 +20,6 @@ interface ServerSection {
   readonly clientCaFile?: string;
 }
 
-function fail(message: string): never {
-  throw new OperationalError('bad-configuration', EXIT.configuration, message);
-}
-
 function serverFiles(section: ServerSection | undefined): TlsFiles | null {
   if (section === undefined) return null;
   const { certFile, keyFile, clientCaFile = null } = section;
@@ -34,18 +29,25 @@ function serverFiles(section: ServerSection | undefined): TlsFiles | null {
 function osdClientFiles({ mirrorSet, furtherSets }: ConfigurationLayer): TlsFiles | null {
   const { caFile = null, certFile = null, keyFile = null } = mirrorSet ?? {};
   if ((certFile === null) !== (keyFile === null))
-    fail('mirrorSet: give both certFile and keyFile, or neither.');
+    fail('mirrorSet: give both certFile and keyFile, or neither.', [
+      'mirrorSet',
+      certFile === null ? 'keyFile' : 'certFile',
+    ]);
   if (caFile === null && certFile === null) return null;
   const members = [mirrorSet, ...(furtherSets ?? [])].flatMap((set) => set?.members ?? []);
   if (!members.some(({ url }) => url.startsWith('https://')))
-    fail('mirrorSet has certificates (caFile, certFile), but no member has an https:// URL.');
+    fail('mirrorSet has certificates (caFile, certFile), but no member has an https:// URL.', [
+      'mirrorSet',
+      caFile === null ? 'certFile' : 'caFile',
+    ]);
   return { certFile, keyFile, caFile };
 }
 
 function adminClientFiles({ admin }: ConfigurationLayer): TlsFiles | null {
   if (admin?.caFile === undefined) return null;
   const isSecure = admin.url?.startsWith('https://') ?? admin.tls !== undefined;
-  if (!isSecure) fail('admin.caFile is given, but the URL of the admin API is no https:// URL.');
+  if (!isSecure)
+    fail('admin.caFile is given, but the URL of the admin API is no https:// URL.', ['admin', 'caFile']);
   return { certFile: null, keyFile: null, caFile: admin.caFile };
 }
 

@@ -96,7 +96,7 @@ osd: {tls: {certFile: oc, keyFile: ok, clientCaFile: oca}}
 describe('a configuration file', () => {
   it.each([
     ['mirrorSet:\n  colour: red\n', '/etc/tally.yaml:2:3: there is no setting "mirrorSet.colour"'],
-    ['s3:\n  listen: 9000\n', '/etc/tally.yaml:2:3: s3.listen must be string'],
+    ['s3:\n  listen: 9000\n', '/etc/tally.yaml:2:3: s3.listen must be text'],
     ['log:\n  level: loud\n', '/etc/tally.yaml:2:3: log.level must be one of trace, debug, info'],
     ['mirrorSet:\n  members:\n    - name: osd-0\n', '/etc/tally.yaml:3:7: mirrorSet.members.0 must have'],
     [
@@ -105,7 +105,7 @@ describe('a configuration file', () => {
     ],
     ['s3:\n  region: "a\n', '/etc/tally.yaml:3:1: not valid YAML'],
     ['s3: {}\ns3: {}\n', '/etc/tally.yaml:2:1: not valid YAML'],
-    ['- a\n- b\n', '/etc/tally.yaml:1:1: the configuration must be object'],
+    ['- a\n- b\n', '/etc/tally.yaml:1:1: the configuration must be a group of settings'],
   ])('names the line of what is wrong with %j', (text, message) => {
     expect(faultOf(text)).toContain(message);
   });
@@ -128,6 +128,53 @@ describe('a configuration file', () => {
       expect.stringMatching(/^\/etc\/tally\.yaml:5:\d+: admin\.tokens\.0\.role must be one of /),
       '/etc/tally.yaml:6:1: there is no setting "colour"',
     ]);
+  });
+
+  it.each([
+    ['gateway: { workers: four }', ':1:12: gateway.workers must be a whole number'],
+    ['gateway: { catchUpSharePercent: 500 }', ':1:12: gateway.catchUpSharePercent must be at most 100'],
+    ['log: loud', ':1:1: log must be a group of settings'],
+  ])('says of %j what must be there', (text, message) => {
+    expect(faultOf(text)).toBe(`/etc/tally.yaml${message}`);
+  });
+
+  const MEMBERS = 'members:\n    - { name: osd-0, url: "http://a:1" }\n    - ';
+  it.each([
+    [
+      `mirrorSet:\n  ${MEMBERS}{ name: osd-1, url: "htp://b:1" }`,
+      ':4:22: mirrorSet.members, osd-1: not the URL',
+    ],
+    [
+      `mirrorSet:\n  ${MEMBERS}{ name: osd-0, url: "http://b:1" }`,
+      ':4:9: Two members of the mirror sets have the same name',
+    ],
+    [
+      `mirrorSet:\n  ${MEMBERS}{ name: osd-1, url: "http://a:1" }`,
+      ':4:22: Two members of the mirror sets have the same url',
+    ],
+    ['data: d\ns3:\n  listen: "0.0.0.0:900000"', ':3:3: s3.listen: "0.0.0.0:900000" is no address'],
+    ['gateway:\n  writes: forwarded\n  workers: 3', ':3:3: gateway.workers: 3 workers issue their own tags'],
+    [
+      'mirrorSet:\n  id: main\npins:\n  logs: nowhere',
+      ':4:3: pins, logs: there is no mirror set nowhere, but main.',
+    ],
+    ['admin:\n  caFile: ca.pem', ':2:3: admin.caFile is given'],
+    ['credentials:\n  keys:\n    - { accessKeyId: ONE }', ':3:7: credentials.keys, ONE: give either'],
+    ['admin:\n  token: a-token-of-16-chars\n  tokenFile: f', ':2:3: Give a secret itself or its file'],
+    ['mirrorSet:\n  certFile: a.pem', ':2:3: mirrorSet: give both certFile and keyFile'],
+  ])('names the line of what no schema sees: %j', async (text, message) => {
+    const file = join(temporary(), 'tally.yaml');
+    await writeFile(file, text);
+    const load = loadConfiguration({ file, flags: {}, environment: {}, usesRunFile: false });
+    await expect(load).rejects.toThrow(`${file}${message}`);
+  });
+
+  it('is not blamed for what is above it', async () => {
+    const file = join(temporary(), 'tally.yaml');
+    await writeFile(file, 's3: { listen: "127.0.0.1:1" }\n');
+    const environment = { TALLY_S3_LISTEN: 'nowhere' };
+    const load = loadConfiguration({ file, flags: {}, environment, usesRunFile: false });
+    await expect(load).rejects.toThrow(/^s3\.listen: "nowhere" is no address/);
   });
 
   it('may be empty', () => {
