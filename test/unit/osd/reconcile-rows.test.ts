@@ -163,6 +163,30 @@ describe('recovery by rows, two mirrors', () => {
     expect(fleet.store(1).stages.size).toBe(0);
   });
 
+  it.each([
+    ['objects', { reconcilePageObjectsMax: 3 }],
+    ['rows', { reconcilePageRowsMax: 6 }],
+  ])(
+    'no more %s than a page has are in hand: its rows are dropped before the next one is copied',
+    async (_what, limits) => {
+      fleet = await Fleet.start(2, limits);
+      for (let number = 0; number < 7; number += 1) {
+        const objectId = objectNamed(`n${number}`);
+        await fleet.write([0], { kind: 'replace', objectId, bytes: TEN });
+        await fleet.write([0], { kind: 'extend', objectId, offset: 10, bytes: TEN });
+      }
+      const rowsLeft: number[] = [];
+      fleet.store(1).onPush = () => rowsLeft.push(fleet.store(0).rowsByKey.size);
+      expect(await fleet.reconcile({ 0: 'trusted', 1: 'rows' })).toMatchObject({
+        phase: 'done',
+        objectsDone: 7,
+      });
+      expect(rowsLeft).toEqual([14, 14, 14, 8, 8, 8, 2]);
+      await expectEqual(0, 1);
+      await expectNoRows(0, 1);
+    },
+  );
+
   it('an object with more rows than are looked at is copied whole, and all of its rows are dropped', async () => {
     fleet = await Fleet.start(2, { reconcileObjectRowsMax: 8 });
     await fleet.write([0, 1], { kind: 'replace', objectId: KEY, bytes: TEN });
@@ -351,6 +375,19 @@ describe('a reconciliation that meets trouble', () => {
     const progress = await fleet.reconcile({ 0: 'trusted', 1: 'trusted', 2: 'rows' });
     expect(progress).toMatchObject({ phase: 'done', bytesCopied: 10 });
     expect(fleet.store(2).objects.get(KEY)?.bytes).toEqual(TEN);
+  });
+
+  it('F30: nor does a trusted mirror with another last write stand in', async () => {
+    fleet = await Fleet.start(3);
+    await fleet.write([0, 1], { kind: 'replace', objectId: KEY, bytes: Buffer.from('the older!') });
+    await fleet.write([0], { kind: 'replace', objectId: KEY, bytes: TEN });
+    fleet.store(0).damaged.add(KEY);
+    expect(await fleet.reconcile({ 0: 'trusted', 1: 'trusted', 2: 'rows' })).toMatchObject({ phase: 'done' });
+    for (const index of [1, 2]) {
+      const osd = fleet.connection(index);
+      await expect(contentOf(osd, fleet.epoch, KEY)).rejects.toMatchObject({ code: 'damaged' });
+      expect(await osd.lostObjects(null, 10)).toMatchObject([{ objectId: KEY, lostBytes: 10 }]);
+    }
   });
 
   it('F15: an object that changes once is planned again, as a whole; twice under the fence is a failure', async () => {
