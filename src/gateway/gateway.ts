@@ -11,6 +11,7 @@ import type { TagRow } from '../protocol/write.js';
 import type { OsdConnection, OsdIdentity, RowCursor } from '../wire/osd-connection.js';
 import type { AuthorityStorage } from './authority-storage.js';
 import { ContractWatch, incompatibilityOf } from './contract-watch.js';
+import { EventLog } from './event-log.js';
 import { formatBytes, formatCount, plural } from './figures.js';
 import { force, type ForceContext, type ForcePlan, planForce } from './force.js';
 import {
@@ -20,25 +21,18 @@ import {
   type ForceObjectPlan,
   planForceObject,
 } from './force-object.js';
-import { LostObjects, toLossStatus } from './lost-objects.js';
+import { LostObjects } from './lost-objects.js';
 import { HealthMonitor } from './health-monitor.js';
 import type { Logger } from './logger.js';
-import { adviceFor } from './mirror-advice.js';
 import { MirrorSet } from './mirror-set.js';
-import type {
-  MirrorCondition,
-  MirrorSetEvent,
-  MirrorSetPhase,
-  MirrorSetStatus,
-  MirrorStatus,
-  ReconcileOperation,
-} from './mirror-set-status.js';
+import type { MirrorSetEvent, MirrorSetStatus, ReconcileOperation } from './mirror-set-status.js';
 import { MirroredObjectStorage } from './mirrored-object-storage.js';
 import { type ObjectStorage, ObjectStorageError } from './object-storage.js';
 import { OnlyWriter } from './object-writers.js';
 import { OwnOpenWrites } from './open-writes.js';
 import type { SetWriter } from './set-writer.js';
 import { RecoveryRunner } from './recovery-runner.js';
+import { overviewOf } from './set-overview.js';
 import { ScrubSchedule, type ScrubSettings } from './scrub-schedule.js';
 import { TagTableLimit } from './tag-table-limit.js';
 import type { GatewayTimings } from './timings.js';
@@ -49,11 +43,6 @@ import { KeyLocks } from './key-locks.js';
 import { ShardedOpenWrites } from './workers/sharded-open-writes.js';
 import { ShardedWriters } from './workers/sharded-writers.js';
 import type { WorkerFleet } from './workers/worker-fleet.js';
-
-/** Events kept for operators. */
-const EVENTS_KEPT_MAX = 200;
-/** Objects that the status names; how many there are it says all the same. */
-const LOST_OBJECTS_SHOWN_MAX = 100;
 
 export interface GatewayOptions {
   readonly setId: string;
@@ -128,15 +117,15 @@ export class Gateway implements MirrorSetControl {
   readonly #scrubs: ScrubSchedule;
   readonly #verifier: Verifier;
   readonly #lost: LostObjects;
-  readonly #events: MirrorSetEvent[] = [];
+  readonly #log: EventLog;
   #pace: CopyPace;
-  readonly #eventCounts = new Map<MirrorSetEvent['kind'], number>();
   #isStopped = false;
 
   private constructor(options: GatewayOptions, set: MirrorSet) {
     this.#options = options;
     this.#set = set;
     const { timings, logger, clock } = options;
+    this.#log = new EventLog(clock);
     this.#pace = { ...options.catchUpPace, isPaused: false };
     const onFatal = (error: unknown): void => {
       set.shut('the gateway has failed');
@@ -156,7 +145,7 @@ export class Gateway implements MirrorSetControl {
       clock,
       onFatal,
       onEvent: (event) => {
-        this.#note(event);
+        this.#log.add(event);
       },
     });
     this.#health = new HealthMonitor({
@@ -177,7 +166,7 @@ export class Gateway implements MirrorSetControl {
       set,
       logger,
       onIncompatible: (message) => {
-        this.#note({ atMs: clock(), kind: 'incompatible', message });
+        this.#log.note('incompatible', message);
       },
     });
     const identityOf = (mirror: MirrorId): OsdIdentity | null => this.#health.healthOf(mirror).identity;
@@ -189,7 +178,7 @@ export class Gateway implements MirrorSetControl {
       logger,
       clock,
       onEnded: (verification) => {
-        this.#note({ atMs: clock(), kind: 'verification', message: describeEnd(verification) });
+        this.#log.note('verification', describeEnd(verification));
       },
       onFatal,
     });
@@ -198,7 +187,7 @@ export class Gateway implements MirrorSetControl {
       pauseMs: timings.lostObjectsPauseMs,
       logger,
       onEvent: (message) => {
-        this.#note({ atMs: clock(), kind: 'lost-bytes', message });
+        this.#log.note('lost-bytes', message);
       },
     });
     this.#tagTableLimit = new TagTableLimit({
@@ -208,11 +197,11 @@ export class Gateway implements MirrorSetControl {
       identityOf,
       onForgone: (mirrors, reason) => {
         const message = `${mirrors.join(', ')} will need a full copy: ${reason}`;
-        this.#note({ atMs: clock(), kind: 'rows-forgone', message });
+        this.#log.note('rows-forgone', message);
       },
       onCopyOutgrown: (reason) => {
         const message = `the full copy begins anew, and compares what it has: ${reason}`;
-        this.#note({ atMs: clock(), kind: 'rows-forgone', message });
+        this.#log.note('rows-forgone', message);
         this.#runner.copyAnew();
       },
     });
@@ -221,7 +210,7 @@ export class Gateway implements MirrorSetControl {
     };
     set.onExcluded = (mirrors, reasons) => {
       const message = `${mirrors.join(', ')} left out: ${reasons.join('; ')}`;
-      this.#note({ atMs: clock(), kind: 'excluded', message });
+      this.#log.note('excluded', message);
     };
   }
 
@@ -279,7 +268,7 @@ export class Gateway implements MirrorSetControl {
     await this.#runner.stop();
     await this.#set.stop();
     await Promise.all(this.#set.members.map(({ connection }) => connection.close()));
-    this.#note({ atMs: this.#options.clock(), kind: 'stopped', message: 'the gateway stopped' });
+    this.#log.note('stopped', 'the gateway stopped');
   }
 
   #startRecovery(trigger: ReconcileOperation['trigger'], reason: string): void {
@@ -289,7 +278,10 @@ export class Gateway implements MirrorSetControl {
   #act(mirror: MirrorId, finding: 'lost' | 'failed' | 'restarted' | 'returned'): void {
     switch (finding) {
       case 'lost':
-        void this.#set.exclude([mirror], this.#incompatibilityOf(mirror) ?? `${mirror} does not answer`);
+        void this.#set.exclude(
+          [mirror],
+          incompatibilityOf(mirror, this.#set.connectionOf(mirror)) ?? `${mirror} does not answer`,
+        );
         return;
       case 'failed':
         void this.#set.exclude([mirror], `the disk of ${mirror} failed`);
@@ -302,7 +294,7 @@ export class Gateway implements MirrorSetControl {
         if (this.#runner.current === null) {
           const { unmatchedWrites, unmatchedBytes } = this.status();
           const message = `${mirror} is back: ${plural(unmatchedWrites, 'write')}, ${formatBytes(unmatchedBytes)} to copy`;
-          this.#note({ atMs: this.#options.clock(), kind: 'returned', message });
+          this.#log.note('returned', message);
         }
         this.#runner.noticeReturn(mirror);
         this.#startRecovery('mirror-returned', `${mirror} is back`);
@@ -312,22 +304,12 @@ export class Gateway implements MirrorSetControl {
     }
   }
 
-  #incompatibilityOf(mirror: MirrorId): string | null {
-    return incompatibilityOf(mirror, this.#set.connectionOf(mirror));
-  }
-
-  #note(event: MirrorSetEvent): void {
-    this.#events.unshift(event);
-    this.#eventCounts.set(event.kind, this.eventCount(event.kind) + 1);
-    if (this.#events.length > EVENTS_KEPT_MAX) this.#events.pop();
-  }
-
   events(): readonly MirrorSetEvent[] {
-    return this.#events;
+    return this.#log.events;
   }
 
   eventCount(kind: MirrorSetEvent['kind']): number {
-    return this.#eventCounts.get(kind) ?? 0;
+    return this.#log.countOf(kind);
   }
 
   reconcile(): { readonly operation: ReconcileOperation; readonly isNew: boolean } {
@@ -342,7 +324,7 @@ export class Gateway implements MirrorSetControl {
     if (this.#options.suspendsWrites) return null;
     this.#pace = { ...this.#pace, ...change };
     const message = `an operator changed the pace of copying: ${describePace(this.#pace)}`;
-    this.#note({ atMs: this.#options.clock(), kind: 'pace', message });
+    this.#log.note('pace', message);
     return this.#pace;
   }
 
@@ -371,7 +353,7 @@ export class Gateway implements MirrorSetControl {
   async force(mirror: string, words: string): Promise<ForcePlan> {
     const plan = await force(this.#forceContext, mirror, words);
     const message = `an operator goes on with ${plan.mirror} alone: ${plan.risks.join('; ')}`;
-    this.#note({ atMs: this.#options.clock(), kind: 'forced', message });
+    this.#log.note('forced', message);
     return plan;
   }
 
@@ -387,7 +369,7 @@ export class Gateway implements MirrorSetControl {
   async forceObject(order: ForceObjectOrder, words: string): Promise<ForceObjectPlan> {
     const plan = await forceObject(this.#forceObjectContext, order, words);
     const message = `an operator said "${plan.words}": ${plan.risks.join('; ')}`;
-    this.#note({ atMs: this.#options.clock(), kind: 'forced', message });
+    this.#log.note('forced', message);
     return plan;
   }
 
@@ -402,7 +384,7 @@ export class Gateway implements MirrorSetControl {
     // Who waits for its end looks at the status: that must not show the scrub before, which is done.
     for (const mirror of mirrors) await this.#health.refresh(mirror);
     const message = `an operator asked for a scrub of ${mirrors.join(', ')}`;
-    this.#note({ atMs: this.#options.clock(), kind: 'scrub', message });
+    this.#log.note('scrub', message);
     return mirrors;
   }
 
@@ -411,7 +393,7 @@ export class Gateway implements MirrorSetControl {
     const started = this.#verifier.start(order, Math.max(0, ...counts));
     if (started.isNew) {
       const message = 'an operator asked for a verification of the mirrors';
-      this.#note({ atMs: this.#options.clock(), kind: 'verification', message });
+      this.#log.note('verification', message);
     }
     return started;
   }
@@ -425,56 +407,15 @@ export class Gateway implements MirrorSetControl {
   }
 
   status(): MirrorSetStatus {
-    const set = this.#set;
-    const mirrors = set.members.map((member) => this.#mirrorStatus(member.mirror));
-    // While a mirror is out, nothing is cleared on those that are in: the longest of their tables is what it lacks.
-    const isWhole = set.inSync.length === set.members.length && this.#phase() === 'active';
-    const tables = mirrors
-      .filter(({ mirror }) => set.inSync.includes(mirror))
-      .map(({ identity }) => identity);
-    const longest = isWhole
-      ? null
-      : tables.reduce((a, b) => ((b?.rowCount ?? 0) > (a?.rowCount ?? -1) ? b : a), null);
-    return {
-      setId: set.setId,
-      epoch: set.epoch,
-      phase: this.#phase(),
-      waitingFor: this.#runner.waitingFor,
-      inSync: set.inSync,
+    return overviewOf({
+      set: this.#set,
+      runner: this.#runner,
+      health: this.#health,
+      lost: this.#lost,
       writes: this.#options.writes,
-      writer: set.state.writer ?? null,
-      mirrors,
-      unmatchedWrites: longest?.rowCount ?? 0,
-      unmatchedBytes: longest?.rowBytes ?? 0,
-      oldestUnmatchedMs: longest?.oldestRowMs ?? null,
-      writesInFlight: set.inFlightCount,
-      operation: this.#runner.current,
       pace: this.pace(),
-      lostObjectCount: this.#lost.all.length,
-      lostObjects: this.#lost.all.slice(0, LOST_OBJECTS_SHOWN_MAX).map(toLossStatus),
-      forced: set.state.forced ?? [],
-    };
-  }
-
-  #phase(): MirrorSetPhase {
-    if (this.#isStopped) return 'stopped';
-    if (this.#set.gate.isOpen) return 'active';
-    return this.#runner.waitingFor === null ? 'recovering' : 'waiting';
-  }
-
-  #mirrorStatus(mirror: MirrorId): MirrorStatus {
-    const { identity, lastSeenMs, isReachable } = this.#health.healthOf(mirror);
-    const member = this.#set.state.members.find((candidate) => candidate.mirror === mirror);
-    const isInSync = this.#set.inSync.includes(mirror) && this.#set.gate.isOpen;
-    const isRebuilding = this.#set.rebuilding.includes(mirror);
-    const outOfSync = isRebuilding ? 'rebuilding' : conditionOf(identity);
-    const incompatibility = this.#incompatibilityOf(mirror);
-    const unreachable = incompatibility === null ? 'away' : 'incompatible';
-    const condition = isInSync ? 'in-sync' : isReachable ? outOfSync : unreachable;
-    const fullCopyReason = member?.fullCopyReason ?? identity?.selfDoubt ?? null;
-    const { url } = this.#set.connectionOf(mirror);
-    const seen = { mirror, url, condition, fullCopyReason, incompatibility, lastSeenMs, identity };
-    return { ...seen, advice: adviceFor(seen) };
+      isStopped: this.#isStopped,
+    });
   }
 }
 
@@ -500,18 +441,6 @@ function describeEnd(verification: Verification): string {
   if (failure !== null) return `a verification failed: ${failure}`;
   const end = state === 'stopped' ? ' was stopped by an operator: it' : '';
   return `a verification${end} compared ${plural(objectsCompared, 'object')}, found ${formatCount(differenceCount)} different, and repaired ${formatCount(repairedCount)}`;
-}
-
-/** The condition of a mirror that answers and is not in sync. */
-function conditionOf(identity: OsdIdentity | null): MirrorCondition {
-  switch (identity?.fault?.kind) {
-    case 'no-space':
-      return 'no-space';
-    case 'disk-failed':
-      return 'failed';
-    case undefined:
-      return 'behind';
-  }
 }
 
 function describePace({ bytesPerSecond, sharePercent, isPaused }: CopyPace): string {
