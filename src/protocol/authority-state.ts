@@ -249,7 +249,12 @@ export function beginFullCopy(state: AuthorityState, mirror: MirrorId, copyStore
   invariant(fullCopyReason !== null, 'the need of a full copy is on record before it begins', { mirror });
   const sequences: Record<MirrorId, number> = { ...state.sequences };
   Reflect.deleteProperty(sequences, mirror);
-  return { ...withMember(state, { mirror, storeId, fullCopyReason, copyStoreId }), sequences };
+  const begun = { ...withMember(state, { mirror, storeId, fullCopyReason, copyStoreId }), sequences };
+  if (state.forgiven === undefined) return begun;
+  // What an operator forgave was the store before: of this one a rollback is noticed from its first commit on (F17).
+  const forgiven: Record<MirrorId, number> = { ...state.forgiven };
+  Reflect.deleteProperty(forgiven, mirror);
+  return { ...begun, forgiven };
 }
 
 /**

@@ -120,6 +120,12 @@ describe('the record of a mirror that needs a full copy (F27)', () => {
   });
 });
 
+it('F17: what an operator forgave a mirror is forgiven the store that it had then, not the one that it is copied to', () => {
+  const forgiven = { ...activeState(2), forgiven: { [M0]: 20, [M1]: 30 } };
+  const begun = beginFullCopy(requireFullCopy(forgiven, M1, 'a blank disk'), M1, storeIdOf(9));
+  expect(begun.forgiven).toEqual({ [M0]: 20 });
+});
+
 describe('a clean stop', () => {
   it('ends an active epoch', () => {
     expect(recordCleanStop(activeState(2), { [M0]: 4, [M1]: 5 }).cleanStop).toEqual({ [M0]: 4, [M1]: 5 });
