@@ -6,15 +6,13 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { toMirrorId, type MirrorId } from '../protocol/authority-state.js';
 import type { WritesMode } from '../protocol/forwarding.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { ScrubSettings } from '../gateway/scrub-schedule.js';
 import { TAG_TABLE_ROWS_MAX_DEFAULT } from '../gateway/tag-table-limit.js';
 import type { PlainHttpRule } from '../s3/encryption/customer-key.js';
-import { type SetName, toSetName } from '../protocol/placement.js';
+import type { SetName } from '../protocol/placement.js';
 import { WRITERS_MAX } from '../protocol/shard.js';
-import { parseOsdUrl } from '../wire/osd-url.js';
 import { type Address, addressOfUrl, localUrl, parseAddress } from './address.js';
 import { checked, ConfigurationFault, fail, type SettingPath } from './configuration-fault.js';
 import {
@@ -37,25 +35,11 @@ import {
   type SecretSource,
   toFurtherKeys,
 } from './configured-secrets.js';
+import { configuredSets, type FurtherSet, type MemberSettings } from './configured-sets.js';
 import { readEnvironment } from './environment.js';
 import { type TlsSettings, tlsSettings } from './tls-settings.js';
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
-
-export interface MemberSettings {
-  readonly mirror: MirrorId;
-  readonly url: string;
-  /** A unix socket of its OSD, for callers on its machine; null: it has none. */
-  readonly socketPath: string | null;
-}
-
-/** A mirror set beside the first one. */
-export interface FurtherSet {
-  readonly id: SetName;
-  readonly secret: SecretSource;
-  readonly members: readonly MemberSettings[];
-  readonly isDraining: boolean;
-}
 
 export interface Configuration {
   readonly dataFolder: string;
@@ -117,97 +101,8 @@ export interface Configuration {
 export const DEFAULT_DATA_FOLDER = 'data';
 const DEFAULT_S3_LISTEN = '127.0.0.1:9000';
 const DEFAULT_ADMIN_LISTEN = '127.0.0.1:9001';
-const DEFAULT_OSD_PORTS: readonly number[] = [9010, 9011];
 const DAY_SECONDS = 24 * 60 * 60;
 const DEFAULT_REGION = 'us-east-1';
-
-export function loopbackMembers(ports: readonly number[]): { name: string; url: string }[] {
-  return ports.map((port, index) => ({ name: `osd-${index}`, url: `http://127.0.0.1:${port}` }));
-}
-
-type GivenMembers = NonNullable<NonNullable<ConfigurationLayer['mirrorSet']>['members']>;
-
-/** Linux: 108 with the NUL. */
-const SOCKET_PATH_BYTES_MAX = 107;
-
-/** Whether an OSD of this URL can have this socket; if not, why. */
-export function socketFault(url: string, socketPath: string): string | null {
-  const isTooLong = Buffer.byteLength(socketPath) > SOCKET_PATH_BYTES_MAX;
-  if (isTooLong) return `the path of a socket has at most ${SOCKET_PATH_BYTES_MAX} bytes`;
-  return url.startsWith('https:') ? 'a socket has no TLS: leave it out, or the https:// of the URL' : null;
-}
-
-/** `at`: of the list; `setting`: what people call it. */
-function readMembers(given: GivenMembers, at: SettingPath, setting: string): PlacedMember[] {
-  return given.map(({ name, url, socket }, index) => {
-    const own = [...at, index];
-    checked(() => parseOsdUrl(url), [...own, 'url'], `${setting}, ${name}`);
-    const fault = socket === undefined ? null : socketFault(url, socket);
-    if (fault !== null) fail(`${setting}, ${name}: ${fault}.`, [...own, 'socket']);
-    const mirror = checked(() => toMirrorId(name), [...own, 'name'], setting);
-    return { member: { mirror, url, socketPath: socket ?? null }, at: own };
-  });
-}
-
-/** With its place in the configuration. */
-interface PlacedMember {
-  readonly member: MemberSettings;
-  readonly at: SettingPath;
-}
-
-interface PlacedSet extends Omit<FurtherSet, 'members'> {
-  readonly members: readonly PlacedMember[];
-}
-
-function readFurtherSets(layer: ConfigurationLayer, firstSecret: SecretSource): PlacedSet[] {
-  const known = new Set<string | undefined>([layer.mirrorSet?.id]);
-  return (layer.furtherSets ?? []).map(({ id, secret, secretFile, members, draining }, index): PlacedSet => {
-    const own = ['furtherSets', index];
-    const isOwn = secret !== undefined || secretFile !== undefined;
-    if (known.has(id)) fail(`Two mirror sets have the same id (${id}).`, [...own, 'id']);
-    known.add(id);
-    return {
-      id: checked(() => toSetName(id), [...own, 'id'], 'furtherSets'),
-      secret: isOwn ? secretSource(secret, secretFile, '', [...own, 'secret']) : firstSecret,
-      members: readMembers(members, [...own, 'members'], `furtherSets, ${id}`),
-      isDraining: draining ?? false,
-    };
-  });
-}
-
-/** An OSD is a member of one set, once. */
-function requireDistinct(members: readonly PlacedMember[]): void {
-  const seen = { name: new Set<string>(), url: new Set<string>(), socket: new Set<string>() };
-  for (const { member, at } of members) {
-    const { mirror, url, socketPath } = member;
-    for (const [field, value] of [
-      ['name', mirror],
-      ['url', url],
-      ['socket', socketPath],
-    ] as const) {
-      if (value === null) continue;
-      if (seen[field].has(value))
-        fail(`Two members of the mirror sets have the same ${field} (${value}).`, [...at, field]);
-      seen[field].add(value);
-    }
-  }
-}
-
-/** A bucket lives on a set that there is. Where the first set has its name from its data folder, it may be meant. */
-function readPins({ pins, mirrorSet, furtherSets = [] }: ConfigurationLayer): ReadonlyMap<string, SetName> {
-  const known = [mirrorSet?.id ?? [], ...furtherSets.map(({ id }) => id)].flat();
-  const read = new Map<string, SetName>();
-  for (const [bucket, set] of Object.entries(pins ?? {})) {
-    const at = ['pins', bucket];
-    const isKnown = known.includes(set) || mirrorSet?.id === undefined;
-    if (!isKnown) fail(`pins, ${bucket}: there is no mirror set ${set}, but ${known.join(', ')}.`, at);
-    read.set(
-      bucket,
-      checked(() => toSetName(set), at, 'pins'),
-    );
-  }
-  return read;
-}
 
 const HOUR_MS = 60 * 60 * 1000;
 const SCRUB_EVERY_HOURS_DEFAULT = 168;
@@ -266,24 +161,12 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
   const { mirrorSet, gateway, s3, admin, osd, log } = layer;
   const adminListen = checked(() => parseAddress(admin?.listen ?? DEFAULT_ADMIN_LISTEN), ['admin', 'listen']);
   const osdListen = osd?.listen;
-  const setSecretFile = join(secrets, 'osd-secret');
-  const secret = secretSource(mirrorSet?.secret, mirrorSet?.secretFile, setSecretFile, [
-    'mirrorSet',
-    'secret',
-  ]);
-  const firstMembers = mirrorSet?.members ?? loopbackMembers(DEFAULT_OSD_PORTS);
-  const members = readMembers(firstMembers, ['mirrorSet', 'members'], 'mirrorSet.members');
-  const furtherSets = readFurtherSets(layer, secret);
-  requireDistinct([...members, ...furtherSets.flatMap((set) => set.members)]);
+  const sets = configuredSets(layer, join(secrets, 'osd-secret'));
   return {
     dataFolder,
-    mirrorSet: {
-      id: mirrorSet?.id ?? null,
-      secret,
-      members: members.map(({ member }) => member),
-    },
-    furtherSets: furtherSets.map((set) => ({ ...set, members: set.members.map(({ member }) => member) })),
-    pins: readPins(layer),
+    mirrorSet: { id: mirrorSet?.id ?? null, ...sets.first },
+    furtherSets: sets.further,
+    pins: sets.pins,
     gateway: {
       authorityFile: gateway?.authority ?? join(dataFolder, 'authority', 'state.json'),
       reconcilesByItself: gateway?.reconcilesByItself ?? true,
@@ -292,7 +175,7 @@ export function resolveConfiguration(layer: ConfigurationLayer): Configuration {
       suspendsWrites: gateway?.suspendsWrites ?? false,
       writes: gateway?.writes ?? 'direct',
       tagTableRowsMax: gateway?.tagTableRowsMax ?? TAG_TABLE_ROWS_MAX_DEFAULT,
-      workers: workerCount(gateway, furtherSets.length),
+      workers: workerCount(gateway, sets.further.length),
     },
     s3: {
       listen: checked(() => parseAddress(s3?.listen ?? DEFAULT_S3_LISTEN), ['s3', 'listen']),

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { WRITERS_MAX } from '../protocol/shard.js';
 import { type ConfigurationLayer, LOG_LEVELS } from './configuration-schema.js';
-import { loopbackMembers } from './configuration.js';
+import { loopbackMembers } from './configured-sets.js';
 import { parseMembers } from './environment.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';

@@ -1,13 +1,8 @@
 /** Which OSD a command is about. */
 import { join } from 'node:path';
 import type { Address } from './address.js';
-import {
-  allMembers,
-  type Configuration,
-  memberAddress,
-  type MemberSettings,
-  setOfMember,
-} from './configuration.js';
+import { allMembers, type Configuration, memberAddress, setOfMember } from './configuration.js';
+import type { MemberSettings } from './configured-sets.js';
 import { EXIT } from './exit-codes.js';
 import { OperationalError } from './operational-error.js';
 

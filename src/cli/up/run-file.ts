@@ -5,7 +5,8 @@
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { formatAddress } from '../address.js';
-import { type Configuration, type MemberSettings, runFileOf, socketFault } from '../configuration.js';
+import { type Configuration, runFileOf } from '../configuration.js';
+import { type MemberSettings, socketFault } from '../configured-sets.js';
 import type { ConfigurationLayer } from '../configuration-schema.js';
 import { writePrivateFile } from '../private-files.js';
 
