@@ -11,7 +11,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { setUpEngine } from './engine.js';
+import { setUpEngine, settleHeap } from './engine.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { explainError } from './explain-error.js';
 
@@ -80,6 +80,7 @@ export async function liveAsService(options: ServiceLifeOptions): Promise<ExitCo
   const isStopping = (): boolean => stopReason !== null;
   const isDelayed = (): boolean => stopReason === DELAYED_SIGNAL;
   const service = await start({ logger, onFatal: endNow, requestStop, isStopping });
+  settleHeap();
   await stopWanted;
   if (isDelayed()) await sleep(delayMs);
   const deadline = setTimeout(() => {

@@ -13,7 +13,7 @@ import { type S3Locks, SharedLocks } from '../../s3/shared-lock.js';
 import { HttpOsdConnection } from '../../wire/http-osd-connection.js';
 import { formatAddress } from '../address.js';
 import type { Configuration } from '../configuration.js';
-import { setUpEngine } from '../engine.js';
+import { setUpEngine, settleHeap } from '../engine.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';
 import { explainError } from '../explain-error.js';
 import { listenAt } from '../listen-at.js';
@@ -50,6 +50,7 @@ export async function runWorker(configuration: Configuration): Promise<ExitCode>
   });
   try {
     await serve(configuration, gateway);
+    settleHeap();
   } catch (error) {
     const { code, exitCode, message } = explainError(error);
     gateway.note('failed', { code, exitCode, message } satisfies FailedNote);

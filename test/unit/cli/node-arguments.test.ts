@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { makeFreeBytes } from '../../../src/cli/engine.js';
+import { makeFreeBytes, settleHeap } from '../../../src/cli/engine.js';
 import { nodeArguments, SERVICE_NODE_OPTIONS } from '../../../src/cli/node-arguments.js';
 import { repositoryRoot } from '../../support/repository.js';
 
@@ -40,4 +40,12 @@ it('bytes are freed that have their memory to themselves, and no others', () => 
   freeBytes(view);
   expect(own.byteLength).toBe(0);
   expect(view.byteLength).toBe(65_535);
+});
+
+it('a heap that is settled holds nothing that nobody uses', async () => {
+  const gone = new WeakRef({ text: 'once' });
+  // What was just looked at through it stays until the end of the job.
+  await new Promise((resolve) => setImmediate(resolve));
+  settleHeap();
+  expect(gone.deref()).toBeUndefined();
 });
