@@ -100,6 +100,7 @@ function decodeRun(value: unknown): AuthorityRun {
   return {
     run: asString(run['run'], 'run'),
     epoch: toEpoch(asNumber(run['epoch'], 'epoch')),
+    ...(run['after'] === undefined ? {} : { after: asNumber(run['after'], 'after') }),
     ...(run['isIdle'] === true ? { isIdle: true as const } : {}),
   };
 }

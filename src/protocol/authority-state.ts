@@ -57,6 +57,8 @@ export interface AuthorityRun {
   readonly run: string;
   /** Its first one. */
   readonly epoch: Epoch;
+  /** The revision of the state that it went on from: what came after that in an earlier run it does not know. Absent: an older version. */
+  readonly after?: number;
   /** It has let nobody write yet, so nothing was acknowledged by it. Absent also where an older version did not count that. */
   readonly isIdle?: true;
 }
@@ -289,9 +291,12 @@ export function stampState(state: AuthorityState, before: AuthorityState, run: s
   const known = state.runs ?? [];
   const { epoch, phase } = state;
   const latest = known.at(-1);
-  const isIdle = phase === 'active' ? {} : { isIdle: true as const };
-  if (latest?.run !== run)
-    return { ...state, revision, runs: [...known, { run, epoch, ...isIdle }].slice(-RUNS_KEPT_MAX) };
+  if (latest?.run !== run) {
+    const isIdle = phase === 'active' ? {} : { isIdle: true as const };
+    const next = { run, epoch, after: state.revision ?? 0, ...isIdle };
+    return { ...state, revision, runs: [...known, next].slice(-RUNS_KEPT_MAX) };
+  }
   if (latest.isIdle === undefined || phase !== 'active') return { ...state, revision, runs: known };
-  return { ...state, revision, runs: [...known.slice(0, -1), { run, epoch: latest.epoch }] };
+  const { isIdle: _, ...written } = latest;
+  return { ...state, revision, runs: [...known.slice(0, -1), written] };
 }

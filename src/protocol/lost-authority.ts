@@ -34,12 +34,16 @@ function isLaterState(left: AuthorityState, right: AuthorityState): boolean {
   return (left.revision ?? 0) > (right.revision ?? 0);
 }
 
-/** True when both may be of one history: the later one knows of no other run at the epoch of the earlier one. */
+/** True when both may be of one history: the later one knows of no other run at the epoch of the earlier one, nor of one that left off before it. */
 function isOneHistory(left: AuthorityState, right: AuthorityState): boolean {
   const [earlier, later] = isLaterState(left, right) ? [right, left] : [left, right];
   const run = earlier.runs?.at(-1)?.run;
-  const known = later.runs?.findLast(({ epoch }) => epoch <= earlier.epoch)?.run;
-  return run === undefined || known === undefined || known === run;
+  const runs = later.runs ?? [];
+  const at = runs.findLastIndex(({ epoch }) => epoch <= earlier.epoch);
+  const known = runs[at]?.run;
+  if (run === undefined || known === undefined) return true;
+  const nextAfter = runs[at + 1]?.after ?? Infinity;
+  return known === run && (earlier.revision ?? 0) <= nextAfter;
 }
 
 /** The state without what runs made of it that let nobody write. */
@@ -47,7 +51,9 @@ function asLastWrittenBy(state: AuthorityState): AuthorityState {
   const { runs = [] } = state;
   const written = runs.slice(0, runs.findLastIndex(({ isIdle }) => isIdle === undefined) + 1);
   const next = runs[written.length];
-  return next === undefined ? state : { ...state, epoch: toEpoch(next.epoch - 1), runs: written };
+  if (next === undefined) return state;
+  const epoch = toEpoch(next.epoch - 1);
+  return { ...state, epoch, revision: next.after ?? state.revision ?? 0, runs: written };
 }
 
 /** True when no write can have been acknowledged by both but one after the other. */

@@ -249,19 +249,20 @@ describe('F31: the states that are put on disk', () => {
 
   it('name each run once, with its first epoch, up to a hundred of them', () => {
     const first = stampState(activeState(2), activeState(2), 'run-a');
-    expect(first.runs).toEqual([{ run: 'run-a', epoch: 1 }]);
+    expect(first.runs).toEqual([{ run: 'run-a', epoch: 1, after: 0 }]);
     const idle = stampState(beginRecovery(first), first, 'run-b');
-    expect(idle.runs?.at(-1)).toEqual({ run: 'run-b', epoch: 2, isIdle: true });
+    expect(idle.runs?.at(-1)).toEqual({ run: 'run-b', epoch: 2, after: 1, isIdle: true });
     expect(stampState({ ...idle, phase: 'active' }, idle, 'run-b').runs?.at(-1)).toEqual({
       run: 'run-b',
       epoch: 2,
+      after: 1,
     });
     const again = stampState({ ...first, epoch: toEpoch(2) }, first, 'run-a');
-    expect(again.runs).toEqual([{ run: 'run-a', epoch: 1 }]);
+    expect(again.runs).toEqual([{ run: 'run-a', epoch: 1, after: 0 }]);
     const other = stampState({ ...again, epoch: toEpoch(3) }, again, 'run-b');
     expect(other.runs).toEqual([
-      { run: 'run-a', epoch: 1 },
-      { run: 'run-b', epoch: 3 },
+      { run: 'run-a', epoch: 1, after: 0 },
+      { run: 'run-b', epoch: 3, after: 2 },
     ]);
     const many = Array.from({ length: 100 }, (_, index) => ({
       run: `run-${index}`,

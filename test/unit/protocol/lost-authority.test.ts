@@ -106,6 +106,18 @@ describe('F31: an old state is put back', () => {
     expect(reviewAuthority(further, witnesses).kind).toBe('wait');
   });
 
+  it('within one epoch is noticed also once a further epoch has begun from it', () => {
+    const before = stateAt(5, { revision: 50, phase: 'recovering' });
+    const last = stateAt(5, { revision: 51, inSync: [M1] });
+    const goneOn = stampState(beginRecovery(before), before, 'second');
+    expect(contradicts(goneOn, witness(M1, last))).toBe(true);
+    expect(reviewAuthority(goneOn, [witness(M0, stateAt(4), 5), witness(M1, last)])).toMatchObject({
+      kind: 'rebuild',
+      state: { epoch: 7, inSync: [M1] },
+    });
+    expect(contradicts(stampState(beginRecovery(last), last, 'second'), witness(M1, last))).toBe(false);
+  });
+
   it('by which nobody has written yet makes no history: the later one is taken from the mirrors, as if it had not been tried', () => {
     const first = stateAt(9, { inSync: [M1] });
     const tried = stampState(beginRecovery(stateAt(5)), stateAt(5), 'second');
