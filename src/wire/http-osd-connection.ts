@@ -4,7 +4,6 @@
  *
  * No pipelining: undici sends requests that were pipelined behind a failed one again, and a write may be sent once.
  */
-import type { OnReadOpts } from 'node:net';
 import type { Readable } from 'node:stream';
 import Pool from 'undici/lib/dispatcher/pool.js';
 import type { ObjectId } from '../protocol/object-id.js';
@@ -13,7 +12,6 @@ import type { FullCopyCursor, ObjectSummary } from '../protocol/reconcile-plan.j
 import type { Epoch, GeneratorId } from '../protocol/tag.js';
 import type { StoreId, Witness } from '../protocol/token.js';
 import type { ObjectState, TagRow } from '../protocol/write.js';
-import type { TlsSource } from '../tls/watched-tls.js';
 import {
   ANSWER_BYTES_MAX,
   authorizationOf,
@@ -30,11 +28,9 @@ import {
   type SetSecrets,
 } from './contract.js';
 import { ANSWER_HEADERS_BYTES_MAX } from './answer-parser.js';
-import { BytesBody } from './bytes-body.js';
 import { type ContractRange, TRACED_READS_SINCE } from './contract-version.js';
 import type { Decoder } from './decoder.js';
-import { OSD_ERROR_STATUS, type OsdErrorCode } from './error-codes.js';
-import { exchange, type HttpAnswer, type HttpRequest } from './http-exchange.js';
+import { exchange, type HttpRequest } from './http-exchange.js';
 import { AnswerBody, ReadChannel, takeAll, takeFrameHeader } from './http-read.js';
 import { HttpStage, STAGE_ROOM, type StagedRemotely } from './http-stage.js';
 import { parseJson } from './frame.js';
@@ -51,7 +47,6 @@ import {
   recordAnswer,
   pushAnswer,
   readHeader,
-  refusalAnswer,
   rowsAnswer,
   stagedAnswer,
   statesAnswer,
@@ -71,7 +66,6 @@ import {
   type ObjectWitness,
   type OsdConnection,
   type OsdIdentity,
-  OsdRefusal,
   type OsdTimeouts,
   OsdUnreachable,
   type PresentObject,
@@ -91,9 +85,16 @@ import {
   type TransactionBatchReply,
   type WriterOrder,
 } from './osd-connection.js';
-import { makeConnector, makeLocalConnector } from './connector.js';
 import { decodeForwardedReply, encodeForwarded } from './forward-frame.js';
-import { parseOsdUrl } from './osd-url.js';
+import {
+  absentOrRefused,
+  failedRead,
+  nullIfAbsent,
+  readOfReply,
+  refusalOf,
+  understand,
+  unintelligible,
+} from './osd-answers.js';
 import { PeerContract } from './peer-contract.js';
 import { SharedRoom } from './shared-room.js';
 import { ReadQueue } from './read-queue.js';
@@ -118,16 +119,12 @@ import {
   stagePath,
   summariesPath,
 } from './request-paths.js';
+import { type OsdPlaces, wayTo } from './way-to-osd.js';
 import { decodeClearsReply, decodeTransactionsReply, encodeTransactions } from './transaction-frame.js';
 
-export interface HttpOsdConnectionOptions {
-  readonly url: string;
-  /** A unix socket at which the same OSD can be had, if it runs on this machine. Not for https:// URLs. */
-  readonly socketPath?: string | null;
+export interface HttpOsdConnectionOptions extends Omit<OsdPlaces, 'connectMs'> {
   readonly secret: SetSecrets;
   readonly timeouts: OsdTimeouts;
-  /** For https:// URLs: whom to trust, and the certificate to show. Default: whom node trusts, and none. */
-  readonly tls?: TlsSource | null;
   readonly trace?: ConnectionTrace | null;
   /** Default: what this build speaks. */
   readonly contract?: ContractRange;
@@ -169,7 +166,7 @@ export class HttpOsdConnection implements OsdConnection {
   /** Connects nowhere yet. Throws RangeError for a URL or secret that can't be one, and for a socket beside an https:// URL. */
   constructor(options: HttpOsdConnectionOptions) {
     const { timeouts } = options;
-    const { origin, host, connect } = wayTo(options);
+    const { origin, host, connect } = wayTo({ ...options, connectMs: timeouts.connectMs });
     const shared: Pool.Options = {
       pipelining: 1,
       keepAliveTimeout: CLIENT_KEEP_ALIVE_MS,
@@ -557,56 +554,6 @@ export class HttpOsdConnection implements OsdConnection {
   }
 }
 
-interface WayToOsd {
-  readonly origin: string;
-  readonly host: string;
-  /** What makes connections; those without TLS put what they read where they are told. */
-  readonly connect: (reading?: OnReadOpts) => ReturnType<typeof makeConnector>;
-}
-
-function wayTo({
-  url,
-  socketPath: localPath = null,
-  timeouts,
-  tls = null,
-}: HttpOsdConnectionOptions): WayToOsd {
-  const { origin, socketPath } = parseOsdUrl(url);
-  const { host } = new URL(origin);
-  if (localPath !== null && origin.startsWith('https:')) throw new RangeError('a unix socket has no TLS');
-  if (origin.startsWith('https:')) {
-    // One for all: it knows the sessions that were agreed on. What comes over TLS is in buffers of its own anyway.
-    const secure = makeConnector({ timeoutMs: timeouts.connectMs, socketPath }, tls);
-    return { origin, host, connect: () => secure };
-  }
-  const connect = (reading?: OnReadOpts): ReturnType<typeof makeConnector> => {
-    const options = { timeoutMs: timeouts.connectMs, ...(reading !== undefined && { reading }) };
-    const direct = makeConnector({ ...options, socketPath }, tls);
-    return localPath === null ? direct : makeLocalConnector({ ...options, socketPath: localPath }, direct);
-  };
-  return { origin, host, connect };
-}
-
-/** What a peer does not understand is as good as no answer: nobody knows what the OSD did. */
-function unintelligible(error: unknown): Error {
-  if (!(error instanceof MalformedMessage)) return error instanceof Error ? error : new Error(String(error));
-  return new OsdUnreachable(`the OSD's answer is unintelligible: ${error.message}`, true, { cause: error });
-}
-
-function understand<Value>(decode: () => Value): Value {
-  try {
-    return decode();
-  } catch (error) {
-    throw unintelligible(error);
-  }
-}
-
-function refusalOf(answer: Pick<HttpAnswer, 'status' | 'body'>): Error {
-  return understand(() => {
-    const { code, message } = refusalAnswer.decodeBytes(answer.body);
-    return new OsdRefusal(code, answer.status, message);
-  });
-}
-
 async function untilEnded<Value>(
   { traceparent, ended }: RequestFollower,
   ask: (traceparent: string) => Promise<Value>,
@@ -621,40 +568,8 @@ async function untilEnded<Value>(
   }
 }
 
-function nullIfAbsent(refusal: Error): null {
-  if (
-    refusal instanceof OsdRefusal &&
-    refusal.code === ('no-such-object' satisfies keyof typeof OSD_ERROR_STATUS)
-  )
-    return null;
-  throw refusal;
-}
-
-function absentOrRefused(reply: Extract<BatchedReply, { kind: 'absent' | 'refused' }>): null {
-  if (reply.kind === 'absent') return null;
-  const { code, message } = reply;
-  throw new OsdRefusal(code, isErrorCode(code) ? OSD_ERROR_STATUS[code] : 500, message);
-}
-
-function isErrorCode(code: string): code is OsdErrorCode {
-  return Object.hasOwn(OSD_ERROR_STATUS, code);
-}
-
-function readOfReply(reply: Exclude<BatchedReply, { kind: 'alone' }>): RemoteRead | null {
-  if (reply.kind !== 'here') return absentOrRefused(reply);
-  const { state, extent, bytes } = reply;
-  return { state, extent, bytes, body: new BytesBody(bytes) };
-}
-
 /** For certain, whatever the size of the object. */
 function isLarge(range: RemoteRange): boolean {
   if (range.kind === 'suffix') return range.lengthBytes > BATCHED_READ_BYTES_MAX;
   return range.kind === 'between' && (range.last ?? 0) - range.first >= BATCHED_READ_BYTES_MAX;
-}
-
-function failedRead(code: string | undefined): Error {
-  if (code === 'damaged') {
-    return new OsdRefusal(code, OSD_ERROR_STATUS[code], 'stored bytes fail their checksum');
-  }
-  return new OsdUnreachable(`the read ended early${code === undefined ? '' : `: ${code}`}`, true);
 }
