@@ -2,7 +2,7 @@
 import type { FullCopyCursor } from '../protocol/reconcile-plan.js';
 import { FULL_COPY_DOUBT } from '../protocol/recovery-plan.js';
 import type { StoreId } from '../protocol/token.js';
-import { FULL_COPY_CURSOR_KEY, RENEWED_STORE_ID_KEY, SELF_DOUBT_KEY } from './keys.js';
+import { AUTHORITY_RECORD_KEY, FULL_COPY_CURSOR_KEY, RENEWED_STORE_ID_KEY, SELF_DOUBT_KEY } from './keys.js';
 import { encodeCursor, encodeStoreId, encodeText } from './small-values.js';
 import type { StoreCore } from './store-core.js';
 
@@ -18,7 +18,7 @@ export async function putSelfDoubt(core: StoreCore, reason: string | null): Prom
 }
 
 /**
- * Another id, the doubt and no cursor, in one synced batch: never an id of a copy without the doubt. Precondition: no write is
+ * Another id, the doubt, no cursor and no copy of the authority's state, in one synced batch: never an id of a copy without the doubt. Precondition: no write is
  * let in, so no token of the old id is made meanwhile.
  */
 export async function beginFullCopy(core: StoreCore, storeId: StoreId): Promise<void> {
@@ -32,6 +32,8 @@ export async function beginFullCopy(core: StoreCore, storeId: StoreId): Promise<
   batch.put(RENEWED_STORE_ID_KEY, encodeStoreId(RENEWED_STORE_ID_KEY, storeId));
   batch.put(SELF_DOUBT_KEY, encodeText(SELF_DOUBT_KEY, FULL_COPY_DOUBT));
   batch.delete(FULL_COPY_CURSOR_KEY);
+  // Given up by an operator, it may keep a state of another history; what becomes of it now says nothing for that one (F31).
+  batch.delete(AUTHORITY_RECORD_KEY);
   await batch.written;
 }
 

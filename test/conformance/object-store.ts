@@ -789,7 +789,9 @@ export function describeObjectStore(name: string, makeStore: () => Promise<Store
     it('F17: is another store from the begin of a full copy on, incomplete until its end, and keeps its cursor', async () => {
       const copyId = toStoreId('c'.repeat(32));
       await driver.store.setSelfDoubt('a hole in the commit ring');
+      await driver.store.setAuthorityRecord('of another history');
       await driver.store.beginFullCopy(copyId);
+      expect(await driver.store.authorityRecord()).toBeNull();
       expect(await driver.store.fullCopyCursor()).toBeNull();
       const cursor = { objectId: idOf('name'), objectsCompared: 7 };
       await driver.store.setFullCopyCursor(cursor);

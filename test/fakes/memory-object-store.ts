@@ -491,6 +491,7 @@ export class MemoryObjectStore implements port.ObjectStore {
     this.#storeId = storeId;
     this.#selfDoubt = FULL_COPY_DOUBT;
     this.#fullCopyCursor = null;
+    this.#authorityRecord = null;
   }
 
   async fullCopyCursor(): Promise<FullCopyCursor | null> {

@@ -510,6 +510,7 @@ export class MemoryOsdStore implements ObjectStore {
     this.storeId = storeId;
     this.#selfDoubt = FULL_COPY_DOUBT;
     this.#cursor = null;
+    this.#authorityRecord = null;
   }
 
   async fullCopyCursor(): Promise<FullCopyCursor | null> {
