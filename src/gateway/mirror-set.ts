@@ -479,14 +479,12 @@ export class MirrorSet {
 
   async #recordCleanStop(): Promise<void> {
     if (this.inFlightCount > 0 || this.#isRecoveryNeeded) return;
-    const sequences: Record<MirrorId, number> = {};
     try {
-      for (const mirror of this.inSync) {
-        const identity = await this.connectionOf(mirror).identity();
-        if (identity.activeEpoch !== this.epoch) return;
-        sequences[mirror] = identity.commitSequence;
-      }
-      await this.saveState(recordCleanStop(this.#state, sequences));
+      const stopped = await Promise.all(
+        this.inSync.map(async (mirror) => ({ mirror, ...(await this.connectionOf(mirror).identity()) })),
+      );
+      const state = recordCleanStop(this.#state, stopped);
+      if (state !== null) await this.saveState(state);
     } catch (error) {
       this.#options.logger.warn({ err: error }, 'the clean stop could not be put on record');
     }

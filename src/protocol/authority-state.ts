@@ -274,13 +274,34 @@ export function endFullCopy(state: AuthorityState, copied: Participant): Authori
   return { ...withMember(state, { mirror, storeId, fullCopyReason: null }), sequences };
 }
 
-/** Puts on record where the in-sync mirrors stood when the writer stopped with nothing in flight. */
+/** What a mirror says of itself when nothing is in flight any more. */
+export interface StoppedMirror {
+  readonly mirror: MirrorId;
+  readonly incarnation: string;
+  readonly activeEpoch: Epoch;
+  readonly commitSequence: number;
+}
+
+/**
+ * Puts on record where the in-sync mirrors stood when the writer stopped with nothing in flight: there a restarted one vouches alone (F18),
+ * and one that comes back with less has lost state, whatever it is given by pushes until somebody looks again (F17). Null: a mirror in sync
+ * does not say so in the very run that took the writes. It was restarted and nobody noticed, so what it has to show may be less
+ * than what it acknowledged, and would count as all there is.
+ */
 export function recordCleanStop(
   state: AuthorityState,
-  sequences: Readonly<Record<MirrorId, number>>,
-): AuthorityState {
+  stopped: readonly StoppedMirror[],
+): AuthorityState | null {
   invariant(state.phase === 'active', 'a clean stop ends an active epoch', { phase: state.phase });
-  return { ...state, cleanStop: sequences };
+  const cleanStop: Record<MirrorId, number> = {};
+  for (const mirror of state.inSync) {
+    const seen = stopped.find((candidate) => candidate.mirror === mirror);
+    const ranAllTheTime =
+      seen?.activeEpoch === state.epoch && seen.incarnation === state.incarnations[mirror];
+    if (!ranAllTheTime) return null;
+    cleanStop[mirror] = seen.commitSequence;
+  }
+  return { ...state, cleanStop, sequences: { ...state.sequences, ...cleanStop } };
 }
 
 const RUNS_KEPT_MAX = 100;

@@ -3,7 +3,7 @@ import {
   type AuthorityState,
   type MirrorId,
   newAuthorityState,
-  recordCleanStop,
+  type StoppedMirror,
 } from '../../src/protocol/authority-state.js';
 import type { MirrorReport } from '../../src/protocol/recovery-plan.js';
 import type { Epoch } from '../../src/protocol/tag.js';
@@ -103,8 +103,9 @@ export class SimulatedAuthority {
     return this.state;
   }
 
-  stopCleanly(sequences: Readonly<Record<MirrorId, number>>): void {
-    this.persist(recordCleanStop(this.state, sequences));
+  stopCleanly(stopped: readonly StoppedMirror[]): void {
+    const state = this.#rules.recordCleanStop(this.state, stopped);
+    if (state !== null) this.persist(state);
   }
 
   /**

@@ -1,5 +1,5 @@
 /** The protocol's functions with one rule taken out of each. */
-import { beginRecovery } from '../../src/protocol/authority-state.js';
+import { beginRecovery, recordCleanStop } from '../../src/protocol/authority-state.js';
 import { decidePush } from '../../src/protocol/fence.js';
 import { invariant } from '../../src/protocol/invariant.js';
 import { planObject } from '../../src/protocol/reconcile-plan.js';
@@ -181,6 +181,17 @@ export const anyoneVouches: PlanRecovery = (state, reports) => {
   const incarnations = Object.fromEntries(reports.map(({ mirror, incarnation }) => [mirror, incarnation]));
   return planRecovery({ ...state, incarnations }, reports);
 };
+
+/** A clean stop is where the mirrors stand now, whatever has become of them. */
+export const whateverStandsThere: Rules['recordCleanStop'] = (state, stopped) =>
+  recordCleanStop(
+    state,
+    stopped.map((seen) => ({
+      ...seen,
+      activeEpoch: state.epoch,
+      incarnation: state.incarnations[seen.mirror] ?? seen.incarnation,
+    })),
+  );
 
 /** Those who are present are everyone. */
 export const presentIsComplete: PlanRecovery = (state, reports) => {

@@ -11,6 +11,7 @@ import {
   beginRecovery,
   endFullCopy,
   excludeMirrors,
+  recordCleanStop,
   requireFullCopy,
 } from '../../src/protocol/authority-state.js';
 import {
@@ -74,6 +75,7 @@ export interface Rules {
   readonly beginRecovery: typeof beginRecovery;
   readonly excludeMirrors: typeof excludeMirrors;
   readonly activate: typeof activate;
+  readonly recordCleanStop: typeof recordCleanStop;
   readonly admitMirrors: typeof admitMirrors;
   readonly requireFullCopy: typeof requireFullCopy;
   readonly beginFullCopy: typeof beginFullCopy;
@@ -159,6 +161,7 @@ const realRules: Rules = {
   beginRecovery,
   excludeMirrors,
   activate,
+  recordCleanStop,
   admitMirrors,
   requireFullCopy,
   beginFullCopy,

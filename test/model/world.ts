@@ -330,15 +330,15 @@ export class World {
   }
 
   stopCleanly(): void {
-    this.step('a clean stop', () => {
+    this.step('the writer stops', () => {
       const { writer } = this;
       if (writer === null || writer.pendingCount > 0 || !writer.isOpen) return;
-      const sequences: Record<MirrorId, number> = {};
-      for (const mirror of writer.inSync) {
-        if (!this.mirror(mirror).isUp) return;
-        sequences[mirror] = this.mirror(mirror).report().commitSequence;
-      }
-      this.authority.stopCleanly(sequences);
+      const answering = writer.inSync.filter((id) => this.mirror(id).isUp && !this.cutOff.has(id));
+      const stopped = answering.map((id) => {
+        const mirror = this.mirror(id);
+        return { ...mirror.report(), activeEpoch: mirror.fence.activeEpoch };
+      });
+      this.authority.stopCleanly(stopped);
       this.network.forget(writer.name);
       this.writer = null;
     });

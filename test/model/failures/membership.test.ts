@@ -2,7 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import { readyTokens } from '../../../src/protocol/write-outcome.js';
 import { failureCase } from '../failure-case.js';
-import { anyoneVouches, anyStoreIsTrusted, noSequences, noWitnesses } from '../mutations.js';
+import {
+  anyoneVouches,
+  anyStoreIsTrusted,
+  noSequences,
+  noWitnesses,
+  whateverStandsThere,
+} from '../mutations.js';
 import { withRules } from '../rules.js';
 import { M0, M1, M2, Scenario } from '../scenario.js';
 
@@ -181,6 +187,26 @@ failureCase('F18: nobody is left out in favour of a mirror that was restarted me
   off: { advancesBeforeExclusion: false },
   ends: 'lost',
 });
+
+failureCase(
+  'F18: nobody has a say in a clean stop who was restarted, with what a lying disk has left of it',
+  {
+    trace: (set) => {
+      const lying = set.world.mirror(M0).disk;
+      lying.lies = true;
+      set.write('replace', 'a', 'one');
+      set.crash(M0);
+      set.restart(M0);
+      set.world.stopCleanly();
+      set.world.mirror(M1).disk.failsNextSync = true;
+      set.recover();
+      set.rest();
+    },
+    rule: 'where a mirror stood at a clean stop it says in the run that took the writes',
+    off: { recordCleanStop: whateverStandsThere },
+    ends: 'lost',
+  },
+);
 
 describe('F18: after a clean stop a restarted mirror vouches alone, and a rolled-back one does not', () => {
   const stopped = (): { readonly set: Scenario; readonly tag: ReturnType<Scenario['write']> } => {

@@ -7,7 +7,6 @@ import {
   activate,
   beginRecovery,
   newAuthorityState,
-  recordCleanStop,
   toMirrorId,
 } from '../../../src/protocol/authority-state.js';
 import { EPOCH_NONE, toEpoch } from '../../../src/protocol/tag.js';
@@ -18,7 +17,7 @@ const mirror = toMirrorId('osd-0');
 function activeState() {
   const recovering = beginRecovery(newAuthorityState('set', [mirror, toMirrorId('osd-1')]));
   const participant = { mirror, storeId: toStoreId('0'.repeat(32)), incarnation: 'run-1' };
-  return recordCleanStop(activate(recovering, recovering.epoch, [participant]), { [mirror]: 7 });
+  return { ...activate(recovering, recovering.epoch, [participant]), cleanStop: { [mirror]: 7 } };
 }
 
 describe("the file with the synchronization authority's state", () => {

@@ -246,6 +246,24 @@ describe('a gateway that starts', () => {
     expect(await rig.get('key')).toBe('content');
   });
 
+  it('F18: waits for the other one when a mirror came back with less and it stopped before it noticed', async () => {
+    rig = await new GatewayRig().start({ healthPollMs: 60_000 });
+    await rig.untilInSync(0, 1);
+    const snapshot = rig.osd(1).store.snapshot();
+    await rig.put('key', 'acknowledged');
+    rig.osd(1).store.restore(snapshot);
+    rig.osd(1).restart();
+    await rig.gateway.stop();
+    expect(rig.authority.saved.at(-1)?.cleanStop).toBeNull();
+    rig.osd(0).mode = 'down';
+    await rig.start({ startupWaitMs: 20 });
+    await expect.poll(() => rig.gateway.status().phase, { timeout: 5000 }).toBe('waiting');
+    rig.osd(0).mode = 'up';
+    await rig.untilInSync(0, 1);
+    expect(await rig.get('key')).toBe('acknowledged');
+    rig.expectIdenticalMirrors();
+  });
+
   it('F18: does not leave a mirror out in favour of one that was restarted and has lost its last writes', async () => {
     rig = await new GatewayRig().startAndWait();
     await rig.put('key', 'old');

@@ -6,15 +6,17 @@ import {
   beginRecovery,
   endFullCopy,
   excludeMirrors,
+  type MirrorId,
   nameWriter,
   newAuthorityState,
   recordCleanStop,
   requireFullCopy,
   stampState,
+  type StoppedMirror,
   toMirrorId,
 } from '../../../src/protocol/authority-state.js';
 import { InvariantViolation } from '../../../src/protocol/invariant.js';
-import { toEpoch } from '../../../src/protocol/tag.js';
+import { EPOCH_NONE, toEpoch } from '../../../src/protocol/tag.js';
 import { activeState, M0, M1, M2, SET, storeIdOf } from './protocol-builders.js';
 
 const PARTICIPANTS = [M0, M1].map((mirror, index) => ({
@@ -52,7 +54,7 @@ describe('an attempt at a recovery (DESIGN.md section 5.1)', () => {
   });
 
   it('keeps what a clean stop recorded, until somebody is activated (F18)', () => {
-    const stopped = recordCleanStop(activeState(2), { [M0]: 4 });
+    const stopped = { ...activeState(2), cleanStop: { [M0]: 4 } };
     expect(beginRecovery(stopped).cleanStop).toEqual({ [M0]: 4 });
   });
 
@@ -96,7 +98,7 @@ describe('an exclusion (DESIGN.md section 3.5)', () => {
   });
 
   it('F18: what a clean stop recorded is void when the writer goes on', () => {
-    const stopped = recordCleanStop(activeState(2), { [M0]: 4, [M1]: 4 });
+    const stopped = { ...activeState(2), cleanStop: { [M0]: 4, [M1]: 4 } };
     expect(excludeMirrors(beginRecovery(stopped), [M1]).cleanStop).toBeNull();
   });
 
@@ -127,9 +129,43 @@ it('F17: what an operator forgave a mirror is forgiven the store that it had the
 });
 
 describe('a clean stop', () => {
+  const state = activeState(2, { sequences: { [M0]: 1, [M1]: 1 } });
+  const stopped = (mirror: MirrorId, change: Partial<StoppedMirror> = {}): StoppedMirror => ({
+    mirror,
+    incarnation: state.incarnations[mirror] ?? '',
+    activeEpoch: state.epoch,
+    commitSequence: 5,
+    ...change,
+  });
+
+  it('F17, F18: says where the mirrors in sync stood, which is also the least that they are to come back with', () => {
+    expect(recordCleanStop(state, [stopped(M0, { commitSequence: 4 }), stopped(M1)])).toMatchObject({
+      cleanStop: { [M0]: 4, [M1]: 5 },
+      sequences: { [M0]: 4, [M1]: 5 },
+    });
+  });
+
+  it.each([
+    ['was restarted', { activeEpoch: EPOCH_NONE, incarnation: 'run 2' }],
+    ['was restarted, and let in again by a message that came late', { incarnation: 'run 2' }],
+    ['was fenced by somebody else', { activeEpoch: EPOCH_NONE }],
+    ['is active for somebody else', { activeEpoch: toEpoch(state.epoch + 1) }],
+  ])(
+    'F18: none, when one of them %s: what it stands at may be less than what it acknowledged',
+    (_, change) => {
+      expect(recordCleanStop(state, [stopped(M0, change), stopped(M1)])).toBeNull();
+      expect(recordCleanStop(state, [stopped(M0), stopped(M1, change)])).toBeNull();
+    },
+  );
+
+  it('F18: none, when one of them does not answer; a mirror that was left out is not asked', () => {
+    expect(recordCleanStop(state, [stopped(M1)])).toBeNull();
+    const smaller = { ...state, inSync: [M1] };
+    expect(recordCleanStop(smaller, [stopped(M1)])?.cleanStop).toEqual({ [M1]: 5 });
+  });
+
   it('ends an active epoch', () => {
-    expect(recordCleanStop(activeState(2), { [M0]: 4, [M1]: 5 }).cleanStop).toEqual({ [M0]: 4, [M1]: 5 });
-    expect(() => recordCleanStop(beginRecovery(activeState(2)), {})).toThrow(InvariantViolation);
+    expect(() => recordCleanStop(beginRecovery(state), [])).toThrow(InvariantViolation);
   });
 });
 

@@ -1,6 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type AuthorityState, newAuthorityState } from '../../../src/protocol/authority-state.js';
+import {
+  type AuthorityState,
+  newAuthorityState,
+  recordCleanStop,
+} from '../../../src/protocol/authority-state.js';
 import { InvariantViolation } from '../../../src/protocol/invariant.js';
 import {
   FULL_COPY_DOUBT,
@@ -65,6 +69,24 @@ describe('whom a recovery trusts (DESIGN.md sections 5.1 and 5.3)', () => {
     expect(planRecovery(state, [reportOf(M1, RESTARTED)]).kind).toBe('proceed');
     expect(planRecovery(state, [reportOf(M1, { ...RESTARTED, commitSequence: 11 })]).kind).toBe('proceed');
     expect(planRecovery(state, [reportOf(M1, { ...RESTARTED, commitSequence: 9 })]).kind).toBe('wait');
+  });
+
+  it('F17: one that comes back with less than at a clean stop is copied in full: what it is pushed must not hide what it lacks', () => {
+    const state = activeState(2);
+    const stopped = [M0, M1].map((mirror) => ({
+      ...{ mirror, activeEpoch: state.epoch, commitSequence: 12 },
+      incarnation: state.incarnations[mirror] ?? '',
+    }));
+    const after = recordCleanStop(state, stopped);
+    const reports = [
+      reportOf(M0, { ...RESTARTED, commitSequence: 9 }),
+      reportOf(M1, { ...RESTARTED, commitSequence: 12 }),
+    ];
+    const needy = {
+      mirror: M0,
+      need: { kind: 'full-copy', reason: expect.stringMatching(/rolled back/) as string },
+    };
+    expect(after !== null && planRecovery(after, reports)).toMatchObject({ trusted: [M1], stale: [needy] });
   });
 
   it('F33: nobody, when one is blank and the other was rolled back', () => {
