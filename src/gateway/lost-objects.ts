@@ -35,6 +35,11 @@ export interface KnownLoss {
   readonly kept: { readonly mirror: MirrorId; readonly sizeBytes: number; readonly lastTag: Tag } | null;
 }
 
+/** A loss that nobody was told of, or of which one more way out is known since: a mirror was found that keeps an earlier write. */
+function isNews(loss: KnownLoss, known: KnownLoss | undefined): boolean {
+  return known?.lastTag !== loss.lastTag || (known.kept === null && loss.kept !== null);
+}
+
 export interface LostObjectsOptions {
   readonly set: Pick<MirrorSet, 'members' | 'inSync' | 'connectionOf' | 'epoch'>;
   readonly logger: Logger;
@@ -98,9 +103,7 @@ export class LostObjects {
 
   #take(found: Map<ObjectId, KnownLoss>): void {
     const { logger, onEvent } = this.#options;
-    const added = [...found.values()].filter(
-      ({ objectId, lastTag }) => this.#known.get(objectId)?.lastTag !== lastTag,
-    );
+    const added = [...found.values()].filter((loss) => isNews(loss, this.#known.get(loss.objectId)));
     const ended = [...this.#known.keys()].filter((objectId) => !found.has(objectId));
     this.#known = found;
     for (const loss of added) logger.error({ loss }, 'an object has bytes that are intact nowhere');
