@@ -239,13 +239,15 @@ export class MirrorSet {
     const state = stampState(wanted, this.#state, this.#run);
     await this.#options.authority.save(state, this.#state.epoch);
     this.#state = state;
-    if (state.phase === 'active') {
-      const record = encodeAuthorityState(state);
-      await Promise.all(
-        state.inSync.map((mirror) => this.connectionOf(mirror).keepAuthorityRecord(state.epoch, record)),
-      );
-    }
+    if (state.phase === 'active') await this.keepRecord(state.inSync);
     await this.#all((writer) => writer.takeState(state));
+  }
+
+  /** Puts a copy of the authority's state on these mirrors, from which it is rebuilt when it is lost (F31). */
+  async keepRecord(mirrors: readonly MirrorId[]): Promise<void> {
+    const { epoch } = this.#state;
+    const record = encodeAuthorityState(this.#state);
+    await Promise.all(mirrors.map((mirror) => this.connectionOf(mirror).keepAuthorityRecord(epoch, record)));
   }
 
   /** Rejects with AuthoritySuperseded when the state on the authority's disk is another one's. */

@@ -93,7 +93,10 @@ async function fenceAll(context: AttemptContext, epoch: Epoch): Promise<Fenced> 
   return { mirrors, overtaken };
 }
 
-/** What the mirrors are once every full copy of this plan has begun. */
+/**
+ * What the mirrors are once every full copy of this plan has begun. The trusted ones keep that on record first (F31): the rows of what
+ * is copied go before the activation, and a state that was rebuilt without it would take back a disk of before the copy by rows alone.
+ */
 async function beginFullCopies(
   set: MirrorSet,
   plan: ProceedPlan,
@@ -106,10 +109,11 @@ async function beginFullCopies(
       begun.push(report);
       continue;
     }
-    const copy = await recordFullCopyBegin(set, { report, reason: need.reason, reports });
-    if (copy !== report) await set.connectionOf(report.mirror).beginFullCopy(set.epoch, copy.storeId);
-    begun.push(copy);
+    begun.push(await recordFullCopyBegin(set, { report, reason: need.reason, reports }));
   }
+  if (plan.stale.some(({ need }) => need.kind === 'full-copy')) await set.keepRecord(plan.trusted);
+  for (const { mirror, storeId } of begun.filter((report) => !reports.includes(report)))
+    await set.connectionOf(mirror).beginFullCopy(set.epoch, storeId);
   return begun;
 }
 

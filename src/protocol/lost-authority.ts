@@ -4,7 +4,8 @@
  * Every mirror in sync keeps a copy of the authority's state, put on its disk after the authority has it and before anybody acts
  * on it. From these the state is rebuilt, when it is certain that none is later than the latest one that is seen:
  * every mirror that is in sync by it holds that very one. For whatever came after it would have been given to some mirror that
- * was in sync by it: an exclusion to those that stayed, an activation to those that were trusted, and these are among them.
+ * was in sync by it: an exclusion to those that stayed, an activation to those that were trusted, and these are among them. One that it has
+ * on record as needing a full copy is trusted by nobody, and has not to hold it: a recovery gives it to the trusted ones before it copies in full.
  *
  * An old state that was acted on makes another history beside the first one, with acknowledged writes of its own. Then
  * nothing is rebuilt: an operator has to say which of the two is given up.
@@ -125,9 +126,11 @@ export function reviewAuthority(
   if (strange !== undefined) {
     return { kind: 'wait', reason: `${found}; and writes may have been acknowledged by both` };
   }
-  const unsure = latest.inSync.filter(
-    (mirror) => witnesses.find((witness) => witness.mirror === mirror)?.record?.epoch !== latest.epoch,
-  );
+  const holders = witnesses.filter(({ record }) => record?.epoch === latest.epoch);
+  const unsure = latest.members
+    .filter(({ mirror, fullCopyReason }) => latest.inSync.includes(mirror) && fullCopyReason === null)
+    .map(({ mirror }) => mirror)
+    .filter((mirror) => !holders.some((holder) => holder.mirror === mirror));
   if (unsure.length > 0) {
     return {
       kind: 'wait',

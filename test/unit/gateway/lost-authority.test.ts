@@ -1,5 +1,6 @@
 /** F31: the authority's state is lost, or an old one is put back, under a running gateway's feet and between two. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { decodeAuthorityState } from '../../../src/gateway/authority-storage.js';
 import { GatewayRig } from './gateway-rig.js';
 
 let rig: GatewayRig;
@@ -48,6 +49,27 @@ describe('F31: the state is lost', () => {
     rig.osd(1).mode = 'up';
     await rig.untilInSync(0, 1);
     expect(await rig.get('key')).toBe('new');
+  });
+
+  it('that a mirror is copied in full is kept by its source before the copy begins', async () => {
+    await rig.gateway.stop();
+    const { storeId } = rig.osd(1).store.report();
+    rig.osd(1).restartBlank(7);
+    const kept: string[] = [];
+    rig.osd(1).onRequest = async (method) => {
+      if (method === 'beginFullCopy') kept.push((await rig.osd(0).store.authorityRecord()) ?? '');
+    };
+    rig.suspendsWrites = true;
+    await rig.startAndWait();
+    expect(kept.map((record) => decodeAuthorityState(record))).toMatchObject([
+      {
+        phase: 'recovering',
+        members: [
+          { fullCopyReason: null },
+          { storeId, fullCopyReason: expect.stringMatching(/another store/) as unknown },
+        ],
+      },
+    ]);
   });
 
   it('every mirror in sync keeps it before anybody writes by it', async () => {

@@ -56,6 +56,14 @@ describe('F31: the authority’s state is lost', () => {
     expect(reviewAuthority(lost, blank).kind).toBe('wait');
   });
 
+  it('is rebuilt though a mirror does not have it that needs a full copy by it: nobody trusted that one later', () => {
+    const copying = requireFullCopy(beginRecovery(stateAt(7)), M1, 'rolled back');
+    const verdict = reviewAuthority(lost, [witness(M0, copying), witness(M1, null, 8)]);
+    expect(verdict).toMatchObject({ kind: 'rebuild', state: { epoch: 9, members: copying.members } });
+    const before = reviewAuthority(lost, [witness(M0, beginRecovery(stateAt(7))), witness(M1, null, 8)]);
+    expect(before).toMatchObject({ kind: 'wait', reason: expect.stringMatching(/M1 does not/) as unknown });
+  });
+
   it('is not made up when nobody has a copy and somebody has data; before anything was written it is made anew, above every fence', () => {
     const used = { ...witness(M0, null, 4), blank: false };
     expect(reviewAuthority(lost, [used, witness(M1, null, 4)]).kind).toBe('wait');
