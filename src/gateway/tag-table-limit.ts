@@ -1,8 +1,8 @@
 /**
  * Keeps the tag tables bounded while a mirror is away (F27), and while it is copied to in full.
  *
- * Order: the authority has it on disk that the absent mirrors need a full copy; only then rows are dropped, page by
- * page, at the active epoch. From the record on, new writes leave no rows for those mirrors either. Whatever interrupts the
+ * Order: the authority has it on disk that the absent mirrors need a full copy, and every mirror in sync keeps a copy of that (F31: one that
+ * does not leaves it to a recovery); only then rows are dropped, page by page, at the active epoch. From the record on, new writes leave no rows for those mirrors either. Whatever interrupts the
  * dropping (another epoch, a restart) leaves rows that are needless, and the next look goes on.
  *
  * A full copy leaves a row for each write that comes meanwhile, because the copy may have passed that object already. At the limit
@@ -119,7 +119,12 @@ export class TagTableLimit {
     if (set.state.phase !== 'active' || away.length === 0) return;
     const mirrors = away.map(({ mirror }) => mirror);
     const reason = `it was away for so long that the tag table reached its limit of ${rowsMax} rows`;
-    await set.saveState(forgoRows(set.state, mirrors, reason));
+    try {
+      await set.saveState(forgoRows(set.state, mirrors, reason));
+    } catch (error) {
+      set.requireRecovery('mirror-lost', 'it could not be put on record everywhere that rows are forgone');
+      throw error;
+    }
     logger.warn({ mirrors, rowsMax }, 'the tag table is full: mirrors that are away need a full copy');
     onForgone(mirrors, reason);
   }

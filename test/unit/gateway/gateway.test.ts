@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { describeObjectStorage } from '../../conformance/object-storage.js';
+import { decodeAuthorityState } from '../../../src/gateway/authority-storage.js';
 import { GatewayRig, idOf } from './gateway-rig.js';
 
 let rig: GatewayRig;
@@ -344,6 +345,30 @@ describe('F27: a tag table that is full', () => {
     const away = rig.gateway.status().mirrors.find(({ mirror }) => mirror === 'osd-1');
     expect(away?.fullCopyReason).toMatch(/limit of 20 rows/);
     expect(rig.gateway.events().some(({ kind }) => kind === 'rows-forgone')).toBe(true);
+  });
+
+  it('F31: drops no row before every mirror in sync keeps that on record, should the authority lose it', async () => {
+    rig = new GatewayRig();
+    rig.tagTableRowsMax = 5;
+    await rig.startAndWait();
+    rig.osd(1).mode = 'down';
+    await rig.put('first', 'x');
+    let hasFailed = false;
+    const keptWhenDropped: unknown[] = [];
+    rig.osd(0).onRequest = async (method) => {
+      const isOnRecord = rig.authority.saved.at(-1)?.members.some(({ rowsForgone }) => rowsForgone === true);
+      if (method === 'keepAuthorityRecord' && isOnRecord === true && !hasFailed) {
+        hasFailed = true;
+        throw new Error('the mirror could not keep it');
+      }
+      if (method !== 'dropRows') return;
+      const kept = decodeAuthorityState((await rig.osd(0).store.authorityRecord()) ?? '');
+      keptWhenDropped.push(kept.members.map(({ rowsForgone }) => rowsForgone));
+    };
+    for (let index = 0; index < 10; index += 1) await rig.put(`key-${index}`, 'content');
+    await expect.poll(() => rig.osd(0).store.report().tagTable.rowCount, { interval: 5 }).toBe(0);
+    expect(hasFailed).toBe(true);
+    expect(keptWhenDropped[0]).toEqual([undefined, true]);
   });
 
   it('stays empty while the mirror is away, also over a restart of the gateway, and the full copy makes it whole', async () => {
