@@ -111,6 +111,14 @@ export class ObjectHistory {
     return this.#possible;
   }
 
+  /** One that goes on by itself from here. */
+  copy(): ObjectHistory {
+    const copy = new ObjectHistory(this.key);
+    copy.#possible = this.#possible;
+    copy.#recent.push(...this.#recent);
+    return copy;
+  }
+
   /** What a writer should take the state to be. */
   get likely(): Content {
     return this.#possible.at(-1) ?? null;

@@ -19,6 +19,7 @@ import { formatStore } from '../../../src/store/format-store.js';
 import { DEFAULT_LIMITS, type StoreLimits } from '../../../src/store/limits.js';
 import { type OsdConnection, OsdUnreachable } from '../../../src/wire/osd-connection.js';
 import { createMemoryOsd } from '../../fakes/memory-osd.js';
+import type { CrashState } from './crash-state.js';
 import { type CrashKind, SimulatedStoreDisk } from './simulated-store-disk.js';
 
 const SET_ID = 'crash-points';
@@ -94,6 +95,14 @@ interface CutConnection {
   readonly cut: () => void;
 }
 
+let runs = 0;
+
+/** No two runs of an OSD have the same name, whatever their disks are copies of. */
+function nextRun(): number {
+  runs += 1;
+  return runs;
+}
+
 /** One mirror: its disk, and the process that runs on it, or null. */
 class CrashMirror {
   readonly mirror: MirrorId;
@@ -101,7 +110,6 @@ class CrashMirror {
   disk: SimulatedStoreDisk;
   readonly #folder: string;
   readonly #peers: ReadonlyMap<string, CrashMirror>;
-  #runs = 0;
   #osd: LocalOsd | null = null;
   #store: DiskObjectStore | null = null;
   #onDeath: (error: Error) => void = () => undefined;
@@ -127,7 +135,6 @@ class CrashMirror {
   }
 
   async start(): Promise<void> {
-    this.#runs += 1;
     this.#death = new Promise((_resolve, reject) => {
       this.#onDeath = reject;
     });
@@ -141,7 +148,7 @@ class CrashMirror {
     this.#store = store;
     this.#osd = createMemoryOsd({
       store,
-      incarnation: `${this.mirror} run ${this.#runs}`,
+      incarnation: `${this.mirror} run ${nextRun()}`,
       connect: (url) => {
         const peer = this.#peers.get(url);
         if (peer === undefined) throw new Error(`no peer ${url}`);
@@ -300,6 +307,19 @@ export class CrashRig {
     });
     this.authority.saves = 0;
     this.authority.onSave = strike('authority');
+  }
+
+  /** No power failure; each time that it might come, before and after every call, somebody is told what it would leave. */
+  watch(kind: CrashKind, onState: (state: CrashState) => void): void {
+    this.arm(null, { kind, isOfAll: true });
+    const look = (): void => {
+      onState({
+        disks: this.mirrors.map(({ disk }) => disk.afterCrash(kind)),
+        authority: this.authority.state,
+      });
+    };
+    for (const { disk } of this.mirrors) disk.onCall = look;
+    this.authority.onSave = look;
   }
 
   /** Power fails everywhere. */

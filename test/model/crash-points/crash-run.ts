@@ -4,11 +4,13 @@
  * takes the next write.
  */
 import { Buffer } from 'node:buffer';
+import { createHash } from 'node:crypto';
 import { ObjectStorageError } from '../../../src/gateway/object-storage.js';
 import { type AuthorityState } from '../../../src/protocol/authority-state.js';
 import { makeObjectId, type ObjectId } from '../../../src/protocol/object-id.js';
 import { ObjectHistory, type ObjectOperation, type OperationOutcome } from '../../crash/object-history.js';
 import { type CrashPoint, CrashRig, type StoreFolders } from './crash-rig.js';
+import { type CrashState, fingerprintOf } from './crash-state.js';
 import { BASE, type Operation, parseScenario } from './scenarios.js';
 import type { CrashKind, SimulatedStoreDisk } from './simulated-store-disk.js';
 
@@ -17,17 +19,26 @@ export interface Crash {
   readonly kind: CrashKind;
   readonly isOfAll: boolean;
   readonly point: CrashPoint | null;
-  /** Of all, in the recovery from the first one. */
-  readonly second: CrashPoint | null;
 }
 
 export interface RunOutcome {
   readonly hasCrashed: boolean;
-  readonly hasCrashedAgain: boolean;
-  /** Calls that each place made, in the operations and in the recovery. */
+  /** Calls that each place made in the operations. */
   readonly calls: ReturnType<CrashRig['counts']>;
-  readonly recoveryCalls: ReturnType<CrashRig['counts']>;
+  /** What power failing again in the recovery would have left, at every call of it; each state once. */
+  readonly again: readonly SecondCrash[];
 }
+
+/** Power failed for the second time, in the recovery from the first. */
+export interface SecondCrash {
+  readonly state: CrashState;
+  /** Of the state and of what clients were told: two with the same one end in the same way. */
+  readonly fingerprint: string;
+  /** What each object may be. */
+  readonly histories: Histories;
+}
+
+type Histories = ReadonlyMap<string, ObjectHistory>;
 
 const NO_REFUSALS = new Set(['unavailable']);
 
@@ -68,9 +79,9 @@ export class CrashBase {
     return new CrashBase(folders, disks, rig.authority.state);
   }
 
-  newRig(): CrashRig {
-    const disks = this.#disks.map((disk) => disk.afterCrash('kept'));
-    return new CrashRig(this.folders, disks, this.#authority);
+  newRig(state: CrashState = { disks: this.#disks, authority: this.#authority }): CrashRig {
+    const disks = state.disks.map((disk) => disk.afterCrash('kept'));
+    return new CrashRig(this.folders, disks, state.authority);
   }
 }
 
@@ -107,6 +118,10 @@ class ScenarioRun {
   readonly rig: CrashRig;
   readonly #operations: readonly Operation[];
   readonly #histories = new Map<string, ObjectHistory>();
+
+  get histories(): Histories {
+    return this.#histories;
+  }
 
   constructor(rig: CrashRig, scenario: string) {
     this.rig = rig;
@@ -155,26 +170,25 @@ class ScenarioRun {
       return { kind: 'unknown', reason: String(error) };
     }
   }
+}
 
-  /** Through the gateway, and on each mirror by itself. */
-  async check(): Promise<void> {
-    const { rig } = this;
-    const seen: string[][] = [];
-    for (const { store } of rig.mirrors) {
-      const epoch = store.report().fence.activeEpoch;
-      const lines: string[] = [];
-      for (const [name, history] of this.#histories) {
-        const content = await contentOf(store, idOf(name));
-        history.observe(content);
-        lines.push(`${name} ${content?.toString('base64') ?? 'absent'}`);
-      }
-      if (epoch !== rig.mirrors[0]?.store.report().fence.activeEpoch) throw new Error('the epochs differ');
-      seen.push(lines);
+/** Through the gateway, and on each mirror by itself. */
+async function check(rig: CrashRig, histories: Histories): Promise<void> {
+  const seen: string[][] = [];
+  for (const { store } of rig.mirrors) {
+    const epoch = store.report().fence.activeEpoch;
+    const lines: string[] = [];
+    for (const [name, history] of histories) {
+      const content = await contentOf(store, idOf(name));
+      history.observe(content);
+      lines.push(`${name} ${content?.toString('base64') ?? 'absent'}`);
     }
-    if (new Set(seen.map((lines) => lines.join('\n'))).size > 1) throw new Error('the mirrors differ');
-    await perform(rig, { kind: 'put', name: 'after', bytes: 10 }, bytesOf(7, 10));
-    if (rig.fatal.length > 0) throw new Error(`the gateway stopped: ${String(rig.fatal[0])}`);
+    if (epoch !== rig.mirrors[0]?.store.report().fence.activeEpoch) throw new Error('the epochs differ');
+    seen.push(lines);
   }
+  if (new Set(seen.map((lines) => lines.join('\n'))).size > 1) throw new Error('the mirrors differ');
+  await perform(rig, { kind: 'put', name: 'after', bytes: 10 }, bytesOf(7, 10));
+  if (rig.fatal.length > 0) throw new Error(`the gateway stopped: ${String(rig.fatal[0])}`);
 }
 
 function toRecorded(operation: Operation, bytes: Buffer, sizeBytes: number): ObjectOperation {
@@ -200,6 +214,7 @@ async function contentOf(store: CrashRig['mirrors'][number]['store'], id: Object
   return Buffer.concat(pieces);
 }
 
+/** The scenario with a power failure at the point, and the recovery from it. */
 export async function runScenario(base: CrashBase, scenario: string, crash: Crash): Promise<RunOutcome> {
   const rig = base.newRig();
   const run = new ScenarioRun(rig, scenario);
@@ -212,30 +227,36 @@ export async function runScenario(base: CrashBase, scenario: string, crash: Cras
   // Where the point was not come to, power fails when all is done.
   if (!hasCrashed && crash.point !== null) rig.crashAll(crash.kind);
   if (rig.isBlackedOut) rig.forgetGateway();
-  rig.arm(crash.second, { kind: crash.kind, isOfAll: true });
-  await recover(rig);
-  const hasCrashedAgain = rig.hasCrashed;
-  const recoveryCalls = rig.counts();
-  if (hasCrashedAgain) rig.forgetGateway();
-  // What a disk is asked for when all is well again is no step of the recovery: power must not fail in the middle of the checks.
-  rig.arm(null, { kind: crash.kind, isOfAll: true });
-  if (hasCrashedAgain) await recover(rig);
-  await run.check();
-  await rig.stop();
-  return { hasCrashed, hasCrashedAgain, calls, recoveryCalls };
+  const told = toldOf(run.histories);
+  const again = new Map<string, SecondCrash>();
+  rig.watch(crash.kind, (state) => {
+    const fingerprint = `${fingerprintOf(state)} ${told}`;
+    if (!again.has(fingerprint)) again.set(fingerprint, { state, fingerprint, histories: run.histories });
+  });
+  await recoverAndCheck(rig, run.histories, crash.kind);
+  return { hasCrashed, calls, again: [...again.values()] };
 }
 
-/** Until all is well, or power fails again. */
-async function recover(rig: CrashRig): Promise<void> {
-  try {
-    await rig.startAll();
-    await Promise.race([settle(rig), rig.blackout]);
-  } catch (error) {
-    if (!rig.hasCrashed) throw error;
-  }
+/** The recovery from a second power failure. */
+export async function recoverAgain(base: CrashBase, { state, histories }: SecondCrash): Promise<void> {
+  await recoverAndCheck(base.newRig(state), histories, 'kept');
 }
 
-async function settle(rig: CrashRig): Promise<void> {
+async function recoverAndCheck(rig: CrashRig, histories: Histories, kind: CrashKind): Promise<void> {
+  await rig.startAll();
   await rig.untilInSync();
   await rig.untilTablesAreEmpty();
+  // What a disk is asked for when all is well again is no step of the recovery.
+  rig.arm(null, { kind, isOfAll: true });
+  await check(rig, new Map([...histories].map(([name, history]) => [name, history.copy()])));
+  await rig.stop();
+}
+
+/** What clients know of the objects, which decides on what a recovery may end in. */
+function toldOf(histories: Histories): string {
+  const possible = [...histories].map(([name, history]) => [
+    name,
+    history.possible.map((content) => content?.toString('base64') ?? null),
+  ]);
+  return createHash('sha1').update(JSON.stringify(possible)).digest('base64');
 }

@@ -1,6 +1,6 @@
 /** Every point of one scenario at which power may fail, and of each recovery from it. */
 import type { CrashPoint } from './crash-rig.js';
-import { type CrashBase, type RunOutcome, runScenario } from './crash-run.js';
+import { type CrashBase, recoverAgain, type RunOutcome, runScenario } from './crash-run.js';
 import type { CrashKind } from './simulated-store-disk.js';
 
 export interface Variant {
@@ -32,35 +32,42 @@ function pointsIn(counts: RunOutcome['calls']): CrashPoint[] {
   );
 }
 
-/** `secondEvery`: of the points in recoveries every so many gets its second crash; 0: none does. */
+/**
+ * `secondEvery`: power fails again in every so many of the states that the recoveries come by; 0: in none. A state that was recovered from
+ * once, with clients that know the same, is not recovered from again: `seen` holds those, and may be shared by variants and scenarios.
+ */
 export async function everyPoint(
   base: CrashBase,
   scenario: string,
   variant: Variant,
-  { secondEvery }: { readonly secondEvery: number },
+  { secondEvery, seen }: { readonly secondEvery: number; readonly seen: Set<string> },
 ): Promise<Points> {
   const failures: string[] = [];
-  const attempt = async (point: CrashPoint | null, second: CrashPoint | null): Promise<RunOutcome | null> => {
+  const attempt = async <Result>(where: object, run: () => Promise<Result>): Promise<Result | null> => {
     try {
-      return await runScenario(base, scenario, { ...variant, point, second });
+      return await run();
     } catch (error) {
-      const where = JSON.stringify({ scenario, ...variant, point, second });
-      failures.push(`${where}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      const place = JSON.stringify({ scenario, ...variant, ...where });
+      failures.push(`${place}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
       return null;
     }
   };
-  const calm = await attempt(null, null);
+  const run = (point: CrashPoint | null): Promise<RunOutcome | null> =>
+    attempt({ point }, () => runScenario(base, scenario, { ...variant, point }));
+  const calm = await run(null);
   let points = 0;
   let secondPoints = 0;
   let turn = 0;
   for (const point of pointsIn(calm?.calls ?? [])) {
     points += 1;
-    const outcome = await attempt(point, null);
-    for (const second of pointsIn(outcome?.recoveryCalls ?? [])) {
+    const outcome = await run(point);
+    for (const [second, crash] of (outcome?.again ?? []).entries()) {
+      if (secondEvery === 0 || seen.has(crash.fingerprint)) continue;
       turn += 1;
-      if (secondEvery === 0 || turn % secondEvery !== 0) continue;
+      if (turn % secondEvery !== 0) continue;
+      seen.add(crash.fingerprint);
       secondPoints += 1;
-      await attempt(point, second);
+      await attempt({ point, second }, () => recoverAgain(base, crash));
     }
   }
   return { points, secondPoints, failures };

@@ -9,6 +9,7 @@
  * The database keeps its batches in their order: a synced one makes those before it durable too, and a crash takes none of
  * them in half, as LevelDB's log does it.
  */
+import type { Hash } from 'node:crypto';
 import type { Database, DatabaseBatch, OpenDatabase } from '../../../src/store/database.js';
 import type { FilePort, ReadableFile, WritableFile } from '../../../src/store/file-port.js';
 
@@ -69,6 +70,14 @@ export class SimulatedStoreDisk {
     left.#entries = new Map(kind === 'kept' ? this.#entries : this.#syncedEntries);
     left.#syncedEntries = new Map(left.#entries);
     return left;
+  }
+
+  /** Adds all that is on it, had a crash left it, to a hash. Precondition: it is what `afterCrash` made, and nothing ran on it since. */
+  describeTo(hash: Hash): void {
+    for (const [path, { bytes }] of sorted(this.#files))
+      hash.update(`file ${path} ${bytes.length}\n`).update(bytes);
+    for (const [key, value] of sorted(this.#entries))
+      hash.update(`entry ${key.length} ${value.length}\n${key}`).update(value);
   }
 
   #assertAlive(): void {
@@ -207,6 +216,10 @@ export class SimulatedStoreDisk {
       close: async () => undefined,
     };
   }
+}
+
+function sorted<Value>(entries: ReadonlyMap<string, Value>): (readonly [string, Value])[] {
+  return [...entries].sort(([left], [right]) => (left < right ? -1 : 1));
 }
 
 function applyTo(entries: Map<string, Buffer>, operations: readonly Operation[]): void {
