@@ -1,7 +1,8 @@
 /** An OSD without disk or network: the real `LocalOsd` over a memory store. Passes the conformance suite of the port. */
-import { DEFAULT_OSD_LIMITS } from '../../src/osd/limits.js';
+import { DEFAULT_OSD_LIMITS, type OsdLimits } from '../../src/osd/limits.js';
 import { LocalOsd } from '../../src/osd/local-osd.js';
 import type { PacerTimer } from '../../src/osd/reconcile/copy-pacer.js';
+import type { InvariantViolation } from '../../src/protocol/invariant.js';
 import type { ObjectStore } from '../../src/store/object-store.js';
 import type { OsdConnection } from '../../src/wire/osd-connection.js';
 
@@ -14,6 +15,9 @@ export interface MemoryOsdOptions {
   /** For reconciliations that this OSD drives; by default there are no peers. */
   readonly connect?: (url: string) => OsdConnection;
   readonly timer?: PacerTimer;
+  readonly limits?: Partial<OsdLimits>;
+  /** Default: it is thrown. */
+  readonly onInvariantViolation?: (violation: InvariantViolation) => void;
 }
 
 const quiet = { info: () => {}, warn: () => {}, error: () => {}, fatal: () => {} };
@@ -30,11 +34,17 @@ export function createMemoryOsd(options: MemoryOsdOptions): LocalOsd {
     processId: 0,
     logger: quiet,
     clock: () => Date.now(),
-    limits: { ...DEFAULT_OSD_LIMITS, reconcileObjectsInFlight: PUSHES_IN_FLIGHT_MAX },
+    limits: {
+      ...DEFAULT_OSD_LIMITS,
+      reconcileObjectsInFlight: PUSHES_IN_FLIGHT_MAX,
+      ...options.limits,
+    },
     connect: options.connect ?? noPeer,
     ...(options.timer !== undefined && { timer: options.timer }),
-    onInvariantViolation: (violation) => {
-      throw violation;
-    },
+    onInvariantViolation:
+      options.onInvariantViolation ??
+      ((violation) => {
+        throw violation;
+      }),
   });
 }

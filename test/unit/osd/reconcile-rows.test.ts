@@ -139,7 +139,7 @@ describe('recovery by rows, two mirrors', () => {
 
   it('large and many: contents stream through stages, pages follow one another', async () => {
     fleet = await Fleet.start(2, { reconcilePageObjectsMax: 7 });
-    const big = patternBytes(5_000_000, 9);
+    const big = patternBytes(1_000_000, 9);
     await fleet.write([0, 1], { kind: 'replace', objectId: KEY, bytes: TEN });
     for (let part = 0; part < 3; part += 1) {
       const staged = fleet.connection(0).openStage();
