@@ -86,7 +86,7 @@ class Attempt {
   readonly #options: FullCopyOptions;
   readonly #pair: Pair;
   #bytesToDo: number;
-  /** Why no source could give the bytes the last time; null: some could. */
+  /** The damage for which no source could give the bytes the last time; null: there was none, or one has changed. */
   unfit: string | null = null;
 
   constructor(options: FullCopyOptions, pair: Pair) {
@@ -161,8 +161,9 @@ class Attempt {
         unfit.push(error);
       }
     }
-    this.unfit = unfit.map(({ message }) => message).join('; ');
-    if (!unfit.every(({ isDamaged }) => isDamaged)) return false;
+    const areDamaged = unfit.every(({ isDamaged }) => isDamaged);
+    this.unfit = areDamaged ? unfit.map(({ message }) => message).join('; ') : null;
+    if (!areDamaged) return false;
     const damaged = await findLostOf(context, push);
     if (damaged === null) return false;
     try {
