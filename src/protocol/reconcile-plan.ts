@@ -60,10 +60,10 @@ export interface ObjectRepair {
 }
 
 /** The trusted mirror with the highest last tag (F6); the first of several equal ones. */
-export function chooseSource(
-  mirrors: readonly MirrorEvidence[],
+export function chooseSource<Evidence extends MirrorEvidence>(
+  mirrors: readonly Evidence[],
   trusted: readonly MirrorId[],
-): MirrorEvidence {
+): Evidence {
   const [first, ...others] = mirrors.filter((evidence) => trusted.includes(evidence.mirror));
   invariant(first !== undefined, 'I5: bytes flow from a trusted mirror', { trusted });
   let source = first;

@@ -131,9 +131,12 @@ async function evidenceOf(
   );
   return ids.map((objectId, index) => ({
     objectId,
-    sides: answers.flatMap(({ peer, witnesses }) => {
+    sides: answers.map(({ peer, witnesses }) => {
       const witness = witnesses[index];
-      return witness === undefined ? [] : [{ peer, witness }];
+      // Without a word of everyone nobody knows what everyone has (I4).
+      if (witness === undefined)
+        throw new ReconcileFailure('peer-mismatch', `no evidence of one object on ${peer.mirror}`);
+      return { peer, witness };
     }),
   }));
 }
@@ -155,12 +158,10 @@ async function bringUp(
   { objectId, sides }: ObjectToCompare,
 ): Promise<Outcome> {
   const trusted = sides.filter(({ peer }) => peer.isTrusted);
-  const { mirror } = chooseSource(
-    trusted.map(toEvidence),
+  const source = chooseSource(
+    trusted.map((side) => ({ ...side, ...toEvidence(side) })),
     trusted.map(({ peer }) => peer.mirror),
   );
-  const source = trusted.find(({ peer }) => peer.mirror === mirror);
-  if (source === undefined) throw new ReconcileFailure('peer-mismatch', 'nobody in sync takes part');
   const lastTag = source.witness.state?.lastTag ?? null;
   let kind: Outcome['kind'] = 'equal';
   for (const target of sides.filter(({ peer }) => !peer.isTrusted)) {
