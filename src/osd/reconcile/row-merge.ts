@@ -47,7 +47,7 @@ export class RowMerge {
         name: `the tag table of ${mirror}`,
         fetch: (after) => osd.rows(after ?? start, ROWS_PAGE_MAX, epoch),
         compare: (left, right) =>
-          compareUtf8(left.objectId, right.objectId) || (left.tag < right.tag ? -1 : 1),
+          compareUtf8(left.objectId, right.objectId) || (left.tag > right.tag ? 1 : 0),
       }),
     }));
   }
