@@ -11,8 +11,7 @@ import { clipExtents, type Extent, extentBytes, extentEnd, uniteExtents } from '
 import type { ObjectId } from '../../protocol/object-id.js';
 import type { Epoch, Tag } from '../../protocol/tag.js';
 import { PUSH_EXTENTS_MAX } from '../../wire/contract.js';
-import { windowsOf } from '../../wire/examined-windows.js';
-import { EXAMINATIONS_MAX, OsdRefusal } from '../../wire/osd-connection.js';
+import { EXAMINATIONS_MAX, EXAMINED_WINDOW_BYTES, OsdRefusal } from '../../wire/osd-connection.js';
 import { ReconcileFailure } from './reconcile-failure.js';
 import type { ReconcilePeer } from './reconcile-peer.js';
 
@@ -20,7 +19,6 @@ export interface LossQuestion {
   readonly epoch: Epoch;
   readonly objectId: ObjectId;
   readonly lastTag: Tag;
-  readonly sizeBytes: number;
   /** What is to be copied, within the size. */
   readonly extents: readonly Extent[];
   readonly checkCancelled: () => void;
@@ -50,23 +48,29 @@ function overlap(left: Extent, right: Extent): Extent | null {
   return length > 0 ? { offset, length } : null;
 }
 
+/** An extent, cut where windows of an object begin. */
+function* partsOf(extent: Extent): Generator<Extent, void, undefined> {
+  const end = extentEnd(extent);
+  let { offset } = extent;
+  while (offset < end) {
+    const length = Math.min(end - offset, EXAMINED_WINDOW_BYTES - (offset % EXAMINED_WINDOW_BYTES));
+    yield { offset, length };
+    offset += length;
+  }
+}
+
 /** Null: this source has something else by now, or its very record is damaged. */
 async function lostOn(question: LossQuestion, { osd }: ReconcilePeer): Promise<Extent[] | null> {
-  const { objectId, lastTag, sizeBytes, extents } = question;
-  const parts = [...windowsOf(sizeBytes)].flatMap((window) =>
-    extents.map((extent) => overlap(window, extent)).filter((part) => part !== null),
-  );
+  const { objectId, lastTag, extents } = question;
+  const parts = extents.flatMap((extent) => [...partsOf(extent)]);
   const lost: Extent[] = [];
   for (let start = 0; start < parts.length; start += EXAMINATIONS_MAX) {
     question.checkCancelled();
     const asked = parts.slice(start, start + EXAMINATIONS_MAX);
     const answers = await osd.examine(asked.map((extent) => ({ objectId, extent }))).catch(nullIfDamaged);
     if (answers === null) return null;
-    for (const [index, { state, contentChecksum }] of answers.entries()) {
-      const part = asked[index];
-      if (state?.lastTag !== lastTag) return null;
-      if (part !== undefined && contentChecksum === null) lost.push(part);
-    }
+    if (answers.some(({ state }) => state?.lastTag !== lastTag)) return null;
+    lost.push(...asked.filter((_part, index) => answers[index]?.contentChecksum === null));
   }
   return bounded(uniteExtents(lost), extents);
 }

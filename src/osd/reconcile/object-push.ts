@@ -154,7 +154,7 @@ export async function findLostOf(
   const { epoch, checkCancelled } = scope;
   const { lastTag, sizeBytes } = state;
   const extents = extentsOf(clipContent(push.content, sizeBytes), sizeBytes);
-  const question = { epoch, objectId, lastTag, sizeBytes, extents, checkCancelled };
+  const question = { epoch, objectId, lastTag, extents, checkCancelled };
   const { source, lost } = await findLoss(question, sources);
   // Who was examined is who was matched: a source that was restarted since may be another one (F29).
   const [now] = await source.osd.states([objectId], epoch);
