@@ -8,7 +8,15 @@ import type { Epoch } from '../../src/protocol/tag.js';
 import type { StoreId } from '../../src/protocol/token.js';
 import type { SimulatedAuthority } from './authority.js';
 import type { CatchUpOrder } from './catch-up.js';
-import { AttemptFailed, beginCopy, fenceRun, mayResume, type Steps } from './recovery.js';
+import {
+  AttemptFailed,
+  beginCopy,
+  fenceRun,
+  keepRecords,
+  mayResume,
+  recordCopyBegin,
+  type Steps,
+} from './recovery.js';
 import type { Rules } from './rules.js';
 
 interface AdmissionPorts {
@@ -36,13 +44,16 @@ export function* admission(
   const trusted: MirrorReport[] = [];
   for (const mirror of inSync) {
     const response = yield { mirror, request: { kind: 'report' } };
-    if (response?.kind === 'report') trusted.push(response.report);
+    // What it says comes with its answer to the advance in the real set: of that very run, or not at all.
+    const report = response?.kind === 'report' ? response.report : null;
+    if (report?.incarnation !== authority.state.incarnations[mirror]) return null;
+    if (report !== null) trusted.push(report);
   }
   const admitted: MirrorReport[] = [];
   const copied: MirrorId[] = [];
   for (const mirror of returning) {
-    const report = yield* fenceRun(mirror, epoch);
-    if (report === null) continue;
+    const report = yield* fenceRun(ports, mirror, epoch);
+    if (report === null || report === 'knows-better') continue;
     const reports = [...trusted, report];
     const reason = fullCopyReason(authority.state, report, reports);
     if (reason !== null && !(yield* prepareCopy(ports, { epoch, mirror, reason, reports }))) continue;
@@ -51,6 +62,12 @@ export function* admission(
   }
   const state = authority.admit(epoch, admitted);
   if (state === null) return null;
+  try {
+    yield* keepRecords(ports, state);
+  } catch (error) {
+    if (error instanceof AttemptFailed) return null;
+    throw error;
+  }
   const targets: MirrorId[] = [];
   for (const { mirror } of admitted) {
     const rebuilt = yield { mirror, request: { kind: 'rebuild', epoch } };
@@ -74,7 +91,7 @@ function* prepareCopy(ports: AdmissionPorts, { epoch, mirror, reason, reports }:
   if (mayResume(ports, mirror, reports)) return true;
   authority.persist(rules.requireFullCopy(authority.state, mirror, reason));
   try {
-    yield* beginCopy(ports, epoch, mirror);
+    yield* beginCopy(mirror, epoch, yield* recordCopyBegin(ports, epoch, mirror));
     return true;
   } catch (error) {
     if (error instanceof AttemptFailed) return false;

@@ -3,13 +3,17 @@ import {
   type AuthorityState,
   type MirrorId,
   newAuthorityState,
+  stampState,
   type StoppedMirror,
 } from '../../src/protocol/authority-state.js';
 import type { MirrorReport } from '../../src/protocol/recovery-plan.js';
 import type { Epoch } from '../../src/protocol/tag.js';
 import type { Rules } from './rules.js';
 
-export type TransitionCause = 'recovery' | 'exclusion' | 'admission' | 'operator';
+export type TransitionCause = 'recovery' | 'exclusion' | 'admission' | 'operator' | 'rebuilt';
+
+/** States that may be put back. */
+const BACKUPS_MAX = 40;
 
 export interface Transition {
   readonly before: AuthorityState;
@@ -19,32 +23,96 @@ export interface Transition {
   readonly admitted: Readonly<Record<MirrorId, string>>;
 }
 
+/** In one history. */
+function isAfter(left: AuthorityState, right: AuthorityState): boolean {
+  if (left.epoch !== right.epoch) return left.epoch > right.epoch;
+  return (left.revision ?? 0) > (right.revision ?? 0);
+}
+
 type OnPersist = (transition: Transition) => void;
 
 export class SimulatedAuthority {
   readonly #rules: Rules;
   readonly #onPersist: OnPersist;
+  readonly #onKept: () => void;
+  /** Of the process that has the authority. */
+  #run = 1;
+  #hasCrashed = false;
   #memory: AuthorityState;
   #disk: AuthorityState;
+  /** The latest one that it was not made to forget. */
+  #latest: AuthorityState;
+  readonly #backups: AuthorityState[] = [];
+  #kept: AuthorityState;
+  #isDecisionOpen = false;
+  #wasMadeGood = false;
+  /** What it was made to go on with. */
+  #putBack: AuthorityState | null = null;
 
   constructor(
     setId: string,
     mirrors: readonly MirrorId[],
-    context: { readonly rules: Rules; readonly onPersist: OnPersist },
+    context: { readonly rules: Rules; readonly onPersist: OnPersist; readonly onKept: () => void },
   ) {
     this.#rules = context.rules;
     this.#onPersist = context.onPersist;
+    this.#onKept = context.onKept;
     this.#memory = newAuthorityState(setId, mirrors);
     this.#disk = this.#memory;
+    this.#latest = this.#memory;
+    this.#kept = this.#memory;
   }
 
   get state(): AuthorityState {
     return this.#memory;
   }
 
-  /** The state that survives a crash. */
+  /** The state that survives a crash; what it was before it was lost, or an old one put back (F31). */
   get durableState(): AuthorityState {
-    return this.#disk;
+    return this.#latest;
+  }
+
+  /** True from the moment at which it was lost, or an old one put back, until it is found out and made good. */
+  get isOld(): boolean {
+    return this.#disk !== this.#latest;
+  }
+
+  /** True when it was lost or old once, and went on from what mirrors kept, or by an operator's decision. */
+  get wasMadeGood(): boolean {
+    return this.#wasMadeGood;
+  }
+
+  /** Every mirror in sync keeps this state, so that somebody may have acted on it. */
+  noteKept(state: AuthorityState): void {
+    if (isAfter(state, this.#kept)) this.#kept = state;
+    this.#onKept();
+  }
+
+  /** For the checkers: the latest state that somebody may have acted on. */
+  get kept(): AuthorityState {
+    return this.#kept;
+  }
+
+  /** For the checkers: true when a mirror has what it was made to forget, and its word counts against what it was made to go on with. */
+  isKnownBetterBy(mirror: MirrorId, record: AuthorityState | null): boolean {
+    const old = this.#putBack;
+    if (old === null || record === null) return false;
+    const isGivenUp = old.members.some(
+      (member) => member.mirror === mirror && member.fullCopyReason !== null,
+    );
+    return !isGivenUp && isAfter(record, old);
+  }
+
+  /** Oldest first. */
+  get backups(): readonly AuthorityState[] {
+    return this.#backups;
+  }
+
+  /** Its disk has this now, and the process starts again. */
+  putBack(state: AuthorityState): void {
+    this.#disk = state;
+    this.#putBack = state;
+    this.crash();
   }
 
   /** Durable before it returns. */
@@ -53,14 +121,29 @@ export class SimulatedAuthority {
     cause: TransitionCause = 'recovery',
     admitted: Transition['admitted'] = {},
   ): void {
-    const before = this.#disk;
-    this.#memory = state;
-    this.#disk = state;
-    this.#onPersist({ before, after: state, cause, admitted });
+    const before = this.#latest;
+    const makesGood = cause === 'operator' || cause === 'rebuilt';
+    this.#wasMadeGood ||= makesGood;
+    const isResolved = !this.isOld || makesGood;
+    const after = stampState(state, this.#memory, `run-${this.#run}`);
+    this.#memory = after;
+    this.#disk = after;
+    if (!isResolved) return;
+    this.#latest = after;
+    this.#backups.push(after);
+    if (this.#backups.length > BACKUPS_MAX) this.#backups.shift();
+    this.#onPersist({ before, after, cause, admitted });
   }
 
   crash(): void {
+    this.#hasCrashed = true;
     this.#memory = this.#disk;
+  }
+
+  /** A process that is to decide: another run, if the one before crashed. What writers that were left behind put on record until then is of that one. */
+  beginToDecide(): void {
+    if (this.#hasCrashed) this.#run += 1;
+    this.#hasCrashed = false;
   }
 
   /** A new epoch for the exclusion that the writer of `epoch` asks for; null: it is not the writer any more (F14). */
@@ -84,13 +167,13 @@ export class SimulatedAuthority {
     );
     const admitted = Object.fromEntries(reports.map(({ mirror, incarnation }) => [mirror, incarnation]));
     this.persist(state, 'admission', admitted);
-    return state;
+    return this.state;
   }
 
   #change(state: AuthorityState): AuthorityState {
     if (this.#rules.persistsExclusions) this.persist(state, 'exclusion');
     else this.#memory = state;
-    return state;
+    return this.#memory;
   }
 
   /** F27: mirrors that are away get no rows any more; null: the writer of `epoch` is not the writer any more. */
@@ -103,24 +186,34 @@ export class SimulatedAuthority {
     return this.state;
   }
 
-  stopCleanly(stopped: readonly StoppedMirror[]): void {
+  /** Null: nothing is known of where the mirrors stand. */
+  stopCleanly(stopped: readonly StoppedMirror[]): AuthorityState | null {
     const state = this.#rules.recordCleanStop(this.state, stopped);
-    if (state !== null) this.persist(state);
+    if (state === null) return null;
+    this.persist(state);
+    return this.state;
   }
 
   /**
-   * An operator says in so many words whom to trust, after the rest was found damaged (F33). As with the real one that is the begin of an
-   * epoch: what a recovery before it still has on its way belongs to another.
+   * An operator says in so many words whom to trust (F33, F31), as the real one does. That is the begin of an epoch: what a recovery before it
+   * still has on its way belongs to another.
    */
-  forceTrust(trusted: readonly MirrorId[], others: readonly MirrorId[]): void {
-    let state: AuthorityState = {
-      ...this.#rules.beginRecovery(this.state),
-      inSync: trusted,
-      members: this.state.members.map((member) =>
-        trusted.includes(member.mirror) ? { ...member, fullCopyReason: null } : member,
-      ),
-    };
-    for (const mirror of others) state = this.#rules.requireFullCopy(state, mirror, 'an operator gave it up');
-    this.persist(state, 'operator');
+  forceTrust(mirror: MirrorId, reports: readonly MirrorReport[], fencedEpoch: Epoch): void {
+    this.beginToDecide();
+    const { epoch } = this.state;
+    const decision = { mirror, epoch, atMs: 0, risks: [], words: '' };
+    this.persist(this.#rules.forceTrust(this.state, reports, decision, fencedEpoch), 'operator');
+    this.#isDecisionOpen = true;
+  }
+
+  /** True when an operator's decision is on record, and the mirror that it is about may still speak against it: then it is taken once more. */
+  get isDecisionOpen(): boolean {
+    return this.#isDecisionOpen;
+  }
+
+  /** The mirror that an operator trusts keeps the decision: what was before it counts no more. */
+  noteDecisionKept(): void {
+    this.#kept = this.state;
+    this.#isDecisionOpen = false;
   }
 }

@@ -20,6 +20,7 @@ import {
   copyFromAny,
   evidenceOf,
   expectDone,
+  keepRecords,
   reportAll,
   type Steps,
   surveyOf,
@@ -208,7 +209,10 @@ function* copyOnline(context: CatchUpContext, target: MirrorId): Steps<void> {
     if (member?.copyStoreId !== report.storeId) throw new AttemptFailed('another copy is on record');
     context.authority.persist(context.rules.endFullCopy(context.authority.state, report), 'admission');
   };
-  if (context.rules.recordsCopyEndFirst) record();
+  if (context.rules.recordsCopyEndFirst) {
+    record();
+    yield* keepRecords(context, context.authority.state);
+  }
   yield* expectDone(target, { kind: 'end-full-copy', epoch, forgotten });
   if (!context.rules.recordsCopyEndFirst) record();
 }

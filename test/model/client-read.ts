@@ -118,9 +118,18 @@ export function readAtOnce(world: World, objectId: ObjectId, from: MirrorId): bo
 
 /** The same before a recovery has activated anything, from the one mirror that it trusts. */
 export function readInRecovery(world: World, objectId: ObjectId, from: MirrorId): boolean {
-  const { state } = world.authority;
-  if (state.phase !== 'recovering' || world.rules.readableInRecovery(state, [from]) !== from) return false;
-  if (!world.rules.isRecoveringAt(world.mirror(from).fence, state.epoch)) return false;
+  const { rules, authority } = world;
+  const { state } = authority;
+  // By an old state of the authority reads are let in where the attempt goes on by it, and that is judged there (F31).
+  if (state.phase !== 'recovering' || authority.isOld) return false;
+  const fenced = [...world.mirrors.values()].filter(
+    ({ isUp, fence }) => isUp && rules.isRecoveringAt(fence, state.epoch),
+  );
+  const plan = rules.planRecovery(
+    state,
+    fenced.map((mirror) => mirror.report()),
+  );
+  if (plan.kind === 'wait' || rules.readableInRecovery(state, plan.trusted) !== from) return false;
   return showFrom(world, objectId, from);
 }
 

@@ -31,6 +31,10 @@ interface Final {
 
 const NOTHING_SETTLED: Settled = { ordinal: 0, epoch: EPOCH_NONE, isAbsent: true };
 
+function settledBy({ ordinal, transaction, state }: IssuedWrite): Settled {
+  return { ordinal, epoch: tagEpoch(transaction.tag), isAbsent: state.kind === 'tombstone' };
+}
+
 export class History {
   readonly #byTag = new Map<Tag, IssuedWrite[]>();
   readonly #found = new WeakMap<StoredObject, IssuedWrite>();
@@ -41,7 +45,16 @@ export class History {
   readonly #settled = new Map<ObjectId, Settled>();
   /** What the last activation made final, by object: what was visible then. */
   readonly #final = new Map<ObjectId, Final>();
+  /** What the latest activation made of both, as long as the mirrors do not keep it: nobody acts on it before, so it may be forgotten (F31). */
+  readonly #unkept = new Map<ObjectId, { readonly settled: Settled | null; readonly final: Final }>();
+  #activationEpoch: Epoch = EPOCH_NONE;
+  #unkeptActivationEpoch: Epoch | null = null;
   #count = 0;
+
+  /** The latest activation that ended a recovery; exclusions do not count. */
+  get activationEpoch(): Epoch {
+    return this.#unkeptActivationEpoch ?? this.#activationEpoch;
+  }
 
   get objectIds(): ReadonlySet<ObjectId> {
     return this.#objectIds;
@@ -75,26 +88,53 @@ export class History {
   }
 
   settled(objectId: ObjectId): Settled {
-    return this.#settled.get(objectId) ?? NOTHING_SETTLED;
+    const sure = this.#settled.get(objectId) ?? NOTHING_SETTLED;
+    const unkept = this.#unkept.get(objectId)?.settled ?? NOTHING_SETTLED;
+    return unkept.ordinal > sure.ordinal ? unkept : sure;
   }
 
   /** A client was told that this write is done, or was shown it: nothing older may be shown from now on. */
   settle(write: IssuedWrite): void {
     const { objectId } = write.transaction;
-    if (write.ordinal <= this.settled(objectId).ordinal) return;
+    if (write.ordinal <= (this.#settled.get(objectId) ?? NOTHING_SETTLED).ordinal) return;
     this.#revision += 1;
-    const epoch = tagEpoch(write.transaction.tag);
-    const isAbsent = write.state.kind === 'tombstone';
-    this.#settled.set(objectId, { ordinal: write.ordinal, epoch, isAbsent });
+    this.#settled.set(objectId, settledBy(write));
   }
 
   final(objectId: ObjectId): Final {
-    return this.#final.get(objectId) ?? NOTHING_SETTLED;
+    return this.#unkept.get(objectId)?.final ?? this.#final.get(objectId) ?? NOTHING_SETTLED;
   }
 
+  /** An activation is on record that shows this of the object. */
   makeFinal(objectId: ObjectId, write: IssuedWrite | null): void {
+    this.#revision += 1;
     const isAbsent = write === null || write.state.kind === 'tombstone';
-    this.#final.set(objectId, { ordinal: write?.ordinal ?? this.settled(objectId).ordinal, isAbsent });
+    const final = { ordinal: write?.ordinal ?? this.settled(objectId).ordinal, isAbsent };
+    this.#unkept.set(objectId, { settled: write === null ? null : settledBy(write), final });
+  }
+
+  /** An activation is on record, and what it shows has been made final. */
+  noteActivation(epoch: Epoch): void {
+    this.#unkeptActivationEpoch = epoch;
+  }
+
+  /** The mirrors keep what the latest activation put on record, or another one follows: it stands. */
+  confirmActivation(): void {
+    for (const [objectId, { settled, final }] of this.#unkept) {
+      const before = this.#settled.get(objectId) ?? NOTHING_SETTLED;
+      if (settled !== null && settled.ordinal > before.ordinal) this.#settled.set(objectId, settled);
+      this.#final.set(objectId, final);
+    }
+    this.#unkept.clear();
+    this.#activationEpoch = this.activationEpoch;
+    this.#unkeptActivationEpoch = null;
+  }
+
+  /** The latest activation is forgotten, unless it was kept. */
+  forgetActivation(): void {
+    this.#unkept.clear();
+    this.#unkeptActivationEpoch = null;
+    this.#revision += 1;
   }
 
   /** True when an activation made something older final; one removal shows nobody more than another. */

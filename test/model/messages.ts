@@ -1,7 +1,8 @@
 /** What the parts of the simulation say to a mirror, and what it answers. A response of null stands for a timeout. */
-import type { MirrorId } from '../../src/protocol/authority-state.js';
+import type { AuthorityState, MirrorId } from '../../src/protocol/authority-state.js';
 import type { FenceVerdict, PushClaim } from '../../src/protocol/fence.js';
 import type { HealClaim } from '../../src/protocol/heal.js';
+import type { AuthorityWitness } from '../../src/protocol/lost-authority.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { ObjectRepair } from '../../src/protocol/reconcile-plan.js';
 import type { MirrorReport } from '../../src/protocol/recovery-plan.js';
@@ -57,6 +58,7 @@ export type MirrorRequest =
   | { readonly kind: 'advance'; readonly from: Epoch; readonly to: Epoch }
   | { readonly kind: 'rebuild'; readonly epoch: Epoch }
   | { readonly kind: 'report' }
+  | { readonly kind: 'keep-record'; readonly epoch: Epoch; readonly record: AuthorityState }
   | { readonly kind: 'survey'; readonly epoch: Epoch }
   | {
       readonly kind: 'copy-out';
@@ -109,7 +111,7 @@ export type MirrorResponse =
   | { readonly kind: 'refused'; readonly code: string }
   | { readonly kind: 'done' }
   | { readonly kind: 'fence'; readonly verdict: FenceVerdict }
-  | { readonly kind: 'report'; readonly report: MirrorReport }
+  | { readonly kind: 'report'; readonly report: MirrorReport; readonly witness: AuthorityWitness }
   | { readonly kind: 'survey'; readonly survey: Survey }
   | { readonly kind: 'copy'; readonly copy: ObjectCopy }
   | {

@@ -21,14 +21,25 @@ export function drain(world: World): void {
   world.violate('stuck', 'the network never becomes quiet');
 }
 
-/** Whom an operator may trust who knows what happened, when a recovery waits although everyone is there; nobody, when it need not wait. */
-export function forceable(world: World): MirrorId[] {
+/** Whom an operator may trust who knows what happened, when a recovery waits although everyone is there; null, when it need not wait. */
+export function forceable(world: World): MirrorId | null {
   const isEveryoneThere =
     world.mirrorIds.every((mirror) => world.mirror(mirror).isUp) && world.cutOff.size === 0;
-  if (world.lastOutcome?.kind !== 'wait' || !isEveryoneThere) return [];
-  const whole = world.authority.state.inSync.filter((mirror) => !world.damaged.has(mirror));
-  const unsuspected = whole.filter((mirror) => !world.rolledBack.has(mirror));
-  return unsuspected.length > 0 ? unsuspected : whole.slice(0, 1);
+  if (world.lastOutcome?.kind !== 'wait' || !isEveryoneThere) return null;
+  const stores = wholeStores(world).filter((mirror) => !world.mirror(mirror).disk.image.blank);
+  const unsuspected = stores.filter((mirror) => !world.rolledBack.has(mirror));
+  return unsuspected[0] ?? stores[0] ?? null;
+}
+
+function wholeStores({ authority, damaged }: World): MirrorId[] {
+  return authority.durableState.inSync.filter((mirror) => !damaged.has(mirror));
+}
+
+/** True when a recovery waits, and whoever has all that was acknowledged is empty: nobody is forced to trust an empty store, all are formatted anew. */
+export function mayBeginAnew(world: World): boolean {
+  const isWaiting = world.lastOutcome?.kind === 'wait' && world.writer === null && !world.hasRecovery;
+  const whole = wholeStores(world);
+  return isWaiting && whole.length > 0 && whole.every((mirror) => world.mirror(mirror).disk.image.blank);
 }
 
 /** Starts recoveries until the set is active with every mirror that is up. */
@@ -40,7 +51,11 @@ function recoverAll(world: World): void {
     if (lastOutcome?.kind === 'activated' && world.writer !== null) return;
     if (world.violations.some(({ code }) => code === 'unjustified-wait')) return;
     const trustworthy = forceable(world);
-    if (trustworthy.length > 0) world.force(trustworthy);
+    if (trustworthy !== null) world.force(trustworthy);
+    else if (mayBeginAnew(world)) {
+      world.beginAnew();
+      return;
+    }
   }
   world.violate('stuck', `no activation: ${JSON.stringify(world.lastOutcome)}`);
 }
@@ -80,6 +95,7 @@ export function quiesce(world: World): void {
   healAll(world);
   drain(world);
   recoverAll(world);
+  if (world.hasBegunAnew) return;
   world.sendClears();
   drain(world);
   scrubAll(world);

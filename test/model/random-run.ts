@@ -177,7 +177,7 @@ function runWorld(run: RandomRun, choices: readonly Choice[], operationsMax: num
     if (run.operations >= operationsMax) break;
     run.take(choice);
     taken += 1;
-    if (world.violations.length > 0 || world.isBeyondGuarantee) return taken;
+    if (world.violations.length > 0 || world.isBeyondGuarantee || world.hasBegunAnew) return taken;
   }
   quiesce(world);
   return taken;

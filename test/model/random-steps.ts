@@ -1,12 +1,13 @@
 /** What may happen in a random run: how likely it is, when it is possible, and what it does. */
-import type { MirrorId } from '../../src/protocol/authority-state.js';
+import { type MirrorId, newAuthorityState } from '../../src/protocol/authority-state.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { WriteKind } from '../../src/protocol/write.js';
 import type { Pick, RandomRun } from './random-run.js';
 import { lostObjects } from './soundness.js';
-import { forceable } from './quiesce.js';
+import { forceable, mayBeginAnew } from './quiesce.js';
 import { isRotten, type SimulatedDisk } from './simulated-disk.js';
 import type { WriteIntent } from './simulated-gateway.js';
+import { SET_ID } from './simulated-mirror.js';
 import { objectNamed } from './world.js';
 
 const OBJECTS: readonly ObjectId[] = ['a', 'b', 'c'].map(objectNamed);
@@ -40,6 +41,7 @@ export const ORDINARY_STEPS = new Set([
   'recover',
   'let mirrors in',
   'an operator decides',
+  'an operator begins anew',
   'a lost object is settled',
   'bring mirrors back',
   'catch up',
@@ -285,8 +287,17 @@ export const STEPS: readonly Step[] = [
   {
     name: 'an operator decides',
     weight: 2,
-    isPossible: ({ world }) => world.writer === null && !world.hasRecovery && forceable(world).length > 0,
-    run: ({ world }) => world.force(forceable(world)),
+    isPossible: ({ world }) => world.writer === null && !world.hasRecovery && forceable(world) !== null,
+    run: ({ world }) => {
+      const trusted = forceable(world);
+      if (trusted !== null) world.force(trusted);
+    },
+  },
+  {
+    name: 'an operator begins anew',
+    weight: 1,
+    isPossible: ({ world }) => mayBeginAnew(world),
+    run: ({ world }) => world.beginAnew(),
   },
   {
     name: 'a lost object is settled',
@@ -386,6 +397,22 @@ export const STEPS: readonly Step[] = [
       const leaveWriter = pick(3) === 0;
       if (leaveWriter) run.leaveZombie();
       run.world.crashHost({ leaveWriter });
+    },
+  },
+  {
+    name: 'the authority is put back',
+    weight: 1,
+    isPossible: ({ world }) =>
+      world.writer === null &&
+      !world.hasRecovery &&
+      !world.authority.isOld &&
+      world.history.objectIds.size > 0,
+    run: (run, pick) => {
+      // Whoever writes by it has ended: two that write by one file are what its lock is for.
+      for (const zombie of run.zombies) zombie.depose();
+      const { backups } = run.world.authority;
+      const backup = backups[pick(backups.length + 1)];
+      run.world.putBack(backup ?? newAuthorityState(SET_ID, run.world.mirrorIds));
     },
   },
   {

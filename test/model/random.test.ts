@@ -107,6 +107,11 @@ describe('random runs without one of the rules', () => {
     ['all unmatched ranges are copied', 3, { planObject: rangesNotUnited }],
     ['one object that is lost holds up no other', 2, { copiesWhatIsLost: false }],
     ['what a lost object was before is kept', 2, { keepsWhatWasBefore: false }],
+    [
+      'an old state of the authority is not acted on',
+      2,
+      { reviewAuthority: () => ({ kind: 'sound' }), contradicts: () => false },
+    ],
     ['a repeated write changes nothing', 2, { decideWrite: duplicatesApply }],
   ];
   it.each(withoutOne)('it shows that it is missing: %s', (_rule, mirrors, off) => {

@@ -6,6 +6,7 @@
  * the new in-sync set; only then is anyone activated.
  */
 import type { AuthorityState, MirrorId } from '../../src/protocol/authority-state.js';
+import { type AuthorityWitness, highestFence } from '../../src/protocol/lost-authority.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { ObjectEvidence, ObjectRepair } from '../../src/protocol/reconcile-plan.js';
 import type { MirrorReport, RecoveryPlan } from '../../src/protocol/recovery-plan.js';
@@ -27,7 +28,12 @@ export type Steps<Result> = Generator<Call, Result, MirrorResponse | null>;
 
 export type AttemptOutcome =
   | { readonly kind: 'activated'; readonly state: AuthorityState }
-  | { readonly kind: 'wait'; readonly reason: string; readonly reports: readonly MirrorReport[] }
+  | {
+      readonly kind: 'wait';
+      readonly reason: string;
+      readonly reports: readonly MirrorReport[];
+      readonly doubtsAuthority?: true;
+    }
   | { readonly kind: 'failed'; readonly reason: string };
 
 export interface RecoveryContext {
@@ -39,6 +45,12 @@ export interface RecoveryContext {
   readonly defersStale?: boolean;
   /** Every set of rows that was matched, with what was made of it: for the checker of I7. */
   readonly onPlanned: (evidence: ObjectEvidence, repair: ObjectRepair | null) => void;
+  /** What those that answer now say of the authority, before anybody is fenced (F31). */
+  readonly look: () => readonly AuthorityWitness[];
+  /** The authority's state is rebuilt from what the mirrors keep. */
+  readonly onRebuilt: (from: AuthorityState) => void;
+  /** An attempt goes on by what the authority has on its disk; these have answered it. */
+  readonly onTrusted: (answered: readonly MirrorId[]) => void;
 }
 
 /** The attempt can't go on; the next one has a higher epoch. */
@@ -47,8 +59,20 @@ export class AttemptFailed extends Error {}
 type ProceedPlan = Extract<RecoveryPlan, { kind: 'proceed' }>;
 
 export function* attemptRecovery(context: RecoveryContext): Steps<AttemptOutcome> {
-  context.authority.persist(context.rules.beginRecovery(context.authority.state));
-  const { epoch } = context.authority.state;
+  const { authority, rules } = context;
+  authority.beginToDecide();
+  const witnesses = context.look();
+  const verdict = rules.reviewAuthority(authority.state, witnesses);
+  if (verdict.kind === 'wait')
+    return { kind: 'wait', reason: verdict.reason, reports: [], doubtsAuthority: true };
+  // The next attempt goes on by it.
+  if (verdict.kind === 'rebuild') {
+    context.onRebuilt(verdict.state);
+    authority.persist(verdict.state, 'rebuilt');
+    return { kind: 'failed', reason: 'the authority was rebuilt' };
+  }
+  authority.persist(rules.beginRecovery(authority.state, highestFence(witnesses)));
+  const { epoch } = authority.state;
   context.log(() => `recovery ${epoch} begins`);
   try {
     return yield* runAttempt(context, epoch);
@@ -59,11 +83,13 @@ export function* attemptRecovery(context: RecoveryContext): Steps<AttemptOutcome
 }
 
 function* runAttempt(context: RecoveryContext, epoch: Epoch): Steps<AttemptOutcome> {
-  const reports = yield* fenceAll(context, epoch);
+  const answered: MirrorId[] = [];
+  const reports = yield* fenceAll(context, epoch, answered);
   stopIfOvertaken(context, epoch);
   const planned = context.rules.planRecovery(context.authority.state, reports);
   context.log(() => `recovery ${epoch}: ${JSON.stringify(planned)}`);
   if (planned.kind === 'wait') return { kind: 'wait', reason: planned.reason, reports };
+  context.onTrusted(answered);
   const plan = context.defersStale === true ? withoutStale(context, planned) : planned;
   yield* repair(context, { epoch, plan, reports });
   const participants = [...plan.trusted, ...plan.stale.map(({ mirror }) => mirror)];
@@ -76,6 +102,7 @@ function* runAttempt(context: RecoveryContext, epoch: Epoch): Steps<AttemptOutco
   stopIfOvertaken(context, epoch);
   context.authority.persist(context.rules.activate(context.authority.state, epoch, after));
   const { state } = context.authority;
+  yield* keepRecords(context, state);
   for (const mirror of participants) {
     const response = yield { mirror, request: { kind: 'activate', epoch } };
     if (response?.kind !== 'fence' || response.verdict.kind === 'refuse') {
@@ -83,6 +110,18 @@ function* runAttempt(context: RecoveryContext, epoch: Epoch): Steps<AttemptOutco
     }
   }
   return { kind: 'activated', state };
+}
+
+/** Every mirror in sync has it before anybody acts on it, and whoever is trusted before others are copied in full (F31). */
+export function* keepRecords(
+  { rules, authority }: Pick<RecoveryContext, 'rules' | 'authority'>,
+  state: AuthorityState,
+  mirrors: readonly MirrorId[] = state.inSync,
+): Steps<void> {
+  if (!rules.keepsAuthorityRecords) return;
+  for (const mirror of mirrors)
+    yield* expectDone(mirror, { kind: 'keep-record', epoch: state.epoch, record: state });
+  if (mirrors === state.inSync) authority.noteKept(state);
 }
 
 /** The need of a full copy is on record all the same. */
@@ -98,19 +137,32 @@ function stopIfOvertaken(context: RecoveryContext, epoch: Epoch): void {
     throw new AttemptFailed('overtaken by a newer attempt');
 }
 
-function* fenceAll(context: RecoveryContext, epoch: Epoch): Steps<MirrorReport[]> {
+function* fenceAll(context: RecoveryContext, epoch: Epoch, answered: MirrorId[]): Steps<MirrorReport[]> {
   const reports: MirrorReport[] = [];
   for (const { mirror } of context.authority.state.members) {
-    const report = yield* fenceRun(mirror, epoch);
+    const report = yield* fenceRun(context, mirror, epoch, () => answered.push(mirror));
+    if (report === 'knows-better')
+      throw new AttemptFailed(`${mirror} has seen a later state of the authority`);
     if (report !== null) reports.push(report);
   }
   return reports;
 }
 
-/** Fences the run of a mirror that answers now, and says what that run says of itself then; null: it did not come to that. */
-export function* fenceRun(mirror: MirrorId, epoch: Epoch): Steps<MirrorReport | null> {
+/**
+ * Fences the run of a mirror that answers now, and says what that run says of itself then; null: it did not come to that. Not fenced is one that
+ * has seen a later state of the authority (F31).
+ */
+export function* fenceRun(
+  { rules, authority }: Pick<RecoveryContext, 'rules' | 'authority'>,
+  mirror: MirrorId,
+  epoch: Epoch,
+  onAnswer: () => void = () => undefined,
+): Steps<MirrorReport | 'knows-better' | null> {
   const before = yield { mirror, request: { kind: 'report' } };
   if (before?.kind !== 'report') return null;
+  onAnswer();
+  if (authority.state.epoch === epoch && rules.contradicts(authority.state, before.witness))
+    return 'knows-better';
   const run = before.report.incarnation;
   const fenced = yield { mirror, request: { kind: 'fence', epoch, run } };
   if (fenced?.kind !== 'fence' || fenced.verdict.kind === 'refuse') return null;
@@ -140,7 +192,12 @@ function* repair(context: RecoveryContext, { epoch, plan, reports }: Repair): St
   const isResumed = (mirror: MirrorId): boolean => mayResume(context, mirror, reports);
   recordNeeds(context, plan, isResumed);
   if (context.rules.recordsFullCopyFirst) {
-    for (const mirror of needy) if (!isResumed(mirror)) yield* beginCopy(context, epoch, mirror);
+    const begun: { readonly mirror: MirrorId; readonly storeId: StoreId }[] = [];
+    for (const mirror of needy)
+      if (!isResumed(mirror)) begun.push({ mirror, storeId: yield* recordCopyBegin(context, epoch, mirror) });
+    if (needy.length > 0 && context.rules.keepsCopiesOnRecord)
+      yield* keepRecords(context, context.authority.state, plan.trusted);
+    for (const { mirror, storeId } of begun) yield* beginCopy(mirror, epoch, storeId);
   }
   const matched = [...plan.trusted, ...byRows, ...(context.rules.matchesFullCopyTargets ? needy : [])];
   yield* repairByRows(context, { epoch, trusted: plan.trusted, mirrors: matched });
@@ -175,18 +232,23 @@ function recordNeeds(
   }
 }
 
-/** On record first, under the id that the store is to get. */
-export function* beginCopy(
+/** Under the id that the store is to get. */
+export function* recordCopyBegin(
   context: Pick<RecoveryContext, 'authority' | 'rules' | 'newStoreId'>,
   epoch: Epoch,
   mirror: MirrorId,
-): Steps<void> {
+): Steps<StoreId> {
   const { authority, rules } = context;
   const report = yield { mirror, request: { kind: 'report' } };
   if (report?.kind !== 'report') throw new AttemptFailed(`${mirror} does not report`);
   if (authority.state.epoch !== epoch) throw new AttemptFailed('overtaken by a newer attempt');
   const storeId = rules.renewsStoreId ? context.newStoreId() : report.report.storeId;
   authority.persist(rules.beginFullCopy(authority.state, mirror, storeId));
+  return storeId;
+}
+
+/** It is on record before. */
+export function* beginCopy(mirror: MirrorId, epoch: Epoch, storeId: StoreId): Steps<void> {
   yield* expectDone(mirror, { kind: 'begin-full-copy', epoch, storeId, reason: 'a full copy' });
 }
 

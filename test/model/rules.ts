@@ -14,6 +14,8 @@ import {
   recordCleanStop,
   requireFullCopy,
 } from '../../src/protocol/authority-state.js';
+import { forceTrust } from '../../src/protocol/forced-trust.js';
+import { contradicts, reviewAuthority } from '../../src/protocol/lost-authority.js';
 import {
   decideActivate,
   decideAdvance,
@@ -82,6 +84,10 @@ export interface Rules {
   readonly endFullCopy: typeof endFullCopy;
   readonly mayResumeFullCopy: typeof mayResumeFullCopy;
   readonly planRecovery: typeof planRecovery;
+  /** F31. */
+  readonly reviewAuthority: typeof reviewAuthority;
+  readonly contradicts: typeof contradicts;
+  readonly forceTrust: typeof forceTrust;
   readonly planObject: typeof planObject;
   readonly sameSummary: typeof sameSummary;
   /** F37, F17. */
@@ -101,6 +107,10 @@ export interface Rules {
   readonly copiesWhatIsLost: boolean;
   /** F30: what a target had of such an object stays aside. */
   readonly keepsWhatWasBefore: boolean;
+  /** F31: every mirror in sync keeps a copy of what the authority has put on record, before anybody acts on it. */
+  readonly keepsAuthorityRecords: boolean;
+  /** F31: whoever is trusted keeps a copy of what says that others are copied in full, before they are. */
+  readonly keepsCopiesOnRecord: boolean;
   /** F12: an exclusion is on the authority's disk before anyone acts on it. */
   readonly persistsExclusions: boolean;
   /** F16, F28: the need of a full copy is on record before the first byte of it lands. */
@@ -168,6 +178,9 @@ const realRules: Rules = {
   endFullCopy,
   mayResumeFullCopy,
   planRecovery,
+  reviewAuthority,
+  contradicts,
+  forceTrust,
   planObject,
   sameSummary,
   rowsAfterPush,
@@ -179,6 +192,8 @@ const realRules: Rules = {
   checksPushedContent: true,
   copiesWhatIsLost: true,
   keepsWhatWasBefore: true,
+  keepsAuthorityRecords: true,
+  keepsCopiesOnRecord: true,
   persistsExclusions: true,
   advancesBeforeExclusion: true,
   recordsFullCopyFirst: true,

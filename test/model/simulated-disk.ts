@@ -11,6 +11,7 @@
  *
  * Old images stay at hand, so that a disk can be restored from an old snapshot (F17).
  */
+import type { AuthorityState } from '../../src/protocol/authority-state.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
 import type { Epoch, Tag } from '../../src/protocol/tag.js';
 import { EPOCH_NONE } from '../../src/protocol/tag.js';
@@ -37,6 +38,8 @@ export interface DiskImage {
   /** By `rowKey`. */
   readonly rows: ReadonlyMap<string, TagRow>;
   readonly witnesses: ReadonlyMap<StoreId, number>;
+  /** The copy of the authority's state that it keeps (F31). */
+  readonly authorityRecord: AuthorityState | null;
   /** For the checkers only: the newest tombstone that was let go of, by object. */
   readonly forgotten: ReadonlyMap<ObjectId, Tag>;
 }
@@ -95,6 +98,7 @@ export function blankImage(storeId: StoreId): DiskImage {
     objects: new Map(),
     rows: new Map(),
     witnesses: new Map(),
+    authorityRecord: null,
     forgotten: new Map(),
   };
 }

@@ -56,6 +56,11 @@ export interface GatewayPorts {
   readonly onDeposed: (gateway: SimulatedGateway) => void;
 }
 
+export interface MirrorsSeen {
+  readonly tables: ReadonlyMap<MirrorId, readonly TagRow[]>;
+  readonly identities: readonly (Witness & { readonly mirror: MirrorId; readonly activeEpoch: Epoch })[];
+}
+
 /** How often one write is sent to one mirror before its outcome there counts as unknown. */
 const ATTEMPTS_MAX = 2;
 
@@ -78,6 +83,8 @@ export class SimulatedGateway {
   #returning: readonly MirrorId[] | null = null;
   /** Who gets the writes of this epoch without being waited for. */
   #rebuilding: readonly MirrorId[] = [];
+  /** What was put on record of forgone rows is on its way to the mirrors. */
+  #isForgoing = false;
   #status: 'open' | 'draining' | 'advancing' | 'deposed' = 'open';
 
   constructor(
@@ -411,10 +418,33 @@ export class SimulatedGateway {
     }
   }
 
+  /** Every mirror in sync keeps it before anybody acts on it (F31); one that does not leaves it to a recovery. */
+  #keepRecords(state: AuthorityState, then: () => void): void {
+    if (!this.#ports.rules.keepsAuthorityRecords) {
+      then();
+      return;
+    }
+    const waiting = new Set(state.inSync);
+    const request = { kind: 'keep-record', epoch: state.epoch, record: state } as const;
+    for (const mirror of state.inSync) {
+      this.#ports.network.call(this.name, mirror, request, (response) => {
+        if (this.#status === 'deposed' || this.#grantedEpoch !== state.epoch) return;
+        if (response?.kind !== 'done') this.depose();
+        else if (waiting.delete(mirror) && waiting.size === 0) {
+          this.#ports.authority.noteKept(state);
+          then();
+        }
+      });
+    }
+  }
+
   #exclude(): void {
     const state = this.#ports.authority.exclude(this.#grantedEpoch, this.#leaving);
     if (state === null) this.depose();
-    else this.#goOn(state);
+    else
+      this.#keepRecords(state, () => {
+        this.#goOn(state);
+      });
   }
 
   /** The set is smaller: that may decide some writes, and some want yet another exclusion. Then new ones are let in. */
@@ -449,23 +479,32 @@ export class SimulatedGateway {
     return ready;
   }
 
-  /** The tag tables are full, and somebody is away (F27). `tables`: what the mirrors have now. */
-  forgoRows(
-    tables: ReadonlyMap<MirrorId, readonly TagRow[]>,
-    identities: readonly (Witness & { readonly mirror: MirrorId; readonly activeEpoch: Epoch })[],
-  ): void {
-    if (this.#status !== 'open') return;
-    const { rules, authority, network } = this.#ports;
-    if (rules.recordsBeforeForgoing) {
-      const state = authority.forgoRows(this.#grantedEpoch);
-      if (state === null) {
-        this.depose();
-        return;
-      }
-      this.#keptFor = rowsKeptFor(state);
-      // Somebody who is out may have been let in already: his rows stay.
-      if (!rules.areAllRowsForgone(state)) return;
+  /** The tag tables are full, and somebody is away (F27). `look`: what the mirrors have, and where they stand. */
+  forgoRows(look: () => MirrorsSeen): void {
+    if (this.#status !== 'open' || this.#isForgoing) return;
+    const { rules, authority } = this.#ports;
+    if (!rules.recordsBeforeForgoing) {
+      this.#dropForgone(look());
+      return;
     }
+    const state = authority.forgoRows(this.#grantedEpoch);
+    if (state === null) {
+      this.depose();
+      return;
+    }
+    this.#keptFor = rowsKeptFor(state);
+    // Somebody who is out may have been let in already: his rows stay.
+    if (!rules.areAllRowsForgone(state)) return;
+    this.#isForgoing = true;
+    this.#keepRecords(state, () => {
+      this.#isForgoing = false;
+      this.#dropForgone(look());
+    });
+  }
+
+  #dropForgone({ tables, identities }: MirrorsSeen): void {
+    if (this.#status !== 'open') return;
+    const { rules, network } = this.#ports;
     const floors = this.#generators.floors();
     for (const mirror of this.#inSync) {
       const rows = (tables.get(mirror) ?? []).filter(({ tag }) => rules.isSettled(tag, floors));

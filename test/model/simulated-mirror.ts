@@ -3,8 +3,9 @@
  *
  * Commit order of a write under the real rules: one synced commit of content, state and row, then the reply.
  */
-import type { MirrorId } from '../../src/protocol/authority-state.js';
+import type { AuthorityState, MirrorId } from '../../src/protocol/authority-state.js';
 import type { FenceState, FenceVerdict } from '../../src/protocol/fence.js';
+import type { AuthorityWitness } from '../../src/protocol/lost-authority.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
 import { FULL_COPY_DOUBT, type MirrorReport } from '../../src/protocol/recovery-plan.js';
 import { type Epoch, EPOCH_NONE, type GeneratorId, type Tag, tagGenerator } from '../../src/protocol/tag.js';
@@ -152,7 +153,14 @@ export class SimulatedMirror {
       case 'rebuild':
         return this.#moveFence(this.#rules.decideRebuild(this.#fence, request.epoch));
       case 'report':
-        return { kind: 'report', report: this.report() };
+        return { kind: 'report', report: this.report(), witness: this.witness() };
+      case 'keep-record':
+        if (!this.#rules.isComparableAt(this.#fence, request.epoch))
+          return { kind: 'refused', code: 'not-active' };
+        // Within an epoch the authority gives them one after the other, each answered before the next, and nobody repeats one: none is late.
+        if (!this.#hasLaterRecord(request.record))
+          this.#commit({ authorityRecord: request.record }, { sync: true });
+        return { kind: 'done' };
       case 'survey':
         if (!this.#mayBeCompared(request.epoch)) return { kind: 'refused', code: 'not-fenced' };
         return {
@@ -180,6 +188,7 @@ export class SimulatedMirror {
           selfDoubt: FULL_COPY_DOUBT,
           storeId: request.storeId,
           copyCursor: null,
+          authorityRecord: null,
         });
       case 'copy-cursor':
         return this.#setFullCopy(request.epoch, { copyCursor: request.cursor });
@@ -192,6 +201,17 @@ export class SimulatedMirror {
       case 'drop-rows':
         return this.#dropRows(request);
     }
+  }
+
+  #hasLaterRecord({ epoch, revision = 0 }: AuthorityState): boolean {
+    const kept = this.#image.authorityRecord;
+    return kept !== null && kept.epoch === epoch && (kept.revision ?? 0) > revision;
+  }
+
+  /** What it knows of the authority (F31). */
+  witness(): AuthorityWitness {
+    const { fencedEpoch, blank, authorityRecord } = this.#image;
+    return { mirror: this.id, fencedEpoch, blank, record: authorityRecord };
   }
 
   report(): MirrorReport {

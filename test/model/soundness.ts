@@ -47,9 +47,26 @@ export function lostObjects(world: World): LostObject[] {
   return [...lost].map(([objectId, kept]) => ({ objectId, kept }));
 }
 
-/** A recovery may wait only while some mirror of the last in-sync set is missing or damaged. */
-export function isWaitJustified(world: World, reports: readonly MirrorReport[]): boolean {
-  const { inSync, members } = world.authority.durableState;
+/** A fence of before the state was rebuilt, of which nobody knew whether it had come to a disk that failed, and it had. */
+function isFencedHigher({ authority, mirrors }: World): boolean {
+  const { epoch } = authority.durableState;
+  return authority.wasMadeGood && [...mirrors.values()].some(({ disk }) => disk.image.fencedEpoch > epoch);
+}
+
+/** A recovery may wait only while some mirror of the last in-sync set is missing or damaged, or the authority's state is an old one (F31). */
+export function isWaitJustified(
+  world: World,
+  {
+    reports,
+    doubtsAuthority,
+  }: { readonly reports: readonly MirrorReport[]; readonly doubtsAuthority?: true },
+): boolean {
+  const { isOld, isDecisionOpen } = world.authority;
+  const { inSync, members, forced = [] } = world.authority.durableState;
+  // A disk of before an operator's decision speaks for the history that was given up: which of the two was put back nobody can tell.
+  const mayBeOfBefore = forced.length > 0 && world.damaged.size + world.rolledBack.size > 0;
+  if (isOld || doubtsAuthority === true)
+    return isOld || isDecisionOpen || mayBeOfBefore || isFencedHigher(world);
   const wanted = inSync.length === 0 ? members.map(({ mirror }) => mirror) : inSync;
   return wanted.some(
     (mirror) =>

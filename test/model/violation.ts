@@ -8,6 +8,8 @@ export type ViolationCode =
   | 'refused-happened'
   | 'rows-left'
   | 'unjustified-wait'
+  /** An old state of the authority was acted on past a mirror that knew better (F31). */
+  | 'misled'
   | 'stuck'
   | 'I1'
   | 'I2'

@@ -4,6 +4,7 @@
  */
 import { type AuthorityState, type MirrorId, toMirrorId } from '../../src/protocol/authority-state.js';
 import { InvariantViolation } from '../../src/protocol/invariant.js';
+import { highestFence } from '../../src/protocol/lost-authority.js';
 import { makeObjectId, type ObjectId } from '../../src/protocol/object-id.js';
 import type { ObjectEvidence, ObjectRepair } from '../../src/protocol/reconcile-plan.js';
 import { type Epoch, EPOCH_NONE, type Tag, toGeneratorId } from '../../src/protocol/tag.js';
@@ -21,7 +22,7 @@ import { beginRead, readAtOnce, readInRecovery } from './client-read.js';
 import { CopiedBytes } from './copied-bytes.js';
 import type { Rules } from './rules.js';
 import { blankImage, DiskFailed, type StoredObject } from './simulated-disk.js';
-import { SimulatedGateway, type WriteIntent } from './simulated-gateway.js';
+import { type MirrorsSeen, SimulatedGateway, type WriteIntent } from './simulated-gateway.js';
 import {
   type AppliedWrite,
   type LandedPush,
@@ -99,12 +100,11 @@ export class World {
   lastOutcome: AttemptOutcome | null = null;
   /** Catch-ups that came to their end. */
   caughtUpCount = 0;
-  /** The epoch of the last activation that ended a recovery; exclusions do not count. */
-  activationEpoch: Epoch = EPOCH_NONE;
   #running: RunningProcess[] = [];
   #storeCount = 0;
   #processCount = 0;
   #isBeyondGuarantee = false;
+  #hasBegunAnew = false;
   #seen: readonly unknown[] = [];
   readonly #judgesHopeless: boolean;
   readonly #writers: number;
@@ -135,6 +135,9 @@ export class World {
       rules: this.rules,
       onPersist: (transition) => {
         this.#onPersist(transition);
+      },
+      onKept: () => {
+        this.history.confirmActivation();
       },
     });
     this.network = new Network({
@@ -215,8 +218,59 @@ export class World {
         log: this.#log,
         defersStale: options.defersStale === true,
         onPlanned: (evidence, repair) => void this.events.planned.push({ evidence, repair }),
+        look: () => this.#answering.map((mirror) => mirror.witness()),
+        onRebuilt: (state) => {
+          this.#judgeRebuilt(state);
+        },
+        onTrusted: (answered) => {
+          this.#judgeTrust(answered);
+        },
       });
       this.#run({ name: `recovery-${this.#processCount}`, kind: 'recovery', steps });
+    });
+  }
+
+  /** What the authority's state is rebuilt to comes after everything that anybody may have acted on. */
+  #judgeRebuilt({ epoch, revision = 0 }: AuthorityState): void {
+    const { kept } = this.authority;
+    // An activation that nobody has acted on yet may count others as in sync; but of those who keep what was acted on, none is whole.
+    if (kept.inSync.every((mirror) => this.damaged.has(mirror))) return;
+    if (epoch <= kept.epoch || revision < (kept.revision ?? 0))
+      this.violate(
+        'misled',
+        `rebuilt at epoch ${epoch} from an older state than the one of epoch ${kept.epoch}`,
+      );
+  }
+
+  get #answering(): SimulatedMirror[] {
+    return [...this.mirrors]
+      .filter(([id, { isUp }]) => isUp && !this.cutOff.has(id))
+      .map(([, mirror]) => mirror);
+  }
+
+  /**
+   * An attempt goes on by the authority's state. Where that is an old one (F31), none of those who answered may have known better; where none did, nobody
+   * could have known, and nothing is promised any more.
+   */
+  #judgeTrust(answered: readonly MirrorId[]): void {
+    const { isOld, durableState } = this.authority;
+    if (!isOld) return;
+    const knew = answered.filter((mirror) =>
+      this.authority.isKnownBetterBy(mirror, this.mirror(mirror).disk.image.authorityRecord),
+    );
+    for (const mirror of knew)
+      this.violate('misled', `${mirror} took part, and knew of ${durableState.epoch}`);
+    this.#count('old states that nobody knew better than');
+    this.#isBeyondGuarantee = true;
+  }
+
+  /** The authority's state is lost, or an old one is put back, while nobody uses it. */
+  putBack(state: AuthorityState): void {
+    this.step(`the authority is put back to epoch ${state.epoch}`, () => {
+      this.#count(state.epoch === EPOCH_NONE ? 'authority states lost' : 'authority states put back');
+      // A restart of people's making: nothing of before is on its way any more.
+      this.network.messages.length = 0;
+      this.authority.putBack(state);
     });
   }
 
@@ -278,7 +332,7 @@ export class World {
     this.#count(`recoveries: ${outcome.kind}`);
     this.lastOutcome = outcome;
     this.#log(() => `the recovery ends: ${JSON.stringify(outcome)}`);
-    if (outcome.kind === 'wait' && !isWaitJustified(this, outcome.reports))
+    if (outcome.kind === 'wait' && !isWaitJustified(this, outcome))
       this.violate('unjustified-wait', outcome.reason);
     if (outcome.kind !== 'activated' || this.authority.state.epoch !== outcome.state.epoch) return;
     this.#startWriter(outcome.state);
@@ -338,13 +392,16 @@ export class World {
         const mirror = this.mirror(id);
         return { ...mirror.report(), activeEpoch: mirror.fence.activeEpoch };
       });
-      this.authority.stopCleanly(stopped);
+      const state = this.authority.stopCleanly(stopped);
+      for (const mirror of state?.inSync ?? [])
+        if (state !== null) this.#handle(mirror, { kind: 'keep-record', epoch: state.epoch, record: state });
       this.network.forget(writer.name);
       this.writer = null;
     });
   }
 
   #onPersist(transition: Transition): void {
+    if (transition.cause === 'rebuilt') this.history.forgetActivation();
     if (transition.cause !== 'recovery') this.#count(`${transition.cause}s`);
     const { after, admitted } = transition;
     this.inSyncOfEpoch.set(after.epoch, after.inSync);
@@ -357,11 +414,38 @@ export class World {
     this.events.transitions.push(transition);
   }
 
-  force(trusted: readonly MirrorId[]): void {
-    this.step(`an operator trusts ${trusted.join()}`, () => {
-      const others = this.mirrorIds.filter((mirror) => !trusted.includes(mirror));
-      this.authority.forceTrust(trusted, others);
+  /** Precondition: it answers. */
+  force(trusted: MirrorId): void {
+    this.step(`an operator trusts ${trusted}`, () => {
+      this.#count('decisions of an operator');
+      const there = this.#answering;
+      const fencedEpoch = highestFence(there.map((mirror) => mirror.witness()));
+      this.authority.forceTrust(
+        trusted,
+        there.map((mirror) => mirror.report()),
+        fencedEpoch,
+      );
+      const { state } = this.authority;
+      // Nor does it speak for another state of the authority any more (F31).
+      this.#handle(trusted, { kind: 'fence', epoch: state.epoch, run: this.mirror(trusted).incarnation });
+      const kept = this.#handle(trusted, { kind: 'keep-record', epoch: state.epoch, record: state });
+      if (kept?.kind === 'done') this.authority.noteDecisionKept();
     });
+  }
+
+  /** An operator formats every store anew, and removes the authority's state: this set has come to its end. */
+  beginAnew(): void {
+    this.step('an operator formats every store anew', () => {
+      this.#count('sets begun anew');
+      this.#hasBegunAnew = true;
+      for (const objectId of this.history.objectIds)
+        if (!this.history.settled(objectId).isAbsent)
+          this.violate('lost', `${objectId} was acknowledged, and every store that is whole is empty`);
+    });
+  }
+
+  get hasBegunAnew(): boolean {
+    return this.#hasBegunAnew;
   }
 
   // --- clients
@@ -414,14 +498,16 @@ export class World {
 
   /** The writer finds that the tag tables are full. */
   forgoRows(): void {
-    this.step('rows are forgone', () => {
-      const tables = [...this.mirrors].map(([id, { disk }]) => [id, [...disk.image.rows.values()]] as const);
-      const identities = [...this.mirrors].map(([mirror, { disk, fence, isUp }]) => {
-        const { storeId, commitSequence } = disk.durableImage;
-        return { mirror, storeId, commitSequence, activeEpoch: isUp ? fence.activeEpoch : EPOCH_NONE };
-      });
-      this.writer?.forgoRows(new Map(tables), identities);
+    this.step('rows are forgone', () => this.writer?.forgoRows(() => this.#lookAtTables()));
+  }
+
+  #lookAtTables(): MirrorsSeen {
+    const tables = [...this.mirrors].map(([id, { disk }]) => [id, [...disk.image.rows.values()]] as const);
+    const identities = [...this.mirrors].map(([mirror, { disk, fence, isUp }]) => {
+      const { storeId, commitSequence } = disk.durableImage;
+      return { mirror, storeId, commitSequence, activeEpoch: isUp ? fence.activeEpoch : EPOCH_NONE };
     });
+    return { tables: new Map(tables), identities };
   }
 
   /** Somebody is away, and the writer may say that no rows are kept for him. */

@@ -61,7 +61,7 @@ function checkSettled(world: World, mirror: MirrorId, objectId: ObjectId): void 
 function checkGone(world: World, mirror: MirrorId, objectId: ObjectId): void {
   const write = durableWrite(world, mirror, objectId);
   if (write === undefined || write === null) return;
-  const isOfThisActivation = tagEpoch(write.transaction.tag) >= world.activationEpoch;
+  const isOfThisActivation = tagEpoch(write.transaction.tag) >= world.history.activationEpoch;
   if (isOfThisActivation || !world.history.isGone(write)) return;
   const { ordinal } = world.history.final(objectId);
   world.violate(

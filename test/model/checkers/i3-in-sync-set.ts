@@ -10,10 +10,11 @@ export function checkInSyncSet(world: World): void {
 }
 
 function faultOf({ before, after, cause }: Transition): string | null {
+  // What was put on record and kept by nobody may be forgotten: see `World.#judgeRebuilt`.
+  if (cause === 'operator' || cause === 'rebuilt') return null;
   if (after.epoch < before.epoch) return `the epoch fell from ${before.epoch} to ${after.epoch}`;
   if (before.inSync.length > 0 && after.inSync.length === 0) return 'the in-sync set became empty';
   const newcomers = after.inSync.filter((mirror) => !before.inSync.includes(mirror));
-  if (cause === 'operator') return null;
   const endsAttempt = before.phase === 'recovering' && after.phase === 'active';
   const isActivation = endsAttempt && cause === 'recovery';
   if (newcomers.length > 0 && !isActivation) return `${newcomers.join()} came in without a fence`;

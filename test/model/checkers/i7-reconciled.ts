@@ -26,11 +26,12 @@ function checkActivation(world: World, state: AuthorityState): void {
     if (isUp && incarnation === state.incarnations[id]) world.damaged.delete(id);
   }
   const mirrors = state.inSync.filter((mirror) => !world.damaged.has(mirror));
+  world.history.confirmActivation();
   for (const objectId of world.history.objectIds) {
     checkIdentical(world, { mirrors, objectId, code: 'I7' });
     settleVisible(world, { mirrors, epoch: state.epoch, objectId });
   }
-  world.activationEpoch = state.epoch;
+  world.history.noteActivation(state.epoch);
 }
 
 /**
@@ -83,13 +84,12 @@ function settleVisible(world: World, { mirrors, epoch, objectId }: Activated): v
     if (write === null || !world.history.isGone(write)) continue;
     if (world.history.wasRefused(write))
       world.violate('refused-happened', `epoch ${epoch} begins with #${write.ordinal}`);
-    if (tagEpoch(write.transaction.tag) < world.activationEpoch) {
+    if (tagEpoch(write.transaction.tag) < world.history.activationEpoch) {
       world.violate('resurrected', `epoch ${epoch} begins with #${write.ordinal}, which was settled as gone`);
     }
   }
   const [first] = mirrors;
   const visible = first === undefined ? null : durableWrite(world, first, objectId);
-  if (visible !== null && visible !== undefined) world.history.settle(visible);
   world.history.makeFinal(objectId, visible ?? null);
 }
 

@@ -1,5 +1,6 @@
 /** FAILURES.md: who is in sync, and who may say so (DESIGN.md sections 3.5, 3.6, 5.1 and 5.3; I2, I3, I4). */
 import { describe, expect, it } from 'vitest';
+import { newAuthorityState } from '../../../src/protocol/authority-state.js';
 import { readyTokens } from '../../../src/protocol/write-outcome.js';
 import { failureCase } from '../failure-case.js';
 import {
@@ -11,6 +12,7 @@ import {
 } from '../mutations.js';
 import { withRules } from '../rules.js';
 import { M0, M1, M2, Scenario } from '../scenario.js';
+import { SET_ID } from '../simulated-mirror.js';
 
 failureCase('F11: rows stay while a configured mirror is out', {
   trace: (set) => {
@@ -397,6 +399,8 @@ failureCase('F27: rows of a write in flight stay, whoever is away', {
     set.crashHost();
     set.rest();
   },
+  // What is put on record has to be kept by every mirror in sync before, and with that the write would be settled.
+  alreadyOff: { keepsAuthorityRecords: false },
   rule: 'only rows of settled writes are dropped',
   off: { isSettled: () => true },
   ends: 'I4',
@@ -416,7 +420,87 @@ failureCase('F17: rows that are forgone go with no witness of a mirror that was 
     set.crashHost();
     set.rest();
   },
+  // One that was restarted does not keep what is put on record, so the writer would find out.
+  alreadyOff: { keepsAuthorityRecords: false },
   rule: 'the witness of a write is a mirror that has been up since its activation',
   off: { bearsWitness: () => true },
   ends: 'I2',
+});
+
+failureCase('F31: an old state of the authority is not acted on by mirrors that know better', {
+  trace: (set) => {
+    const old = set.world.authority.durableState;
+    set.write('replace', 'a', 'base');
+    set.cutOff(M0);
+    set.write('replace', 'a', 'one');
+    set.crashHost();
+    set.reconnect(M0);
+    set.world.putBack(old);
+    set.recover();
+    set.rest();
+  },
+  rule: 'what the mirrors say of the authority is looked at before it is acted on',
+  off: { reviewAuthority: () => ({ kind: 'sound' }), contradicts: () => false },
+  ends: 'misled',
+});
+
+failureCase('F31: nor past one that is back only when it is to be fenced', {
+  trace: (set) => {
+    const old = set.world.authority.durableState;
+    set.write('replace', 'a', 'base');
+    set.cutOff(M0);
+    set.write('replace', 'a', 'one');
+    set.crashHost();
+    set.reconnect(M0);
+    set.cutOff(M1);
+    set.world.putBack(old);
+    set.startRecovery();
+    set.reconnect(M1);
+    set.settle();
+    set.rest();
+  },
+  rule: 'a mirror is asked what it knows of the authority before it is fenced',
+  off: { contradicts: () => false },
+  ends: 'misled',
+});
+
+failureCase('F31: a full copy whose rows are gone is not forgotten with the state of the authority', {
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    set.clearAll();
+    set.cutOff(M0);
+    set.write('replace', 'a', 'one');
+    set.reconnect(M0);
+    const { disk } = set.world.mirror(M0);
+    const before = disk.image;
+    const state = set.world.authority.durableState;
+    set.replaceDisk(M0);
+    set.crashHost();
+    set.startRecovery();
+    while (set.world.mirror(M1).disk.image.rows.size > 0) set.stepNetwork();
+    set.crashHost();
+    set.world.putBack(state);
+    set.crash(M0);
+    disk.restore(before);
+    set.restart(M0);
+    set.recover();
+    set.rest();
+  },
+  rule: 'who is trusted keeps on record that others are copied in full, before they are',
+  off: { keepsCopiesOnRecord: false },
+  ends: 'lost',
+});
+
+it('F31: a state that is lost is rebuilt from what the mirrors keep', () => {
+  const set = new Scenario({ rules: withRules(), mirrors: 3 });
+  set.write('replace', 'a', 'base');
+  set.cutOff(M0);
+  set.write('replace', 'a', 'one');
+  set.crashHost();
+  set.reconnect(M0);
+  set.world.putBack(newAuthorityState(SET_ID, set.world.mirrorIds));
+  expect(set.recover()).toEqual({ kind: 'failed', reason: 'the authority was rebuilt' });
+  expect(set.world.authority.state.inSync).toEqual([M1, M2]);
+  set.rest();
+  expect(set.codes).toEqual([]);
 });
