@@ -162,18 +162,23 @@ class CrashMirror {
     const { disk } = this;
     this.disk = disk.afterCrash(kind);
     disk.die();
-    this.#osd = null;
+    const osd = this.#osd;
     const store = this.#store;
+    this.#osd = null;
     this.#store = null;
     this.#onDeath(new OsdUnreachable('connection lost', true));
+    // Its timers would keep all of it.
+    void osd?.close().catch(() => undefined);
     void store?.close().catch(() => undefined);
   }
 
   async stop(): Promise<void> {
+    const osd = this.#osd;
     const store = this.#store;
     this.#osd = null;
     this.#store = null;
     this.#onDeath(new OsdUnreachable('connection lost', true));
+    await osd?.close();
     await store?.close();
   }
 
