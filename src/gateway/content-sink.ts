@@ -45,6 +45,8 @@ interface FinishedStage extends ContentTarget {
   readonly stageId: string;
 }
 
+const NOBODY: ReadonlySet<MirrorId> = new Set();
+
 /** Content that is ready for one write. */
 export class ReadyContent implements StagedContent {
   readonly sizeBytes: number;
@@ -70,7 +72,7 @@ export class ReadyContent implements StagedContent {
     this.checksum = fields.checksum;
     this.#bytes = fields.bytes;
     this.#stages = fields.stages;
-    this.#outOfSpace = fields.outOfSpace ?? new Set();
+    this.#outOfSpace = fields.outOfSpace ?? NOBODY;
     this.sources = fields.sources ?? null;
   }
 
@@ -110,7 +112,8 @@ export class MirroredContentSink implements ContentSink {
   #pieces: Buffer[] = [];
   #stages: OpenStage[] | null = null;
   #lagging: readonly LaggingTarget[] = [];
-  readonly #outOfSpace = new Set<MirrorId>();
+  /** Null: nobody. */
+  #outOfSpace: Set<MirrorId> | null = null;
   #targetCount = 0;
   #sizeBytes = 0;
   #checksum = 0;
@@ -140,20 +143,25 @@ export class MirroredContentSink implements ContentSink {
     return sizeBytes > INLINE_CONTENT_BYTES_MAX ? this.#goStreaming() : undefined;
   }
 
-  async finish(): Promise<StagedContent> {
+  finish(): Promise<StagedContent> {
     invariant(!this.#isOver, 'a content sink is finished once');
     this.#isOver = true;
     invariant(
       this.#expectedBytes === null || this.#sizeBytes === this.#expectedBytes,
       'content is as long as was said',
     );
-    const [only, ...others] = this.#pieces;
-    if (this.#stages === null) {
-      const bytes = only !== undefined && others.length === 0 ? only : Buffer.concat(this.#pieces);
-      this.#pieces = [];
-      return new ReadyContent({ sizeBytes: this.#sizeBytes, checksum: this.#checksum, bytes, stages: [] });
-    }
-    const finishing = Promise.all(this.#stages.map((open) => this.#finishStage(open)));
+    return this.#stages === null ? Promise.resolve(this.#finishInMemory()) : this.#finishStages(this.#stages);
+  }
+
+  #finishInMemory(): ReadyContent {
+    const [only] = this.#pieces;
+    const bytes = only !== undefined && this.#pieces.length === 1 ? only : Buffer.concat(this.#pieces);
+    this.#pieces = [];
+    return new ReadyContent({ sizeBytes: this.#sizeBytes, checksum: this.#checksum, bytes, stages: [] });
+  }
+
+  async #finishStages(open: readonly OpenStage[]): Promise<ReadyContent> {
+    const finishing = Promise.all(open.map((one) => this.#finishStage(one)));
     const lagging = this.#lagging.map((target) => this.#finishLagging(target, finishing));
     const stages = (await finishing).filter((stage) => stage !== null);
     if (stages.length === 0) {
@@ -166,7 +174,7 @@ export class MirroredContentSink implements ContentSink {
       checksum: this.#checksum,
       bytes: null,
       stages,
-      outOfSpace: this.#outOfSpace,
+      outOfSpace: this.#outOfSpace ?? NOBODY,
     });
   }
 
@@ -246,12 +254,13 @@ export class MirroredContentSink implements ContentSink {
   #drop(open: OpenStage, error: unknown): void {
     this.#logger.warn({ mirror: open.mirror, err: error }, 'a mirror lost an upload; it goes on without it');
     this.#stages = (this.#stages ?? []).filter((candidate) => candidate !== open);
-    if (error instanceof OsdRefusal && error.code === 'no-space') this.#outOfSpace.add(open.mirror);
+    if (error instanceof OsdRefusal && error.code === 'no-space')
+      this.#outOfSpace = (this.#outOfSpace ?? new Set()).add(open.mirror);
     open.stage.abort();
   }
 
   #lost(): ObjectStorageError {
-    if (this.#targetCount > 0 && this.#outOfSpace.size === this.#targetCount) {
+    if (this.#targetCount > 0 && this.#outOfSpace?.size === this.#targetCount) {
       return new ObjectStorageError('no-space', 'no mirror has room for it');
     }
     return new ObjectStorageError('unavailable', 'no mirror could take the content');

@@ -5,48 +5,56 @@
 import type { ObjectId } from '../protocol/object-id.js';
 
 export class KeyLocks {
-  readonly #tails = new Map<ObjectId, Promise<void>>();
+  /** Objects that are being changed, with those who wait for their turn. */
+  readonly #queues = new Map<ObjectId, (() => void)[]>();
 
   /** Runs `work` when all that came before it for this object is over. */
   async run<Result>(id: ObjectId, work: () => Promise<Result>): Promise<Result> {
-    const release = await this.#take(id);
+    const turn = this.#take(id);
+    if (turn !== null) await turn;
     try {
       return await work();
     } finally {
-      release();
+      this.#release(id);
     }
   }
 
   /** Runs `work` under the locks of several objects, taken in one order by everybody, so that nobody waits in a circle. */
-  async runAll<Result>(ids: readonly ObjectId[], work: () => Promise<Result>): Promise<Result> {
-    const [only, ...others] = ids;
-    if (only !== undefined && others.length === 0) return this.run(only, work);
-    const releases: (() => void)[] = [];
+  runAll<Result>(ids: readonly ObjectId[], work: () => Promise<Result>): Promise<Result> {
+    const [only] = ids;
+    return only !== undefined && ids.length === 1 ? this.run(only, work) : this.#runSeveral(ids, work);
+  }
+
+  async #runSeveral<Result>(ids: readonly ObjectId[], work: () => Promise<Result>): Promise<Result> {
+    const taken: ObjectId[] = [];
     try {
       // One after another and not nested: there may be COMPOSE_SOURCES_MAX of them.
-      for (const id of [...new Set(ids)].sort()) releases.push(await this.#take(id));
+      for (const id of [...new Set(ids)].sort()) {
+        await this.#take(id);
+        taken.push(id);
+      }
       return await work();
     } finally {
-      for (const release of releases) release();
+      for (const id of taken) this.#release(id);
     }
   }
 
   get size(): number {
-    return this.#tails.size;
+    return this.#queues.size;
   }
 
-  /** Queues up at once; resolves with what lets go of the object. */
-  async #take(id: ObjectId): Promise<() => void> {
-    const before = this.#tails.get(id);
-    let open!: () => void;
-    const tail = new Promise<void>((resolve) => {
-      open = resolve;
-    });
-    this.#tails.set(id, tail);
-    if (before !== undefined) await before;
-    return () => {
-      if (this.#tails.get(id) === tail) this.#tails.delete(id);
-      open();
-    };
+  /** Queues up at once. Null: it is the caller's already; else it is when the promise resolves. */
+  #take(id: ObjectId): Promise<void> | null {
+    const queue = this.#queues.get(id);
+    if (queue !== undefined) return new Promise((resolve) => queue.push(resolve));
+    this.#queues.set(id, []);
+    return null;
+  }
+
+  /** Hands it to the next one. */
+  #release(id: ObjectId): void {
+    const next = this.#queues.get(id)?.shift();
+    if (next === undefined) this.#queues.delete(id);
+    else next();
   }
 }

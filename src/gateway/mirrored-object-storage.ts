@@ -268,8 +268,8 @@ export class MirroredObjectStorage implements ObjectStorage {
   /** Null when `prepare` finds nothing to do. */
   async #mutate(
     id: ObjectId,
-    /** What `prepare` is given; asked under the lock. */
-    look: () => Promise<ObjectHead | null>,
+    /** What `prepare` is given; asked under the lock. Null: it needs nothing. */
+    look: (() => Promise<ObjectHead | null>) | null,
     prepare: Prepare,
     /** Objects that must stay as they are meanwhile. */
     sourceIds: readonly ObjectId[] = [],
@@ -277,10 +277,10 @@ export class MirroredObjectStorage implements ObjectStorage {
     let attemptsLeft = WRITE_ATTEMPTS_MAX;
     const attempt = async (hold: Hold): Promise<Mutated | 'nothing-to-do' | 'hold-lost'> => {
       for (; attemptsLeft > 0; attemptsLeft -= 1) {
-        await this.#set.pass();
+        if (!this.#set.gate.isOpen) await this.#set.pass();
         if (hold.isLost) return 'hold-lost';
         const { epoch } = this.#set;
-        const current = await look();
+        const current = look === null ? null : await look();
         // A recovery that came between may have decided an older write of this object.
         if (!this.#set.gate.isOpen || this.#set.epoch !== epoch) continue;
         const prepared = prepare(current);
@@ -310,7 +310,7 @@ export class MirroredObjectStorage implements ObjectStorage {
   ): Promise<ObjectHead> {
     const far = needsCurrent || sourceIds.length > 0 ? null : this.#writers.far(id);
     if (far !== null) return this.#commitFar(far, id, prepare);
-    const look = needsCurrent ? () => this.#reads.head(id) : async () => null;
+    const look = needsCurrent ? () => this.#reads.head(id) : null;
     const mutated = await this.#mutate(id, look, prepare, sourceIds);
     const lastTag = mutated?.lastTag ?? null;
     invariant(mutated !== null && lastTag !== null, 'a replacement or a range write always writes', { id });
@@ -327,8 +327,7 @@ export class MirroredObjectStorage implements ObjectStorage {
 
   /** Makes a write that depends on nothing, for somebody in another process. */
   async commit(draft: WriteDraft): Promise<Tag> {
-    const look = async (): Promise<null> => null;
-    const head = await this.#mutate(draft.objectId, look, () => ({ draft, sizeBytes: draft.length }));
+    const head = await this.#mutate(draft.objectId, null, () => ({ draft, sizeBytes: draft.length }));
     const lastTag = head?.lastTag ?? null;
     invariant(lastTag !== null, 'a write that depends on nothing writes', { id: draft.objectId });
     return lastTag;

@@ -44,10 +44,20 @@ export type WriteOutcome =
 
 /** Decides what a write's answers amount to. Call it again after every answer and every change of the in-sync set. */
 export function decideOutcome(progress: AnswersSoFar): WriteOutcome {
+  // Nearly every write comes to nothing else, so this is done without a list of its answers.
+  let isOnAll = true;
+  for (const mirror of progress.inSync) {
+    const answer = progress.answers.get(mirror) ?? null;
+    if (answer === null) return { kind: 'wait' };
+    if (answer.kind !== 'committed') isOnAll = false;
+  }
+  return isOnAll ? { kind: 'acknowledge' } : decideLacking(progress);
+}
+
+/** Precondition: all in sync have answered, and not all have it. */
+function decideLacking(progress: AnswersSoFar): WriteOutcome {
   const answers = progress.inSync.map((mirror) => ({ mirror, answer: progress.answers.get(mirror) ?? null }));
-  if (answers.some(({ answer }) => answer === null)) return { kind: 'wait' };
   const lacking = answers.filter(({ answer }) => answer?.kind !== 'committed').map(({ mirror }) => mirror);
-  if (lacking.length === 0) return { kind: 'acknowledge' };
   if (lacking.length < answers.length) return { kind: 'exclude', mirrors: lacking };
   const refusal = answers.find(({ answer }) => answer?.kind === 'refused')?.answer;
   const isRefusedByAll = answers.every(({ answer }) => answer?.kind === 'refused');

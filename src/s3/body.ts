@@ -7,6 +7,7 @@
  * sends its body.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { invariant } from '../protocol/invariant.js';
 import { ClientGoneError, S3Error } from './errors.js';
 import { BODY_PROGRESS_BYTES_MIN, type S3Limits } from './limits.js';
 
@@ -73,6 +74,28 @@ export class RequestBody {
     }
     const message = this.#message;
     if (message.destroyed && !message.readableEnded) return Promise.reject(new ClientGoneError());
+    // Of a small body that came together with its headers all is here, although node has not yet been told of its end.
+    const isHere = message.readableFlowing === null && message.readableLength === this.lengthBytes;
+    return isHere ? this.#takeWhole(consume) : this.#takePieces(consume);
+  }
+
+  /** Needs no stream, nobody to watch the client, and no limit on progress (bench/README.md). */
+  async #takeWhole(consume: PieceConsumer): Promise<void> {
+    const whole: unknown = this.#message.read();
+    invariant(
+      Buffer.isBuffer(whole) && whole.length === this.lengthBytes,
+      'what is at hand can be read at once',
+    );
+    this.#isEnded = true;
+    this.#receivedBytes = whole.length;
+    // Takes note of the end, which follows.
+    this.#message.resume();
+    const busy = consume(whole);
+    if (busy !== undefined) await busy;
+  }
+
+  #takePieces(consume: PieceConsumer): Promise<void> {
+    const message = this.#message;
     return new Promise((resolve, reject) => {
       let progressBytes = 0;
       let isPaused = false;

@@ -104,11 +104,14 @@ export class BucketDirectory {
     this.#documents.clear();
   }
 
+  /** The bucket if it is remembered; who does not get it asks `get`. */
+  known(name: string): Bucket | undefined {
+    return this.#cached.get(name);
+  }
+
   /** Throws S3Error NoSuchBucket. */
   async get(name: string): Promise<Bucket> {
-    const cached = this.#cached.get(name);
-    if (cached !== undefined) return cached;
-    return this.#locks.shared(name, () => this.#load(name));
+    return this.known(name) ?? this.#locks.shared(name, () => this.#load(name));
   }
 
   /**
@@ -116,20 +119,21 @@ export class BucketDirectory {
    * as `mutate` gets it. Throws S3Error NoSuchBucket.
    */
   withBucket<Result>(bucket: Bucket, mutate: (present: Bucket) => Promise<Result>): Promise<Result> {
-    return this.#locks.shared(bucket.name, async () => {
+    return this.#locks.shared(bucket.name, () => {
       const cached = this.#cached.get(bucket.name);
-      return mutate(
-        cached !== undefined && isSameBucket(cached, bucket) ? cached : await this.#present(bucket),
-      );
+      return cached !== undefined && isSameBucket(cached, bucket)
+        ? mutate(cached)
+        : this.#present(bucket).then(mutate);
     });
   }
 
   /** For those who run under `withBucket` already: the bucket as it is. */
-  heldBucket(bucket: Bucket): Promise<Bucket> {
+  heldBucket(bucket: Bucket): Bucket | Promise<Bucket> {
     invariant(this.#locks.isHeld(bucket.name), 'a mutation of objects holds their bucket', {
       bucket: bucket.name,
     });
-    return this.#present(bucket);
+    const cached = this.#cached.get(bucket.name);
+    return cached !== undefined && isSameBucket(cached, bucket) ? cached : this.#present(bucket);
   }
 
   /**
@@ -152,12 +156,18 @@ export class BucketDirectory {
     });
   }
 
+  /** What `document` would say, where that is remembered; else undefined. */
+  knownDocument<Value>(bucket: Bucket, { kind }: BucketDocument<Value>): Value | null | undefined {
+    const known = this.#documents.get(bucket.name)?.get(kind);
+    // What is remembered under a kind came from the one document of that kind.
+    return known !== undefined && this.#isPresent(bucket) ? (known as Value | null) : undefined;
+  }
+
   /** Null: the bucket has no such document. Not for those who hold the bucket. Throws S3Error NoSuchBucket. */
   document<Value>(bucket: Bucket, document: BucketDocument<Value>): Promise<Value | null> {
     const { name } = bucket;
-    const known = this.#documents.get(name)?.get(document.kind);
-    // What is remembered under a kind came from the one document of that kind.
-    if (known !== undefined && this.#isPresent(bucket)) return Promise.resolve(known as Value | null);
+    const known = this.knownDocument(bucket, document);
+    if (known !== undefined) return Promise.resolve(known);
     return this.#locks.shared(name, async () => {
       await this.#present(bucket);
       return this.#loadDocument(name, document);

@@ -5,7 +5,6 @@ import { authorize, hidingAbsence, wishOf, type AccessWish } from './access/auth
 import { exceedsKey } from './access/decide.js';
 import { ACCESS_RULES } from './access/rules.js';
 import { authenticate, type AuthenticationOptions } from './auth/authenticate.js';
-import type { Bucket } from './buckets.js';
 import { corsHeaders } from './cors-headers.js';
 import { S3Error } from './errors.js';
 import { checkBucketName } from './keys.js';
@@ -39,20 +38,16 @@ function checkExpectedOwner(context: ServiceContext, ownerId: string): void {
   if (expected !== undefined && expected !== ownerId) throw new S3Error('AccessDenied');
 }
 
-async function openBucket(context: ServiceContext, name: string): Promise<Bucket> {
-  checkBucketName(name);
-  const bucket = await context.services.buckets.get(name);
-  checkExpectedOwner(context, bucket.ownerId);
-  return bucket;
-}
-
 /** Opens the target's bucket, and decides on access to the target. */
 async function openTarget(
   context: ServiceContext,
   name: OperationName,
   target: { readonly bucket: string; readonly key: string | null },
 ): Promise<AccessWish> {
-  const bucket = await openBucket(context, target.bucket);
+  checkBucketName(target.bucket);
+  const { buckets } = context.services;
+  const bucket = buckets.known(target.bucket) ?? (await buckets.get(target.bucket));
+  checkExpectedOwner(context, bucket.ownerId);
   const wish = wishOf(name, bucket, target.key, context.request.query.get('versionId') ?? null);
   if (!ACCESS_RULES[name].isPerKey) await authorize(context, wish);
   return wish;
@@ -63,9 +58,26 @@ function authorizeNewBucket({ identity }: ServiceContext, bucketName: string): v
   if (identity.isAnonymous || exceedsKey(identity, bucketName, true)) throw new S3Error('AccessDenied');
 }
 
+async function actOnObject(
+  name: OperationName,
+  operation: Extract<SignedOperation, { kind: 'object' }>,
+  context: ServiceContext,
+): Promise<S3Response> {
+  const { services, request, identity, payload, signature } = context;
+  const { target } = request;
+  invariant(target.level === 'object', 'an object operation is at object level');
+  const wish = await openTarget(context, name, target);
+  screen(request, operation.match, operation.honours);
+  const { key } = target;
+  const { bucket } = wish;
+  // Field by field: a spread with further fields costs V8 a slow path for each of them (bench/README.md).
+  const object: ObjectContext = { services, request, identity, payload, signature, bucket, key };
+  return hidingAbsence(context, wish, () => operation.act(object));
+}
+
 async function act(
   name: OperationName,
-  operation: SignedOperation,
+  operation: Exclude<SignedOperation, { kind: 'object' }>,
   context: ServiceContext,
 ): Promise<S3Response> {
   const { request } = context;
@@ -89,17 +101,6 @@ async function act(
       const { bucket } = await openTarget(context, name, { bucket: target.bucket, key: null });
       check();
       return operation.act({ ...context, bucket });
-    }
-    case 'object': {
-      invariant(target.level === 'object', 'an object operation is at object level');
-      const { key } = target;
-      const wish = await openTarget(context, name, target);
-      check();
-      const { services, identity, payload, signature } = context;
-      const { bucket } = wish;
-      // Field by field: a spread with further fields costs V8 a slow path for each of them (bench/README.md).
-      const object: ObjectContext = { services, request, identity, payload, signature, bucket, key };
-      return hidingAbsence(context, wish, () => operation.act(object));
     }
     default:
       return unreachable(operation);
@@ -138,5 +139,5 @@ export async function dispatch(
     });
   }
   const context: ServiceContext = { services, request, identity, payload, signature };
-  return act(name, operation, context);
+  return operation.kind === 'object' ? actOnObject(name, operation, context) : act(name, operation, context);
 }

@@ -29,8 +29,18 @@ export function parseHttpDate(text: string): number | null {
 
 const BASIC_ISO = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/;
 
+/** The date that was read last: of many requests in one second. */
+let readDate: { readonly text: string; readonly timeMs: number | null } = { text: '', timeMs: null };
+
 /** Parses the `20260102T030405Z` of x-amz-date; null when it is none. */
 export function parseBasicIsoDate(text: string): number | null {
+  if (text === readDate.text) return readDate.timeMs;
+  const timeMs = parseNewBasicIsoDate(text);
+  if (timeMs !== null) readDate = { text, timeMs };
+  return timeMs;
+}
+
+function parseNewBasicIsoDate(text: string): number | null {
   const match = BASIC_ISO.exec(text);
   if (match === null) return null;
   const [, year, month, day, hour, minute, second] = match;

@@ -66,8 +66,7 @@ export class SharedLocks implements NamedLocks {
   }
 
   async #run<Result>(name: string, isExclusive: boolean, task: () => Promise<Result>): Promise<Result> {
-    const lock = this.#locks.get(name) ?? { shared: 0, isExclusive: false, waiters: [] };
-    this.#locks.set(name, lock);
+    const lock = this.#locks.get(name) ?? this.#makeLock(name);
     const isFree = lock.waiters.length === 0 && !lock.isExclusive && (!isExclusive || lock.shared === 0);
     if (isFree) hold(lock, isExclusive);
     else await new Promise<void>((resolve) => lock.waiters.push({ isExclusive, start: resolve }));
@@ -78,6 +77,12 @@ export class SharedLocks implements NamedLocks {
       else lock.shared -= 1;
       this.#startWaiters(name, lock);
     }
+  }
+
+  #makeLock(name: string): NamedLock {
+    const lock: NamedLock = { shared: 0, isExclusive: false, waiters: [] };
+    this.#locks.set(name, lock);
+    return lock;
   }
 
   #startWaiters(name: string, lock: NamedLock): void {

@@ -41,33 +41,29 @@ export class InFlightWrite<Answer extends MirrorVerdict = MirrorVerdict> {
   readonly answers: Map<MirrorId, Answer | null>;
   /** Resolves once, when the outcome is decided. */
   readonly outcome: Promise<SettledOutcome>;
-  /** Resolves when every mirror that the write was sent to has answered. */
-  readonly answered: Promise<void>;
   /** It was to be forwarded, and certainly never reached the OSD that issues the tags. */
   hasNotBegun = false;
   #tag: Tag | null;
   #unanswered: number;
   #isSettled = false;
+  #onOver: (() => void) | null = null;
   readonly #resolveOutcome: (outcome: SettledOutcome) => void;
-  readonly #resolveAnswered: () => void;
+  /** Those who wait for every mirror to have answered. */
+  #answerWaiters: (() => void)[] = [];
 
   constructor(write: BegunWrite, mirrors: readonly MirrorId[]) {
     let resolveOutcome!: (outcome: SettledOutcome) => void;
-    let resolveAnswered!: () => void;
     this.#tag = write.tag;
     this.issuedAfter = write.issuedAfter;
     this.objectId = write.objectId;
     this.isRemoval = write.isRemoval;
-    this.answers = new Map(mirrors.map((mirror) => [mirror, null]));
+    this.answers = new Map();
+    for (const mirror of mirrors) this.answers.set(mirror, null);
     this.#unanswered = mirrors.length;
     this.outcome = new Promise((resolve) => {
       resolveOutcome = resolve;
     });
-    this.answered = new Promise((resolve) => {
-      resolveAnswered = resolve;
-    });
     this.#resolveOutcome = resolveOutcome;
-    this.#resolveAnswered = resolveAnswered;
   }
 
   /** Null: it was forwarded, and the writer has not answered. */
@@ -102,13 +98,34 @@ export class InFlightWrite<Answer extends MirrorVerdict = MirrorVerdict> {
     this.answers.set(mirror, answer);
     if (isNew) return;
     this.#unanswered -= 1;
-    if (this.#unanswered === 0) this.#resolveAnswered();
+    if (this.#unanswered > 0) return;
+    this.#reviewOver();
+    for (const wake of this.#answerWaiters) wake();
+    this.#answerWaiters = [];
+  }
+
+  /** Resolves when every mirror that the write was sent to has answered. */
+  async allAnswered(): Promise<void> {
+    if (!this.isAnswered) await new Promise<void>((resolve) => this.#answerWaiters.push(resolve));
   }
 
   settle(outcome: SettledOutcome): void {
     invariant(!this.#isSettled, 'the outcome of a write is decided once', { tag: this.#tag });
     this.#isSettled = true;
     this.#resolveOutcome(outcome);
+    this.#reviewOver();
+  }
+
+  /** Calls back once, as soon as the write has its outcome and every mirror that it was sent to has answered. Set once. */
+  whenOver(callback: () => void): void {
+    this.#onOver = callback;
+    this.#reviewOver();
+  }
+
+  #reviewOver(): void {
+    if (this.#onOver === null || !this.#isSettled || !this.isAnswered) return;
+    this.#onOver();
+    this.#onOver = null;
   }
 }
 
@@ -214,6 +231,6 @@ export class InFlightWrites {
 
   /** Resolves when every write has all its answers. New ones must be held off meanwhile. */
   async allAnswered(): Promise<void> {
-    await Promise.all(this.all().map((write) => write.answered));
+    await Promise.all(this.all().map((write) => write.allAnswered()));
   }
 }

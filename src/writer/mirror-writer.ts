@@ -115,9 +115,7 @@ export class MirrorWriter {
     for (const link of this.#links.values()) this.#send(write, link, draft, transaction);
     for (const link of this.#rebuilding.values()) this.#sendAlong(write, link, draft, transaction);
     // A tag is in flight until no request of it is on its way, to a mirror that nobody waits for either.
-    void Promise.all([write.outcome, write.answered]).then(() => {
-      generator.settle(tag);
-    });
+    write.whenOver(() => generator.settle(tag));
     return write;
   }
 

@@ -48,7 +48,8 @@ async function ask(
 ): Promise<{ question: AccessQuestion; object: ObjectAttributes | null | undefined }> {
   const { services, identity, request, signature } = context;
   const { rule, bucket, key, versionId } = wish;
-  const policy = await services.buckets.document(bucket, POLICY_DOCUMENT);
+  const known = services.buckets.knownDocument(bucket, POLICY_DOCUMENT);
+  const policy = known === undefined ? await services.buckets.document(bucket, POLICY_DOCUMENT) : known;
   const action = versionId !== null && rule.versionAction !== null ? rule.versionAction : rule.action;
   const object = policy !== null && readsObjectTags(policy) ? await find(context, wish) : undefined;
   const verdict =

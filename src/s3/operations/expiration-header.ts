@@ -11,7 +11,8 @@ export async function expirationHeaders(
   { services, bucket, key }: ObjectContext,
   { sizeBytes, attributes }: { readonly sizeBytes: number; readonly attributes: ObjectAttributes },
 ): Promise<HeaderList> {
-  const rules = await services.buckets.document(bucket, LIFECYCLE);
+  const known = services.buckets.knownDocument(bucket, LIFECYCLE);
+  const rules = known === undefined ? await services.buckets.document(bucket, LIFECYCLE) : known;
   if (rules === null) return [];
   const expiry = expiryOf(rules, { key, sizeBytes, attributes }, DAY_MS);
   if (expiry === null) return [];

@@ -299,6 +299,26 @@ describe('connections', () => {
     socket.destroy();
   });
 
+  it('a body that comes together with its headers is taken whole, and refused where it is wrong; the connection serves on', async () => {
+    const socket = await server.openSocket();
+    const pieces: string[] = [];
+    socket.on('data', (piece: Buffer) => pieces.push(piece.toString('latin1')));
+    const wrong = { 'content-md5': createHash('md5').update('another').digest('base64') };
+    const chunked = { method: 'PUT', target: '/bucket/chunked', payload: 'UNSIGNED-PAYLOAD' };
+    socket.write(
+      `${uploadHead(4, wrong)}body${uploadHead(4)}body` +
+        `${server.head(chunked, { 'transfer-encoding': 'chunked' })}4\r\nbody\r\n0\r\n\r\n` +
+        server.head({ target: '/bucket/absent' }),
+    );
+    await until(() => pieces.join('').includes('NoSuchKey'));
+    const outcomes = [...pieces.join('').matchAll(/HTTP\/1\.1 (\d+)|<Code>(\w+)<\/Code>/g)];
+    expect(outcomes.map(([, status, code]) => status ?? code)).toEqual([
+      ...['400', 'BadDigest', '200', '200', '404', 'NoSuchKey'],
+    ]);
+    expect((await server.send({ target: '/bucket/upload' })).body.toString()).toBe('body');
+    socket.destroy();
+  });
+
   it('a refused upload of much still gets its answer, then the connection closes', async () => {
     const socket = await server.openSocket();
     const wish = { method: 'PUT', target: '/nowhere/upload', payload: 'UNSIGNED-PAYLOAD' };
