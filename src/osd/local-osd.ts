@@ -19,8 +19,14 @@ import type { FullCopyCursor, ObjectSummary } from '../protocol/reconcile-plan.j
 import { FULL_COPY_DOUBT } from '../protocol/recovery-plan.js';
 import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
 import type { StoreId, Witness } from '../protocol/token.js';
-import type { ObjectState, TagRow } from '../protocol/write.js';
-import { type ObjectStore, StoreError, type StoreListEntry, type StoreRead } from '../store/object-store.js';
+import type { ObjectState, TagRow, WriteTransaction } from '../protocol/write.js';
+import {
+  type ObjectStore,
+  StoreError,
+  type StoreListEntry,
+  type StoreRead,
+  type WriteRequest,
+} from '../store/object-store.js';
 import {
   type ClearsReply,
   type ExaminationReply,
@@ -244,26 +250,40 @@ export class LocalOsd implements OsdConnection {
     return this.#writers.dismiss(epoch, generator);
   }
 
-  async #write(item: TransactionItem, floor: Tag): Promise<TransactionReply> {
-    const { transaction, content, contentChecksum } = item;
+  #write({ transaction, content, contentChecksum }: TransactionItem, floor: Tag): Promise<TransactionReply> {
     if (transactionChecksum(transaction, contentChecksum) !== transaction.checksum) {
-      return refused('checksum-mismatch');
+      return Promise.resolve(refused('checksum-mismatch'));
     }
-    const stageId = content.kind === 'stage' ? content.stageId : null;
-    if (stageId !== null) this.#stages.claim(stageId);
+    const request = { transaction, content, contentChecksum, floor };
+    return content.kind === 'stage'
+      ? this.#writeStaged(request, content.stageId)
+      : this.#writeToStore(request);
+  }
+
+  async #writeStaged(request: WriteRequest, stageId: string): Promise<TransactionReply> {
+    this.#stages.claim(stageId);
     let reply: TransactionReply = refused('io-error');
     try {
-      reply = await this.#store.write({ transaction, content, contentChecksum, floor });
-    } catch (error) {
-      reply = refused(this.#failureOf(error));
+      reply = await this.#writeToStore(request);
     } finally {
-      if (stageId !== null) await this.#settleStage(stageId, reply);
-    }
-    if (reply.kind === 'refused' && reply.code === 'tag-conflict') {
-      const { tag, objectId } = transaction;
-      this.#options.logger.error({ tag, objectId }, 'F24: the same tag came with different content');
+      await this.#settleStage(stageId, reply);
     }
     return reply;
+  }
+
+  #writeToStore(request: WriteRequest): Promise<TransactionReply> {
+    return this.#store.write(request).then(
+      (reply) => {
+        if (reply.kind === 'refused' && reply.code === 'tag-conflict')
+          this.#noteConflict(request.transaction);
+        return reply;
+      },
+      (error: unknown) => refused(this.#failureOf(error)),
+    );
+  }
+
+  #noteConflict({ tag, objectId }: WriteTransaction): void {
+    this.#options.logger.error({ tag, objectId }, 'F24: the same tag came with different content');
   }
 
   #failureOf(error: unknown): Failure {

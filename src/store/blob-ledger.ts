@@ -36,8 +36,12 @@ export interface BlobLedgerParts {
   readonly segments: SegmentTable;
 }
 
-function segmentsOf(row: BlobRow): Set<SegmentId> {
-  return new Set(fragmentsOf(row.location).map(({ segmentId }) => segmentId));
+/** Each once. Nearly all blobs have one fragment. */
+function segmentsOf(row: BlobRow): readonly SegmentId[] {
+  const fragments = fragmentsOf(row.location);
+  const [only] = fragments;
+  if (only !== undefined && fragments.length === 1) return [only.segmentId];
+  return [...new Set(fragments.map(({ segmentId }) => segmentId))];
 }
 
 function isSame(left: Fragment, right: Fragment): boolean {
@@ -125,7 +129,7 @@ export class BlobLedger {
     for (;;) {
       const row = this.#known(blobId) ?? (await this.#load(blobId));
       if (row === null) throw new StoreError('damaged', `blob ${blobId} is not in the blob table`);
-      const missing = [...segmentsOf(row)].filter((segmentId) => !this.#segments.has(segmentId));
+      const missing = segmentsOf(row).filter((segmentId) => !this.#segments.has(segmentId));
       if (missing.length === 0) {
         this.#segments.hold(fragmentsOf(row.location));
         return row;
@@ -186,7 +190,7 @@ export class BlobLedger {
     held.row = { ...held.row, location: { kind: 'segments', fragments } };
     this.#segments.discount([move.from]);
     this.#segments.count([move.to]);
-    if (!segmentsOf(held.row).has(move.from.segmentId))
+    if (!segmentsOf(held.row).includes(move.from.segmentId))
       batch.delete(residentKey(move.from.segmentId, blobId));
     this.#putResident(batch, move.to.segmentId, blobId);
     this.#store(batch, blobId, held);
@@ -201,10 +205,15 @@ export class BlobLedger {
 
   /** The blobs among these whose rows have to be loaded before their references can change. */
   missing(blobIds: Iterable<BlobId>): BlobId[] {
-    return [...blobIds].filter((blobId) => {
+    const missing: BlobId[] = [];
+    for (const blobId of blobIds) {
       const row = this.#rows.get(blobId)?.row;
-      return row === undefined || [...segmentsOf(row)].some((segmentId) => !this.#segments.has(segmentId));
-    });
+      const isHere =
+        row !== undefined &&
+        fragmentsOf(row.location).every(({ segmentId }) => this.#segments.has(segmentId));
+      if (!isHere) missing.push(blobId);
+    }
+    return missing;
   }
 
   /** Loads rows and holds them until `release`. */
@@ -213,7 +222,7 @@ export class BlobLedger {
     // A row in memory does not mean that its segments' rows are, and these change with it.
     const rows = blobIds.map((blobId) => this.#rows.get(blobId)?.row).filter((row) => row !== undefined);
     try {
-      await this.#segments.load(rows.flatMap((row) => [...segmentsOf(row)]));
+      await this.#segments.load(rows.flatMap(segmentsOf));
     } catch (error) {
       this.release(blobIds);
       throw error;

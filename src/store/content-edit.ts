@@ -48,12 +48,19 @@ export class ContentEdit {
   needStored(content: StoredContent): Need {
     const { source, lengthBytes, contentChecksum } = this.stored(content);
     if (source.kind !== 'inline' || lengthBytes <= this.#core.inlineBytesMax) return null;
-    return this.#guardSpace(async () => {
-      const isSmall = lengthBytes <= this.#core.parts.limits.writeGatherBytes;
-      this.#content = isSmall
-        ? this.#noteWritten(await storeSmall(this.#core, source.bytes, contentChecksum))
-        : await this.#write(piecesOf(source.bytes));
-    });
+    return () => this.#store(source.bytes, contentChecksum);
+  }
+
+  async #store(bytes: Buffer, contentChecksum: number): Promise<void> {
+    const isSmall = bytes.length <= this.#core.parts.limits.writeGatherBytes;
+    try {
+      const stored = isSmall
+        ? storeSmall(this.#core, bytes, contentChecksum)
+        : storeBytes(this.#core, piecesOf(bytes));
+      this.#content = this.#noteWritten(await stored);
+    } catch (error) {
+      this.#noteFailure(error);
+    }
   }
 
   /** The map to store for the map that was asked for. */
@@ -65,10 +72,16 @@ export class ContentEdit {
     if (this.#rewritten !== null) return null;
     const runs = planRewrite(map, this.#core.parts.limits);
     if (runs.length === 0) return null;
-    return this.#guardSpace(async () => {
-      const { source } = await this.#write(readRuns(this.#core, map, runs));
+    return () => this.#rewrite(map, runs);
+  }
+
+  async #rewrite(map: ExtentMap, runs: readonly RewriteRun[]): Promise<void> {
+    try {
+      const { source } = this.#noteWritten(await storeBytes(this.#core, readRuns(this.#core, map, runs)));
       if (source.kind === 'blob') this.#rewritten = applyRewrite(map, runs, source.blobId);
-    });
+    } catch (error) {
+      this.#noteFailure(error);
+    }
   }
 
   /** The rows of all blobs whose references change must be in memory. */
@@ -84,25 +97,15 @@ export class ContentEdit {
     };
   }
 
-  async #write(pieces: AsyncIterable<Buffer>): Promise<StoredContent> {
-    return this.#noteWritten(await storeBytes(this.#core, pieces));
-  }
-
   #noteWritten(content: StoredContent): StoredContent {
     if (content.source.kind === 'blob') this.#written.push(content.source.blobId);
     return content;
   }
 
   /** A full disk ahead of the commit point is an answer, not a failure. */
-  #guardSpace(step: () => Promise<void>): () => Promise<void> {
-    return async () => {
-      try {
-        await step();
-      } catch (error) {
-        if (!(error instanceof StoreError) || error.code !== 'no-space') throw error;
-        this.#isOutOfSpace = true;
-      }
-    };
+  #noteFailure(error: unknown): void {
+    if (!(error instanceof StoreError) || error.code !== 'no-space') throw error;
+    this.#isOutOfSpace = true;
   }
 
   /** Gives up what was written and is not part of `map`. Call it once, when the change is admitted (or with [] when it is not). */

@@ -74,6 +74,9 @@ export class DiskObjectStore implements ObjectStore {
   readonly #oldestRow: OldestRow;
   readonly #compaction: Compaction;
   readonly #reclamation: Reclamation;
+  readonly #noteAnswer = (): void => {
+    this.#core.waitingCount -= 1;
+  };
   #closing: Promise<void> | null = null;
 
   /** Use `openStore`. */
@@ -201,17 +204,18 @@ export class DiskObjectStore implements ObjectStore {
   }
 
   /** Runs what changes the store, unless too much of it is waiting. */
-  async #queued<T>(perform: () => Promise<T>): Promise<T> {
+  #queued<T>(perform: () => Promise<T>): Promise<T> {
+    const core = this.#core;
+    if (!core.isUsable || core.waitingCount >= core.parts.limits.queueDepthMax) return this.#turnAway();
+    core.waitingCount += 1;
+    const performing = perform();
+    performing.then(this.#noteAnswer, this.#noteAnswer);
+    return performing;
+  }
+
+  async #turnAway(): Promise<never> {
     this.#core.assertUsable();
-    if (this.#core.waitingCount >= this.#core.parts.limits.queueDepthMax) {
-      throw new StoreError('overloaded', `${this.#core.waitingCount} requests are waiting`);
-    }
-    this.#core.waitingCount += 1;
-    try {
-      return await perform();
-    } finally {
-      this.#core.waitingCount -= 1;
-    }
+    throw new StoreError('overloaded', `${this.#core.waitingCount} requests are waiting`);
   }
 
   async head(id: ObjectId): Promise<ObjectState | null> {

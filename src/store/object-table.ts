@@ -19,6 +19,7 @@ export type Attempt<T> =
   | { readonly kind: 'wait'; readonly until: () => Promise<void> };
 
 interface Turn {
+  /** Null: it is over. */
   readonly attempt: () => (() => Promise<void>) | null;
   readonly fail: (error: unknown) => void;
 }
@@ -51,7 +52,7 @@ export class ObjectEntry {
   readonly turns: Turn[] = [];
   readonly waiting: (() => void)[] = [];
   loadError: unknown = null;
-  /** What it weighed when it became idle. */
+  /** What it weighed when it became idle; 0 while it is used. */
   idleBytes = 0;
 
   constructor(id: ObjectId) {
@@ -110,14 +111,14 @@ export class ObjectEntry {
 export class ObjectTable {
   readonly #load: (id: ObjectId) => Promise<LoadedObject>;
   readonly #idleBytesMax: number;
-  readonly #used = new Map<ObjectId, ObjectEntry>();
   /**
-   * Entries that nobody uses, in two generations: once the younger one weighs half of what is allowed, the older one is
-   * let go as a whole and the younger takes its place. (A map that loses its oldest entry again and again is walked
-   * over its gaps each time: a third of a put's time, measured.)
+   * In two generations: once what is idle in the younger one weighs half of what is allowed, the older one is let go and the younger takes
+   * its place; only what is in use then goes along. (A map that loses its oldest entry again and again is walked over its gaps
+   * each time: a third of a put's time, measured. An entry stays where it is while it is used: a put uses it twice.)
    */
-  #youngIdle = new Map<ObjectId, ObjectEntry>();
-  #oldIdle = new Map<ObjectId, ObjectEntry>();
+  #young = new Map<ObjectId, ObjectEntry>();
+  /** Nothing in it is in use. */
+  #old = new Map<ObjectId, ObjectEntry>();
   #youngIdleBytes = 0;
 
   constructor(load: (id: ObjectId) => Promise<LoadedObject>, idleBytesMax: number) {
@@ -126,28 +127,27 @@ export class ObjectTable {
   }
 
   #acquire(id: ObjectId): ObjectEntry {
-    const entry = this.#used.get(id) ?? this.#takeIdle(id) ?? this.#makeEntry(id);
+    const entry = this.#young.get(id) ?? this.#takeOld(id) ?? this.#makeEntry(id);
+    if (entry.users === 0) {
+      this.#youngIdleBytes -= entry.idleBytes;
+      entry.idleBytes = 0;
+    }
     entry.users += 1;
     return entry;
   }
 
-  #takeIdle(id: ObjectId): ObjectEntry | null {
-    let entry = this.#youngIdle.get(id);
-    if (entry !== undefined) {
-      this.#youngIdle.delete(id);
-      this.#youngIdleBytes -= entry.idleBytes;
-    } else {
-      entry = this.#oldIdle.get(id);
-      if (entry === undefined) return null;
-      this.#oldIdle.delete(id);
-    }
-    this.#used.set(id, entry);
+  #takeOld(id: ObjectId): ObjectEntry | null {
+    const entry = this.#old.get(id);
+    if (entry === undefined) return null;
+    this.#old.delete(id);
+    entry.idleBytes = 0;
+    this.#young.set(id, entry);
     return entry;
   }
 
   #makeEntry(id: ObjectId): ObjectEntry {
     const entry = new ObjectEntry(id);
-    this.#used.set(id, entry);
+    this.#young.set(id, entry);
     void this.#fill(entry);
     return entry;
   }
@@ -161,7 +161,7 @@ export class ObjectTable {
     } catch (error) {
       entry.loadError = error;
       // Whoever comes later tries again.
-      this.#used.delete(entry.id);
+      this.#young.delete(entry.id);
     }
     entry.isLoaded = true;
     for (const wake of entry.waiting.splice(0)) wake();
@@ -172,14 +172,20 @@ export class ObjectTable {
     entry.users -= 1;
     if (entry.users > 0 || entry.loadError !== null) return;
     invariant(entry.pendingBatch === null, 'an entry with a pending state is in use');
-    this.#used.delete(entry.id);
     entry.idleBytes = entry.weightBytes;
-    this.#youngIdle.set(entry.id, entry);
     this.#youngIdleBytes += entry.idleBytes;
-    if (2 * this.#youngIdleBytes <= this.#idleBytesMax) return;
-    this.#oldIdle = this.#youngIdle;
-    this.#youngIdle = new Map();
+    if (2 * this.#youngIdleBytes > this.#idleBytesMax) this.#turnGeneration();
+  }
+
+  #turnGeneration(): void {
+    this.#old = this.#young;
+    this.#young = new Map();
     this.#youngIdleBytes = 0;
+    for (const [id, entry] of this.#old) {
+      if (entry.users === 0) continue;
+      this.#old.delete(id);
+      this.#young.set(id, entry);
+    }
   }
 
   /** Takes note that a batch changes the object to `stored`, or only its rows; that becomes `committed` once it is written. */
@@ -203,7 +209,7 @@ export class ObjectTable {
 
   /** Gives the newest committed state to `look`, at once or when it is loaded. */
   async look<T>(id: ObjectId, look: (entry: ObjectEntry) => T): Promise<Awaited<T>> {
-    const known = this.#used.get(id) ?? this.#youngIdle.get(id);
+    const known = this.#young.get(id);
     if (known?.isLoaded === true && known.loadError === null) return await look(known);
     return await this.#lookOnceLoaded(id, look);
   }
@@ -222,6 +228,31 @@ export class ObjectTable {
   /** Tries `attempt` in the object's turn until it is done. What it throws ends its turn. */
   perform<T>(id: ObjectId, attempt: (entry: ObjectEntry) => Attempt<T>): Promise<T> {
     const entry = this.#acquire(id);
+    const isItsTurn = entry.isLoaded && !entry.isBusy && entry.turns.length === 0 && entry.loadError === null;
+    return isItsTurn ? this.#performNow(entry, attempt) : this.#queue(entry, attempt);
+  }
+
+  /** Nobody is before it: as a turn, but without one where nothing must be waited for. */
+  #performNow<T>(entry: ObjectEntry, attempt: (entry: ObjectEntry) => Attempt<T>): Promise<T> {
+    let outcome: Attempt<T>;
+    try {
+      outcome = attempt(entry);
+    } catch (error) {
+      this.#release(entry);
+      return Promise.reject(asError(error));
+    }
+    if (outcome.kind === 'wait') return this.#queue(entry, attempt, outcome.until);
+    this.#release(entry);
+    const { result } = outcome;
+    return result instanceof Promise ? result : Promise.resolve(result);
+  }
+
+  /** `until`: what its first try, which was made already, has to wait for. */
+  #queue<T>(
+    entry: ObjectEntry,
+    attempt: (entry: ObjectEntry) => Attempt<T>,
+    until: (() => Promise<void>) | null = null,
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const fail = (error: unknown): void => {
         this.#release(entry);
@@ -235,7 +266,8 @@ export class ObjectTable {
         return null;
       };
       entry.turns.push({ attempt: tryOnce, fail });
-      this.#advance(entry);
+      if (until === null) this.#advance(entry);
+      else void this.#wait(entry, until);
     });
   }
 

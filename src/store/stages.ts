@@ -91,22 +91,17 @@ export async function storeBytes(core: StoreCore, pieces: AsyncIterable<Buffer>)
 }
 
 /** The same for what is packed with others: no more than `writeGatherBytes`. */
-export async function storeSmall(
-  core: StoreCore,
-  bytes: Buffer,
-  contentChecksum: number,
-): Promise<StoredContent> {
+export function storeSmall(core: StoreCore, bytes: Buffer, contentChecksum: number): Promise<StoredContent> {
   const blobId = core.parts.ledger.allocate();
   const chunks = bytes.length <= CHUNK_BYTES ? [contentChecksum] : chunksOf(bytes);
-  try {
-    const lengthBytes = bytes.length;
-    const packed = { blobId, blobOffset: 0, pieces: [bytes], lengthBytes, chunks };
-    const fragment = await core.parts.packed.append(packed);
-    return register(core, { blobId, lengthBytes, contentChecksum, fragments: [fragment] });
-  } catch (error) {
-    core.failOn(error);
-    throw error;
-  }
+  const lengthBytes = bytes.length;
+  return core.parts.packed.append({ blobId, blobOffset: 0, pieces: [bytes], lengthBytes, chunks }).then(
+    (fragment) => register(core, { blobId, lengthBytes, contentChecksum, fragments: [fragment] }),
+    (error: unknown) => {
+      core.failOn(error);
+      throw error;
+    },
+  );
 }
 
 function chunksOf(bytes: Buffer): readonly number[] {

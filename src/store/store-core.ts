@@ -140,6 +140,10 @@ export class StoreCore {
     this.table = new ObjectTable((id) => this.#load(id), parts.limits.objectCacheBytesMax);
   }
 
+  get isUsable(): boolean {
+    return !this.#isClosed && this.commit.failure === null;
+  }
+
   /** Throws StoreError `closed`, or what stopped the store. */
   assertUsable(): void {
     if (this.#isClosed) throw new StoreError('closed', 'the store is closed');
@@ -309,7 +313,9 @@ export class StoreCore {
   }
 
   async #load(id: ObjectId): Promise<LoadedObject> {
-    const stored = await this.#loadStored(id);
+    const key = keys.objectKey(id);
+    const value = await this.#reads.get(key);
+    const stored = value === undefined ? await this.#loadTombstone(id) : decodeObject(key, value);
     // A store that lost something may have rows of objects that it does not know.
     const isSound = this.selfDoubt === null;
     const hasNoRows =
@@ -317,14 +323,14 @@ export class StoreCore {
     return { stored, hasNoRows };
   }
 
-  async #loadStored(id: ObjectId): Promise<StoredObject | null> {
-    const key = keys.objectKey(id);
+  #loadTombstone(id: ObjectId): Promise<StoredObject | null> | null {
+    return this.#tombstoneCount === 0 ? null : this.#readTombstone(id);
+  }
+
+  async #readTombstone(id: ObjectId): Promise<StoredObject | null> {
+    const key = keys.tombstoneKey(id);
     const value = await this.#reads.get(key);
-    if (value !== undefined) return decodeObject(key, value);
-    if (this.#tombstoneCount === 0) return null;
-    const graveKey = keys.tombstoneKey(id);
-    const grave = await this.#reads.get(graveKey);
-    return grave === undefined ? null : decodeTombstone(graveKey, grave);
+    return value === undefined ? null : decodeTombstone(key, value);
   }
 
   #head(commitSequence: number): values.CommitHead {

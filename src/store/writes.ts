@@ -30,17 +30,20 @@ const NO_BYTES = Buffer.alloc(0);
 
 type RefusalCode = Extract<WriteReply, { kind: 'refused' }>['code'];
 
-export async function performWrite(
-  core: StoreCore,
-  stages: Stages,
-  request: WriteRequest,
-): Promise<WriteReply> {
+export function performWrite(core: StoreCore, stages: Stages, request: WriteRequest): Promise<WriteReply> {
   const writing = new Writing(core, stages, request);
-  try {
-    return await core.table.perform(request.transaction.objectId, (entry) => writing.attempt(entry));
-  } finally {
-    writing.cleanUp();
-  }
+  return core.table
+    .perform(request.transaction.objectId, (entry) => writing.attempt(entry))
+    .then(
+      (reply) => {
+        writing.cleanUp();
+        return reply;
+      },
+      (error: unknown) => {
+        writing.cleanUp();
+        throw error;
+      },
+    );
 }
 
 class Writing {
