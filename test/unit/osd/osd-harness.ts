@@ -13,7 +13,8 @@ import type { ContractRange } from '../../../src/wire/contract-version.js';
 import type { OsdTimeouts } from '../../../src/wire/osd-connection.js';
 import { SECRET } from './osd-writer.js';
 
-export const TIMEOUTS: OsdTimeouts = { connectMs: 2_000, answerMs: 5_000, bodyIdleMs: 5_000 };
+/** Far beyond what any answer takes, however busy the machine is: tests of time-outs bring their own. */
+export const TIMEOUTS: OsdTimeouts = { connectMs: 15_000, answerMs: 15_000, bodyIdleMs: 15_000 };
 
 /** Says nothing. */
 export function silentLogger(): FastifyBaseLogger {
