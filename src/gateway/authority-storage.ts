@@ -75,12 +75,16 @@ function decodeMember(value: unknown): Member {
   const storeId = member['storeId'];
   const reason = member['fullCopyReason'];
   const copyStoreId = member['copyStoreId'];
+  const damagedStoreId = member['damagedStoreId'];
   return {
     mirror: toMirrorId(asString(member['mirror'], 'mirror')),
     storeId: storeId === null ? null : toStoreId(asString(storeId, 'storeId')),
     fullCopyReason: reason === null ? null : asString(reason, 'fullCopyReason'),
     ...(member['rowsForgone'] === true ? { rowsForgone: true as const } : {}),
     ...(copyStoreId === undefined ? {} : { copyStoreId: toStoreId(asString(copyStoreId, 'copyStoreId')) }),
+    ...(damagedStoreId === undefined
+      ? {}
+      : { damagedStoreId: toStoreId(asString(damagedStoreId, 'damagedStoreId')) }),
   };
 }
 

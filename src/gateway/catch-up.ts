@@ -11,6 +11,7 @@
 import type { MirrorId } from '../protocol/authority-state.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { CopyNeed } from '../protocol/recovery-plan.js';
+import { type DamagedStore, findDamagedStore } from './damaged-stores.js';
 import type { OsdConnection, ReconcileOrder, ReconcileProgress } from '../wire/osd-connection.js';
 import type { Logger } from './logger.js';
 import type { Admission, Entrance, MirrorSet } from './mirror-set.js';
@@ -34,7 +35,13 @@ export type CatchUpResult =
   | { readonly kind: 'copied' }
   | { readonly kind: 'interrupted' }
   /** `suspects`: whom to leave alone for a while. */
-  | { readonly kind: 'failed'; readonly reason: string; readonly suspects: readonly MirrorId[] };
+  | {
+      readonly kind: 'failed';
+      readonly reason: string;
+      readonly suspects: readonly MirrorId[];
+      /** The store that it failed for. */
+      readonly damaged: DamagedStore | null;
+    };
 
 export async function catchUp(context: CatchUpContext, returning: Entrance): Promise<CatchUpResult> {
   const { set } = context;
@@ -43,23 +50,20 @@ export async function catchUp(context: CatchUpContext, returning: Entrance): Pro
   const mirrors = admission.reports.map(({ mirror }) => mirror);
   const [driver] = set.inSync;
   if (mirrors.length === 0 || driver === undefined) {
-    return { kind: 'failed', reason: 'it could not be let in', suspects: returning.mirrors };
+    return { kind: 'failed', reason: 'it could not be let in', suspects: returning.mirrors, damaged: null };
   }
+  const order = makeOrder(set, admission, driver);
+  const { inSync } = set;
   try {
-    const isDone = await follow(context, set.connectionOf(driver), {
-      ...makeOrder(set, admission, driver),
-      pace: context.pace(),
-    });
+    const isDone = await follow(context, set.connectionOf(driver), { ...order, pace: context.pace() });
     if (!isDone) return { kind: 'interrupted' };
     if (returning.need === 'rows') return { kind: 'caught-up', mirrors };
     return (await set.endFullCopies(admission)) ? { kind: 'copied' } : { kind: 'interrupted' };
   } catch (error) {
     if (set.epoch !== admission.epoch) return { kind: 'interrupted' };
-    return {
-      kind: 'failed',
-      reason: error instanceof Error ? error.message : String(error),
-      suspects: mirrors,
-    };
+    const reason = error instanceof Error ? error.message : String(error);
+    const damaged = findDamagedStore(reason, { reports: order.participants, sources: inSync });
+    return { kind: 'failed', reason, suspects: mirrors, damaged };
   }
 }
 

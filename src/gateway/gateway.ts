@@ -4,6 +4,7 @@
 import type { MirrorId } from '../protocol/authority-state.js';
 import type { WritesMode } from '../protocol/forwarding.js';
 import type { CopyPace } from '../protocol/pace.js';
+import { isBeyondCopy } from '../protocol/recovery-plan.js';
 import type { GeneratorId } from '../protocol/tag.js';
 import { unreachable } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
@@ -271,6 +272,12 @@ export class Gateway implements MirrorSetControl {
     this.#log.note('stopped', 'the gateway stopped');
   }
 
+  /** The store that is there has damaged records, and waits for an operator (F19). */
+  #isBeyondCopy(mirror: MirrorId): boolean {
+    const { identity } = this.#health.healthOf(mirror);
+    return identity !== null && isBeyondCopy(this.#set.state, { mirror, storeId: identity.storeId });
+  }
+
   #startRecovery(trigger: ReconcileOperation['trigger'], reason: string): void {
     if (!this.#isStopped) this.#runner.start(trigger, reason);
   }
@@ -291,6 +298,7 @@ export class Gateway implements MirrorSetControl {
         return;
       case 'returned':
         if (!this.#options.reconcilesByItself || !this.#runner.mayRejoin(mirror)) return;
+        if (this.#isBeyondCopy(mirror)) return;
         if (this.#runner.current === null) {
           const { unmatchedWrites, unmatchedBytes } = this.status();
           const message = `${mirror} is back: ${plural(unmatchedWrites, 'write')}, ${formatBytes(unmatchedBytes)} to copy`;

@@ -18,6 +18,7 @@ import { contradicts } from '../protocol/lost-authority.js';
 import { OsdRefusal, type ReconcileOrder, type ReconcileProgress } from '../wire/osd-connection.js';
 import type { WrittenMirror } from '../writer/mirror-writer.js';
 import { lookAtMirror } from './authority-review.js';
+import { type DamagedStore, findDamagedStore } from './damaged-stores.js';
 import { recordFullCopyBegin, recordFullCopyNeed } from './full-copies.js';
 import type { Logger } from './logger.js';
 import { toReport } from './mirror-report.js';
@@ -46,7 +47,13 @@ export type AttemptResult =
   | { readonly kind: 'activated'; readonly inSync: readonly MirrorId[] }
   | { readonly kind: 'wait'; readonly reason: string }
   /** `suspects`: the next attempt does better without them. */
-  | { readonly kind: 'failed'; readonly reason: string; readonly suspects: readonly MirrorId[] };
+  | {
+      readonly kind: 'failed';
+      readonly reason: string;
+      readonly suspects: readonly MirrorId[];
+      /** The store that it failed for. */
+      readonly damaged: DamagedStore | null;
+    };
 
 type ProceedPlan = Extract<RecoveryPlan, { kind: 'proceed' }>;
 
@@ -247,13 +254,16 @@ export async function attemptRecovery(context: AttemptContext): Promise<AttemptR
   const reports = everyone.filter(({ mirror }) => part.includes(mirror));
   const readable = readableInRecovery(set.state, plan.trusted);
   if (readable !== null) set.openReads(readable);
+  let taking: readonly MirrorReport[] = reports;
   try {
     const participants = await beginFullCopies(set, plan, reports);
+    taking = participants;
     if (participants.length > 1) await reconcile(context, makeOrder(context, epoch, plan, participants));
     await activateAll(context, epoch, participants);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return { kind: 'failed', reason, suspects: await findSuspects(context, plan) };
+    const damaged = findDamagedStore(reason, { reports: taking, sources: plan.trusted });
+    return { kind: 'failed', reason, suspects: await findSuspects(context, plan), damaged };
   }
   await set.open();
   return { kind: 'activated', inSync: set.inSync };

@@ -11,7 +11,7 @@
 import type { AuthorityState, MirrorId } from '../protocol/authority-state.js';
 import { contradicts, highestFence, reviewAuthority } from '../protocol/lost-authority.js';
 import type { CopyPace } from '../protocol/pace.js';
-import { fullCopyReason, type MirrorReport, planRecovery } from '../protocol/recovery-plan.js';
+import { fullCopyReason, isBeyondCopy, type MirrorReport, planRecovery } from '../protocol/recovery-plan.js';
 import type { Epoch } from '../protocol/tag.js';
 import type { ReconcileProgress } from '../wire/osd-connection.js';
 import type { WrittenMirror } from '../writer/mirror-writer.js';
@@ -23,6 +23,7 @@ import { incompatibilityOf } from './contract-watch.js';
 import { formatBytes, plural } from './figures.js';
 import { catchUp } from './catch-up.js';
 import { sumProgress } from './progress-sum.js';
+import { type DamagedStore, describeDamagedStore, putDamageOnRecord } from './damaged-stores.js';
 import { attemptRecovery, type AttemptResult, whyLeasesWait } from './recovery-attempt.js';
 import type { GatewayTimings } from './timings.js';
 
@@ -233,7 +234,9 @@ export class RecoveryRunner {
     const seen = (await this.#look(asked)).filter((mirror) => !this.#isStrange(mirror));
     const reports = seen.map(({ report }) => report);
     const fencedEpoch = highestFence(seen.map(({ witness }) => witness));
-    const out = reports.filter(({ mirror }) => !set.inSync.includes(mirror));
+    const out = reports.filter(
+      (report) => !set.inSync.includes(report.mirror) && !isBeyondCopy(set.state, report),
+    );
     const needs = (report: MirrorReport): boolean => fullCopyReason(set.state, report, reports) !== null;
     const byRows = out.filter((report) => !needs(report)).map(({ mirror }) => mirror);
     const [next, ...others] = out.filter(needs).map(({ mirror }) => mirror);
@@ -283,6 +286,7 @@ export class RecoveryRunner {
         `${returning.mirrors.join(', ')} could not be brought up: ${result.reason}`,
       );
       for (const mirror of result.suspects) this.#postpone(mirror);
+      if (result.damaged !== null) await this.#settleDamageBeside(result.damaged);
     }
     if (result.kind === 'caught-up') await this.#recover(id, reason, result.mirrors);
     else if (this.#wantsRecovery()) await this.#recover(id, reason, []);
@@ -419,11 +423,11 @@ export class RecoveryRunner {
     });
     const attempts = (this.#operations.get(id)?.attempts ?? 0) + 1;
     this.#amend(id, { attempts, epoch: set.epoch });
-    this.#conclude(result);
+    await this.#conclude(result);
     return result.kind === 'activated';
   }
 
-  #conclude(result: AttemptResult): void {
+  async #conclude(result: AttemptResult): Promise<void> {
     if (result.kind === 'wait') {
       this.#noteWait(result.reason);
       return;
@@ -432,11 +436,40 @@ export class RecoveryRunner {
       this.#options.logger.error({ reason: result.reason }, 'an attempt at a recovery failed');
       this.#event('recovery-failed', `an attempt at a recovery failed: ${result.reason}`);
       for (const mirror of result.suspects) this.#postpone(mirror);
+      if (result.damaged !== null) await this.#settleDamage(result.damaged);
       return;
     }
     for (const mirror of result.inSync) this.#backoff.delete(mirror);
     const { inSync } = result;
     this.#options.logger.info({ inSync, epoch: this.#options.set.epoch }, 'the mirror set is active');
+  }
+
+  /** Precondition: under the fence. */
+  async #settleDamage(damaged: DamagedStore): Promise<void> {
+    const { set, logger } = this.#options;
+    const message = describeDamagedStore(damaged);
+    logger.error({ mirror: damaged.mirror, audit: true }, message);
+    this.#event('recovery-failed', message);
+    if (damaged.onlySourceOf !== null) return;
+    await putDamageOnRecord(set, damaged);
+    this.#backoff.clear();
+  }
+
+  /** The same beside clients: one that is in sync is left out first. */
+  async #settleDamageBeside(damaged: DamagedStore): Promise<void> {
+    const { set } = this.#options;
+    const { mirror, onlySourceOf } = damaged;
+    if (onlySourceOf === null && set.inSync.includes(mirror))
+      await set.exclude([mirror], describeDamagedStore(damaged));
+    const settle = async (): Promise<void> => {
+      // A recovery that somebody asked for meanwhile finds out for itself.
+      const isSettled = set.state.phase === 'active' && !set.needsRecovery;
+      const isOut = onlySourceOf !== null || !set.inSync.includes(mirror);
+      if (isSettled && isOut) await this.#settleDamage(damaged);
+    };
+    await set.runTransition(settle).catch((error: unknown) => {
+      set.requireRecovery('mirror-lost', error instanceof Error ? error.message : String(error));
+    });
   }
 
   #endOperation(id: string): void {

@@ -1,6 +1,7 @@
 /** The one table that turns what went wrong into what an OSD answers (STYLE.md 12, 15). */
 import { InvariantViolation } from '../protocol/invariant.js';
-import { StoreError, type StoreErrorCode } from '../store/object-store.js';
+import { describeKey } from '../store/keys.js';
+import { DamagedRecord, StoreError, type StoreErrorCode } from '../store/object-store.js';
 import { OSD_ERROR_STATUS, type OsdErrorCode } from '../wire/error-codes.js';
 import { MalformedMessage } from '../wire/malformed-message.js';
 import { OsdRefusal, OsdUnreachable } from '../wire/osd-connection.js';
@@ -18,6 +19,12 @@ const STORE_ERROR_CODES: Readonly<Record<StoreErrorCode, OsdErrorCode>> = {
   overloaded: 'overloaded',
   closed: 'closing',
 };
+
+function storeRefusal(error: StoreError): OsdRefusal {
+  const { message } = error;
+  const said = error instanceof DamagedRecord ? `${describeKey(error.key)} ${error.fault}` : message;
+  return refusal(STORE_ERROR_CODES[error.code], said, { cause: error });
+}
 
 /** Fastify's own errors, by their stable codes; anything else of its with a 4xx status is a bad request. */
 const FASTIFY_ERROR_CODES: Readonly<Record<string, OsdErrorCode>> = {
@@ -40,8 +47,7 @@ function isCallersMistake(error: unknown): boolean {
 export function foreseenRefusal(error: unknown): OsdRefusal | null {
   if (error instanceof OsdRefusal) return error;
   if (error instanceof MalformedMessage) return refusal('bad-request', error.message);
-  if (error instanceof StoreError)
-    return refusal(STORE_ERROR_CODES[error.code], error.message, { cause: error });
+  if (error instanceof StoreError) return storeRefusal(error);
   if (error instanceof InvariantViolation || error instanceof OsdUnreachable) return null;
   const fastifyCode = FASTIFY_ERROR_CODES[codeOf(error) ?? ''];
   if (fastifyCode !== undefined) return refusal(fastifyCode, error instanceof Error ? error.message : '');
@@ -51,8 +57,7 @@ export function foreseenRefusal(error: unknown): OsdRefusal | null {
 
 /** The store's own errors as refusals; everything else as it is. */
 export function withoutStoreError(error: unknown): unknown {
-  if (!(error instanceof StoreError)) return error;
-  return refusal(STORE_ERROR_CODES[error.code], error.message, { cause: error });
+  return error instanceof StoreError ? storeRefusal(error) : error;
 }
 
 /** Runs work on the store; what the store reports as its own errors comes out as a refusal. */

@@ -37,6 +37,11 @@ export interface Member {
    * is kept, so that a copy of the store with this id may go on where it was. Absent: none has begun.
    */
   readonly copyStoreId?: StoreId;
+  /**
+   * The store of this mirror has damaged records: it can not be compared, so it is no source, and not copied to either. An operator formats
+   * another one (F19).
+   */
+  readonly damagedStoreId?: StoreId;
 }
 
 /** An operator's decision to go on with one mirror (forced-trust.ts). */
@@ -236,9 +241,29 @@ function memberOf(state: AuthorityState, mirror: MirrorId): Member {
  * any more: it starts from nothing.
  */
 export function requireFullCopy(state: AuthorityState, mirror: MirrorId, reason: string): AuthorityState {
-  const { storeId, fullCopyReason, rowsForgone } = memberOf(state, mirror);
+  const { storeId, fullCopyReason, rowsForgone, damagedStoreId } = memberOf(state, mirror);
   const forgone = rowsForgone === undefined ? {} : { rowsForgone };
-  return withMember(state, { mirror, storeId, fullCopyReason: fullCopyReason ?? reason, ...forgone });
+  const damaged = damagedStoreId === undefined ? {} : { damagedStoreId };
+  return withMember(state, {
+    mirror,
+    storeId,
+    fullCopyReason: fullCopyReason ?? reason,
+    ...forgone,
+    ...damaged,
+  });
+}
+
+/**
+ * Puts on record that this store of a mirror has damaged records, so that it takes part in nothing before it is another store, which is then
+ * copied in full (F19). `reason`: in place of any that was on record before.
+ */
+export function recordDamagedStore(
+  state: AuthorityState,
+  mirror: MirrorId,
+  damage: { readonly storeId: StoreId; readonly reason: string },
+): AuthorityState {
+  const { copyStoreId: _, ...member } = memberOf(state, mirror);
+  return withMember(state, { ...member, fullCopyReason: damage.reason, damagedStoreId: damage.storeId });
 }
 
 /**

@@ -90,3 +90,9 @@ export function compareUtf8(left: string, right: string): number {
   }
   return left.length - right.length;
 }
+
+/** An object as an operator knows it. */
+export function describeObject(id: ObjectId): string {
+  const { container, name, version } = parseObjectId(id);
+  return JSON.stringify(version === '' ? `${container}/${name}` : `${container}/${name} (${version})`);
+}

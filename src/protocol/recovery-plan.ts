@@ -61,6 +61,14 @@ function witnessedSequence(reports: readonly MirrorReport[], storeId: StoreId): 
   return highest;
 }
 
+/** True for a store that is on record as having damaged records: nobody compares it, until it is formatted anew. */
+export function isBeyondCopy(
+  state: AuthorityState,
+  { mirror, storeId }: Pick<MirrorReport, 'mirror' | 'storeId'>,
+): boolean {
+  return state.members.some((member) => member.mirror === mirror && member.damagedStoreId === storeId);
+}
+
 /** Why a present mirror can't be brought up by rows alone, or null when it can (section 5.3). */
 export function fullCopyReason(
   state: AuthorityState,
@@ -131,7 +139,8 @@ export function planRecovery(state: AuthorityState, reports: readonly MirrorRepo
   if (state.inSync.length === 0) return planFirstActivation(state, reports);
   const trusted: MirrorReport[] = [];
   const stale: StaleMirror[] = [];
-  for (const report of reports) {
+  const fit = reports.filter((report) => !isBeyondCopy(state, report));
+  for (const report of fit) {
     const reason = fullCopyReason(state, report, reports);
     if (reason !== null) stale.push({ mirror: report.mirror, need: { kind: 'full-copy', reason } });
     else if (state.inSync.includes(report.mirror)) trusted.push(report);
@@ -155,7 +164,7 @@ export function planRecovery(state: AuthorityState, reports: readonly MirrorRepo
     kind: 'proceed',
     trusted: trusted.map((report) => report.mirror),
     stale,
-    complete: state.members.every((member) => reports.some((report) => report.mirror === member.mirror)),
+    complete: state.members.every((member) => fit.some((report) => report.mirror === member.mirror)),
   };
 }
 

@@ -18,7 +18,7 @@
  * `tag` is 14 bytes. In a row's key the byte after the id is 00; an id that continues another one (a version where the
  * other has none) has no 00 there, so the rows of an object are one run of keys, in order of their tags.
  */
-import type { ObjectId } from '../protocol/object-id.js';
+import { describeObject, type ObjectId } from '../protocol/object-id.js';
 import type { GeneratorId, Tag } from '../protocol/tag.js';
 import type { StoreId } from '../protocol/token.js';
 import { ByteReader, ByteWriter, TAG_BYTES } from './sealed-value.js';
@@ -121,6 +121,20 @@ export function parseRowKey(key: Buffer): { readonly objectId: ObjectId; readonl
     objectId: key.toString('utf8', 1, idEnd) as ObjectId,
     tag: key.toString('hex', idEnd + 1) as Tag,
   };
+}
+
+/** What is kept under a key, as an operator knows it. */
+export function describeKey(key: Buffer): string {
+  switch (key[0]) {
+    case KEY_SPACE.object:
+    case KEY_SPACE.tombstone:
+    case KEY_SPACE.lost:
+      return `the record of ${describeObject(idOfKey(key))}`;
+    case KEY_SPACE.row:
+      return `a row of ${describeObject(parseRowKey(key).objectId)}`;
+    default:
+      return `the value of key ${key.toString('hex')}`;
+  }
 }
 
 export function ringKey(slot: number): Buffer {

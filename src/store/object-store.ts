@@ -334,3 +334,17 @@ export class StoreError extends Error {
     this.code = code;
   }
 }
+
+/** `damaged`: not bytes of an object, but a record of the database. */
+export class DamagedRecord extends StoreError {
+  readonly key: Buffer;
+  /** What is wrong with it, as the end of a sentence. */
+  readonly fault: string;
+
+  constructor(key: Buffer, fault: string, options?: ErrorOptions) {
+    super('damaged', `the value of key ${key.toString('hex')} ${fault}`, options);
+    this.name = 'DamagedRecord';
+    this.key = key;
+    this.fault = fault;
+  }
+}

@@ -6,7 +6,7 @@
  */
 import { crc32c } from '@node-rs/crc32';
 import { type Tag, TAG_LENGTH } from '../protocol/tag.js';
-import { StoreError } from './object-store.js';
+import { DamagedRecord } from './object-store.js';
 
 const VERSION_BYTES = 1;
 const CHECKSUM_BYTES = 4;
@@ -139,14 +139,14 @@ export function sealValue(
   return writer.bytes;
 }
 
-/** Checks a stored value and gives its body to `read`. Throws StoreError `damaged` for anything that does not fit. */
+/** Checks a stored value and gives its body to `read`. Throws DamagedRecord for anything that does not fit. */
 export function openValue<T>(key: Buffer, version: number, sealed: Buffer, read: (body: ByteReader) => T): T {
   const fault = faultOf(key, version, sealed);
-  if (fault !== null) throw new StoreError('damaged', `the value of key ${key.toString('hex')} ${fault}`);
+  if (fault !== null) throw new DamagedRecord(key, fault);
   try {
     return read(new ByteReader(sealed.subarray(0, sealed.length - CHECKSUM_BYTES), VERSION_BYTES));
   } catch (cause) {
-    throw new StoreError('damaged', `the value of key ${key.toString('hex')} can't be read`, { cause });
+    throw new DamagedRecord(key, "can't be read", { cause });
   }
 }
 

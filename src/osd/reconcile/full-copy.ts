@@ -12,6 +12,7 @@ import { workOn } from './bounded-work.js';
 import { carriedRows } from './carried-rows.js';
 import { type PushContent, pushObject } from './object-push.js';
 import { type FullCopyOptions, isSame, lacksRows, type Pair, PairWalk } from './pair-walk.js';
+import { readRecords } from './record-reads.js';
 import { STATES_PAGE_MAX } from './row-repair.js';
 
 /** Resolves with true when it went on with one that was broken off. */
@@ -61,10 +62,8 @@ async function copyGroup(
   inFlightMax: number,
 ): Promise<void> {
   const { context, source, otherSources, target } = options;
-  const states = await source.osd.states(
-    group.map(({ pair }) => pair.objectId),
-    context.scope.epoch,
-  );
+  const ids = group.map(({ pair }) => pair.objectId);
+  const states = await readRecords(source.mirror, source.osd.states(ids, context.scope.epoch));
   const jobs = group.map((job, index) => ({ ...job, state: states[index] ?? null }));
   await workOn(jobs, inFlightMax, async ({ pair, content, state }) => {
     const { objectId, rows } = pair;

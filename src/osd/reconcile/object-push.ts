@@ -25,6 +25,7 @@ import { findLoss } from './lost-content.js';
 import type { ProgressTracker } from './progress-tracker.js';
 import { describePlace, ReconcileFailure } from './reconcile-failure.js';
 import type { ReconcilePeer, ReconcileScope } from './reconcile-peer.js';
+import { readRecords } from './record-reads.js';
 
 export type PushContent = RemotePush['content'];
 
@@ -88,7 +89,8 @@ async function planAgain(
       if (push.content.kind === 'whole') throw failureOf(push, code);
       return { ...push, content: { kind: 'whole' } };
     case 'changed': {
-      const [state] = await push.target.osd.states([push.objectId], epoch);
+      const { mirror, osd } = push.target;
+      const [state] = await readRecords(mirror, osd.states([push.objectId], epoch));
       const targetLastTag = state?.lastTag ?? null;
       if (targetLastTag !== null && targetLastTag === push.state?.lastTag) return null;
       return { ...push, targetLastTag, content: { kind: 'whole' } };
@@ -157,7 +159,7 @@ export async function findLostOf(
   const question = { epoch, objectId, lastTag, extents, checkCancelled };
   const { source, lost } = await findLoss(question, sources);
   // Who was examined is who was matched: a source that was restarted since may be another one (F29).
-  const [now] = await source.osd.states([objectId], epoch);
+  const [now] = await readRecords(source.mirror, source.osd.states([objectId], epoch));
   if (now?.lastTag !== lastTag) return null;
   if (lost.length === 0) return { push, source };
   const { target } = push;

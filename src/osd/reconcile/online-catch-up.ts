@@ -32,6 +32,7 @@ import { CopyPaused } from './copy-pacer.js';
 import { type ObjectPush, type PushContext, pushFrom, unmatchedBytes } from './object-push.js';
 import { ReconcileFailure } from './reconcile-failure.js';
 import type { ReconcilePeer } from './reconcile-peer.js';
+import { readRecords } from './record-reads.js';
 import { type HotObject, RowDropper } from './row-dropper.js';
 import { RowMerge } from './row-merge.js';
 
@@ -127,7 +128,10 @@ async function evidenceOf(
   ids: readonly ObjectId[],
 ): Promise<ObjectToCompare[]> {
   const answers = await Promise.all(
-    peers.map(async (peer) => ({ peer, witnesses: await peer.osd.evidence(context.scope.epoch, ids) })),
+    peers.map(async (peer) => {
+      const evidence = peer.osd.evidence(context.scope.epoch, ids);
+      return { peer, witnesses: await readRecords(peer.mirror, evidence) };
+    }),
   );
   return ids.map((objectId, index) => ({
     objectId,

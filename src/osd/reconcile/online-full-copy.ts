@@ -27,6 +27,7 @@ import {
 } from './object-push.js';
 import { type FullCopyOptions, isSame, lacksRows, type Pair, PairWalk } from './pair-walk.js';
 import type { ReconcilePeer } from './reconcile-peer.js';
+import { readRecords } from './record-reads.js';
 import { describePlace, ReconcileFailure } from './reconcile-failure.js';
 
 /** Between the look at an object's state and its reading it may be written; so often in a row it is not by chance. */
@@ -110,7 +111,8 @@ class Attempt {
 
   async #make(): Promise<boolean> {
     const { context, source, target } = this.#options;
-    const [witness] = await source.osd.evidence(context.scope.epoch, [this.#pair.objectId]);
+    const asked = source.osd.evidence(context.scope.epoch, [this.#pair.objectId]);
+    const [witness] = await readRecords(source.mirror, asked);
     if (witness === undefined) throw new ReconcileFailure('peer-mismatch', 'no evidence of one object');
     const { state } = witness;
     const { target: present } = this.#pair;

@@ -10,6 +10,7 @@ import type { OsdLimits } from '../limits.js';
 import type { PushContext } from './object-push.js';
 import { PagedStream } from './paged-stream.js';
 import type { ReconcilePeer } from './reconcile-peer.js';
+import { readRecords } from './record-reads.js';
 import { type ObjectRows, RowMerge } from './row-merge.js';
 
 export interface FullCopyOptions {
@@ -58,7 +59,8 @@ export class PairWalk {
     const summariesOf = ({ mirror, osd }: ReconcilePeer) =>
       new PagedStream<ObjectSummary>({
         name: `the objects of ${mirror}`,
-        fetch: (last) => osd.summaries(last?.objectId ?? after, SUMMARIES_PAGE_MAX, epoch),
+        fetch: (last) =>
+          readRecords(mirror, osd.summaries(last?.objectId ?? after, SUMMARIES_PAGE_MAX, epoch)),
         compare: (left, right) => compareUtf8(left.objectId, right.objectId),
       });
     this.#source = summariesOf(source);

@@ -1,17 +1,18 @@
 /** Why a reconciliation ends without making the mirrors equal. The authority starts another one, at a higher epoch. */
 import type { MirrorId } from '../../protocol/authority-state.js';
-import { type ObjectId, parseObjectId } from '../../protocol/object-id.js';
+import { describeObject, type ObjectId } from '../../protocol/object-id.js';
 
 /**
  * - `cancelled`: fenced at a higher epoch, or the OSD stops.
  * - `damaged`: no trusted mirror with the last write of an object has intact bytes of it (F30).
+ * - `damaged-record`: a participant can not read a record of its own database; names the mirror first (wire/record-damage.ts).
  * - `changed`: an object changed under the fence.
  * - `refused`: a participant refused a step for good.
  * - `peer-mismatch`: a participant is not the store, or not at the epoch, that the order says.
  * - `bad-table`: a participant's tables are out of order.
  */
 export type ReconcileFailureCode =
-  'cancelled' | 'damaged' | 'changed' | 'refused' | 'peer-mismatch' | 'bad-table';
+  'cancelled' | 'damaged' | 'damaged-record' | 'changed' | 'refused' | 'peer-mismatch' | 'bad-table';
 
 export class ReconcileFailure extends Error {
   readonly code: ReconcileFailureCode;
@@ -21,12 +22,6 @@ export class ReconcileFailure extends Error {
     this.name = 'ReconcileFailure';
     this.code = code;
   }
-}
-
-/** An object as an operator knows it. */
-function describeObject(id: ObjectId): string {
-  const { container, name, version } = parseObjectId(id);
-  return JSON.stringify(version === '' ? `${container}/${name}` : `${container}/${name} (${version})`);
 }
 
 export function describePlace(id: ObjectId, mirror: MirrorId): string {

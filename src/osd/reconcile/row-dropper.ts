@@ -11,6 +11,7 @@ import { ROWS_PAGE_MAX, type RowCursor } from '../../wire/osd-connection.js';
 import type { ProgressTracker } from './progress-tracker.js';
 import { ReconcileFailure } from './reconcile-failure.js';
 import type { ReconcilePeer, ReconcileScope } from './reconcile-peer.js';
+import { readRecords } from './record-reads.js';
 import type { ObjectRows } from './row-merge.js';
 import { TAG_BEFORE_ALL } from './outermost-tags.js';
 
@@ -53,7 +54,7 @@ export class RowDropper {
       let after: RowCursor | null = null;
       for (;;) {
         this.#scope.checkCancelled();
-        const rows: readonly RowCursor[] = await peer.osd.rows(after, ROWS_PAGE_MAX, this.#scope.epoch);
+        const rows: readonly RowCursor[] = await this.#rowsAfter(peer, after);
         if (rows.length === 0) break;
         await this.#dropFrom(peer, rows.map(toCursor), others);
         after = rows.at(-1) ?? null;
@@ -96,6 +97,10 @@ export class RowDropper {
     );
   }
 
+  #rowsAfter({ mirror, osd }: ReconcilePeer, after: RowCursor | null): Promise<readonly RowCursor[]> {
+    return readRecords(mirror, osd.rows(after, ROWS_PAGE_MAX, this.#scope.epoch));
+  }
+
   /** All rows of an object, up to a tag when one is given. */
   async #dropAllOf(
     peer: ReconcilePeer,
@@ -106,7 +111,7 @@ export class RowDropper {
     let after: RowCursor = { objectId, tag: TAG_BEFORE_ALL };
     for (;;) {
       this.#scope.checkCancelled();
-      const rows = await peer.osd.rows(after, ROWS_PAGE_MAX, this.#scope.epoch);
+      const rows = await this.#rowsAfter(peer, after);
       const own = rows.filter((row) => row.objectId === objectId && (lastTag === null || row.tag <= lastTag));
       const last = own.at(-1);
       if (last === undefined) return;

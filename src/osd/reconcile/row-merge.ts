@@ -12,6 +12,7 @@ import type { TagRow } from '../../protocol/write.js';
 import { ROWS_PAGE_MAX } from '../../wire/osd-connection.js';
 import { PagedStream } from './paged-stream.js';
 import type { ReconcilePeer } from './reconcile-peer.js';
+import { readRecords } from './record-reads.js';
 import { TAG_AFTER_ALL } from './outermost-tags.js';
 
 export interface ObjectRows {
@@ -45,7 +46,7 @@ export class RowMerge {
       mirror,
       stream: new PagedStream<TagRow>({
         name: `the tag table of ${mirror}`,
-        fetch: (after) => osd.rows(after ?? start, ROWS_PAGE_MAX, epoch),
+        fetch: (after) => readRecords(mirror, osd.rows(after ?? start, ROWS_PAGE_MAX, epoch)),
         compare: (left, right) =>
           compareUtf8(left.objectId, right.objectId) || (left.tag > right.tag ? 1 : 0),
       }),

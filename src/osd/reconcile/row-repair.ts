@@ -15,6 +15,7 @@ import { workOn } from './bounded-work.js';
 import { carriedRows, collapsedRow } from './carried-rows.js';
 import { type ObjectPush, type PushContext, pushObject, unmatchedBytes } from './object-push.js';
 import type { ReconcilePeer } from './reconcile-peer.js';
+import { readRecords } from './record-reads.js';
 import type { RowDropper } from './row-dropper.js';
 import { type ObjectRows, RowMerge } from './row-merge.js';
 
@@ -80,7 +81,9 @@ async function planPage(options: RowRepairOptions, objects: readonly ObjectRows[
     const group = objects.slice(start, start + STATES_PAGE_MAX);
     const ids = group.map(({ objectId }) => objectId);
     const states = await Promise.all(
-      options.peers.map(({ osd }) => osd.states(ids, options.context.scope.epoch)),
+      options.peers.map(({ mirror, osd }) =>
+        readRecords(mirror, osd.states(ids, options.context.scope.epoch)),
+      ),
     );
     for (const [index, object] of group.entries()) {
       const byMirror = new Map<MirrorId, ObjectState | null>();

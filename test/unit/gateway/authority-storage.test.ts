@@ -7,6 +7,7 @@ import {
   activate,
   beginRecovery,
   newAuthorityState,
+  recordDamagedStore,
   toMirrorId,
 } from '../../../src/protocol/authority-state.js';
 import { EPOCH_NONE, toEpoch } from '../../../src/protocol/tag.js';
@@ -17,7 +18,9 @@ const mirror = toMirrorId('osd-0');
 function activeState() {
   const recovering = beginRecovery(newAuthorityState('set', [mirror, toMirrorId('osd-1')]));
   const participant = { mirror, storeId: toStoreId('0'.repeat(32)), incarnation: 'run-1' };
-  return { ...activate(recovering, recovering.epoch, [participant]), cleanStop: { [mirror]: 7 } };
+  const active = { ...activate(recovering, recovering.epoch, [participant]), cleanStop: { [mirror]: 7 } };
+  const damage = { storeId: toStoreId('1'.repeat(32)), reason: 'its database is damaged' };
+  return recordDamagedStore(active, toMirrorId('osd-1'), damage);
 }
 
 describe("the file with the synchronization authority's state", () => {

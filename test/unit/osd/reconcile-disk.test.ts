@@ -1,17 +1,20 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ClassicLevel } from 'classic-level';
 import { afterEach, describe, expect, it } from 'vitest';
 import { toMirrorId } from '../../../src/protocol/authority-state.js';
 import { type Epoch, toEpoch } from '../../../src/protocol/tag.js';
 import { toStoreId } from '../../../src/protocol/token.js';
 import { type DiskObjectStore, openStore } from '../../../src/store/disk-object-store.js';
 import { formatStore } from '../../../src/store/format-store.js';
+import { objectKey } from '../../../src/store/keys.js';
 import type {
   ReconcileParticipant,
   ReconcileProgress,
   RemoteRead,
 } from '../../../src/wire/osd-connection.js';
+import { parseRecordDamage } from '../../../src/wire/record-damage.js';
 import { type RunningOsd, silentLogger, startOsd } from './osd-harness.js';
 import { commit, contentOf, EPOCH, objectNamed, patternBytes, SET_ID, tagAt } from './osd-writer.js';
 
@@ -170,6 +173,62 @@ describe('reconciliation of real stores', () => {
     await commit(connection, { ...anew, bytes: Buffer.from('anew') });
     expect(await connection.lostObjects(null, 10)).toEqual([]);
     expect(await connection.readKept(toEpoch(2), objectId, { kind: 'whole' })).toBeNull();
+  });
+});
+
+describe('F19: a record in the database of a real store is damaged', () => {
+  const objectId = objectNamed('b');
+
+  /** Two stores with three objects, of which the second lacks the last write of one. */
+  async function startBehind(): Promise<readonly [DiskOsd, DiskOsd]> {
+    const [first, second] = [await startDisk(), await startDisk()];
+    for (const { running } of [first, second]) {
+      await running.connection.fence(EPOCH);
+      await running.connection.activate(EPOCH);
+    }
+    for (const [index, name] of ['a', 'b', 'c'].entries())
+      for (const osd of [first, second])
+        await write(osd, {
+          objectId: objectNamed(name),
+          tag: tagAt(1, index + 1),
+          bytes: patternBytes(500, index),
+        });
+    await write(first, { objectId, tag: tagAt(1, 9), bytes: patternBytes(500, 9) });
+    return [first, second];
+  }
+
+  async function damageRecord(index: number): Promise<DiskOsd> {
+    const osd = osds[index]!;
+    await osd.running.close();
+    await osd.store.close();
+    const folder = join(folders[index]!, 'store');
+    const database = new ClassicLevel<Buffer, Buffer>(join(folder, 'db'), {
+      keyEncoding: 'buffer',
+      valueEncoding: 'buffer',
+    });
+    const value = Buffer.from((await database.get(objectKey(objectId)))!);
+    value[10]! ^= 1;
+    await database.put(objectKey(objectId), value, { sync: true });
+    await database.close();
+    const store = await openStore(folder, { logger: silentLogger() });
+    osds[index] = { store, running: await startOsd(store) };
+    return osds[index];
+  }
+
+  it.each([
+    ['the target', 'rows', 1, 'to'],
+    ['the target', 'full-copy', 1, 'to'],
+    ['the source', 'rows', 0, 'from'],
+    ['the source', 'full-copy', 0, 'from'],
+  ] as const)('%s by %s: the failure names the mirror and the object', async (_, need, index, name) => {
+    await startBehind();
+    await damageRecord(index);
+    const { phase, failure } = await reconcile(toEpoch(2), osds[0]!, osds[1]!, need);
+    expect(phase).toBe('failed');
+    expect(parseRecordDamage(failure ?? '')).toEqual({
+      mirror: name,
+      detail: 'the record of "bucket/b" fails its checksum',
+    });
   });
 });
 

@@ -10,6 +10,7 @@ import {
   nameWriter,
   newAuthorityState,
   recordCleanStop,
+  recordDamagedStore,
   requireFullCopy,
   stampState,
   type StoppedMirror,
@@ -126,6 +127,27 @@ it('F17: what an operator forgave a mirror is forgiven the store that it had the
   const forgiven = { ...activeState(2), forgiven: { [M0]: 20, [M1]: 30 } };
   const begun = beginFullCopy(requireFullCopy(forgiven, M1, 'a blank disk'), M1, storeIdOf(9));
   expect(begun.forgiven).toEqual({ [M0]: 20 });
+});
+
+describe('F19: a store with damaged records', () => {
+  const damage = { storeId: storeIdOf(1), reason: 'its database is damaged' };
+  const damaged = recordDamagedStore(requireFullCopy(activeState(2), M1, 'rows forgone'), M1, damage);
+
+  it('is on record with what an operator has to know, whatever was there before, until another one begins to be copied to', () => {
+    const known = { fullCopyReason: damage.reason, damagedStoreId: damage.storeId };
+    expect(damaged.members[1]).toMatchObject(known);
+    expect(requireFullCopy(damaged, M1, 'rows forgone').members[1]).toMatchObject(known);
+    const begun = beginFullCopy(damaged, M1, storeIdOf(9)).members[1];
+    expect(begun).toMatchObject({ fullCopyReason: damage.reason, copyStoreId: storeIdOf(9) });
+    expect(begun).not.toHaveProperty('damagedStoreId');
+  });
+
+  it('gives up a full copy of it that had begun', () => {
+    const begun = beginFullCopy(requireFullCopy(activeState(2), M1, 'rolled back'), M1, storeIdOf(9));
+    const found = recordDamagedStore(begun, M1, { ...damage, storeId: storeIdOf(9) }).members[1];
+    expect(found).toMatchObject({ damagedStoreId: storeIdOf(9) });
+    expect(found).not.toHaveProperty('copyStoreId');
+  });
 });
 
 describe('a clean stop', () => {

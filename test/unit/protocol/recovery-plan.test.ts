@@ -4,6 +4,7 @@ import {
   type AuthorityState,
   newAuthorityState,
   recordCleanStop,
+  recordDamagedStore,
 } from '../../../src/protocol/authority-state.js';
 import { InvariantViolation } from '../../../src/protocol/invariant.js';
 import {
@@ -87,6 +88,26 @@ describe('whom a recovery trusts (DESIGN.md sections 5.1 and 5.3)', () => {
       need: { kind: 'full-copy', reason: expect.stringMatching(/rolled back/) as string },
     };
     expect(after !== null && planRecovery(after, reports)).toMatchObject({ trusted: [M1], stale: [needy] });
+  });
+
+  it('F19: a store with damaged records takes no part, in sync or not, and no row goes without it; another store of that mirror is copied in full', () => {
+    const damage = { storeId: storeIdOf(0), reason: 'its database is damaged' };
+    for (const inSync of [[M1], [M0, M1]]) {
+      const state = recordDamagedStore(activeState(2, { inSync }), M0, damage);
+      expect(planRecovery(state, [reportOf(M0), reportOf(M1)])).toEqual({
+        kind: 'proceed',
+        trusted: [M1],
+        stale: [],
+        complete: false,
+      });
+      const formatted = reportOf(M0, { storeId: storeIdOf(7), blank: true });
+      const need = { kind: 'full-copy', reason: 'its database is damaged' };
+      expect(planRecovery(state, [formatted, reportOf(M1)])).toMatchObject({
+        trusted: [M1],
+        stale: [{ mirror: M0, need }],
+        complete: true,
+      });
+    }
   });
 
   it('F33: nobody, when one is blank and the other was rolled back', () => {
