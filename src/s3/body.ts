@@ -90,6 +90,8 @@ export class RequestBody {
     this.#receivedBytes = whole.length;
     // Takes note of the end, which follows.
     this.#message.resume();
+    // Like any other body, not before `read` has returned: what is to take it may not be ready yet.
+    await Promise.resolve();
     const busy = consume(whole);
     if (busy !== undefined) await busy;
   }
