@@ -22,7 +22,10 @@ const STORE_ERROR_CODES: Readonly<Record<StoreErrorCode, OsdErrorCode>> = {
 
 function storeRefusal(error: StoreError): OsdRefusal {
   const { message } = error;
-  const said = error instanceof DamagedRecord ? `${describeKey(error.key)} ${error.fault}` : message;
+  const said =
+    error instanceof DamagedRecord
+      ? `${describeKey(Buffer.from(error.keyHex, 'hex'))} ${error.fault}`
+      : message;
   return refusal(STORE_ERROR_CODES[error.code], said, { cause: error });
 }
 

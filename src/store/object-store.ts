@@ -337,14 +337,16 @@ export class StoreError extends Error {
 
 /** `damaged`: not bytes of an object, but a record of the database. */
 export class DamagedRecord extends StoreError {
-  readonly key: Buffer;
+  /** Text: errors go to the log as they are. */
+  readonly keyHex: string;
   /** What is wrong with it, as the end of a sentence. */
   readonly fault: string;
 
   constructor(key: Buffer, fault: string, options?: ErrorOptions) {
-    super('damaged', `the value of key ${key.toString('hex')} ${fault}`, options);
+    const keyHex = key.toString('hex');
+    super('damaged', `the value of key ${keyHex} ${fault}`, options);
     this.name = 'DamagedRecord';
-    this.key = key;
+    this.keyHex = keyHex;
     this.fault = fault;
   }
 }

@@ -44,3 +44,14 @@ it('what a listing reads of a record is the state that a read finds, and damage 
     }),
   );
 });
+
+it('the error for a damaged record carries text alone, since it goes to a log as it is', () => {
+  let error: unknown = null;
+  try {
+    decodeObjectState(KEY, Buffer.alloc(20));
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(error).toMatchObject({ name: 'DamagedRecord', keyHex: KEY.toString('hex') });
+  expect(Object.values(error as object).every((value) => typeof value === 'string')).toBe(true);
+});
