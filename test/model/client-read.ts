@@ -97,7 +97,7 @@ function show(world: World, { objectId, object, forgotten, from, settled }: Show
     world.violate('read-went-back', `${from} answers with #${seen?.ordinal ?? 0} after #${settled.ordinal}`);
   if (seen === null) return;
   if (history.wasRefused(seen)) world.violate('refused-happened', `${from} shows #${seen.ordinal}`);
-  history.settle(seen);
+  if (!history.isStray(seen)) history.settle(seen);
 }
 
 function isAbsent(kind: 'present' | 'tombstone' | undefined): boolean {

@@ -153,6 +153,11 @@ export class History {
     this.#duplicated.add(tag);
   }
 
+  /** True for a write that was refused, and came about all the same by a copy that the network made: no connection does that, and nobody is to count on it. */
+  isStray(write: IssuedWrite): boolean {
+    return this.#refused.has(write) && this.#duplicated.has(write.transaction.tag);
+  }
+
   /** True for a write that must never be seen. */
   wasRefused(write: IssuedWrite): boolean {
     return this.#refused.has(write) && !this.#duplicated.has(write.transaction.tag);
