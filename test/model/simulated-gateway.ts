@@ -492,13 +492,13 @@ export class SimulatedGateway {
       this.depose();
       return;
     }
-    this.#keptFor = rowsKeptFor(state);
-    // Somebody who is out may have been let in already: his rows stay.
-    if (!rules.areAllRowsForgone(state)) return;
     this.#isForgoing = true;
+    // Before that a state that is rebuilt (F31) would want the rows of the writes that come now.
     this.#keepRecords(state, () => {
       this.#isForgoing = false;
-      this.#dropForgone(look());
+      this.#keptFor = rowsKeptFor(state);
+      // Somebody who is out may have been let in already: his rows stay.
+      if (rules.areAllRowsForgone(state)) this.#dropForgone(look());
     });
   }
 
