@@ -381,10 +381,14 @@ export class CrashRig {
     void gateway?.stop().catch(() => undefined);
   }
 
+  /** By what the mirrors say as well: the gateway may not have seen yet that one was restarted. */
   async untilInSync(): Promise<void> {
     await this.until('every mirror is in sync', () => {
       const { gateway } = this;
-      return gateway?.isReady === true && gateway.status().inSync.length === this.mirrors.length;
+      if (gateway?.isReady !== true) return false;
+      const { epoch, inSync } = gateway.status();
+      const isActive = this.mirrors.every(({ store }) => store.report().fence.activeEpoch === epoch);
+      return isActive && inSync.length === this.mirrors.length;
     });
   }
 
