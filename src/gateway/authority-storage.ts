@@ -14,7 +14,7 @@ import {
   type MirrorId,
   toMirrorId,
 } from '../protocol/authority-state.js';
-import { type Epoch, EPOCH_NONE, toEpoch } from '../protocol/tag.js';
+import { EPOCH_NONE, toEpoch } from '../protocol/tag.js';
 import { toStoreId } from '../protocol/token.js';
 import { decodeChecksummed, encodeChecksummed, replaceDurably } from './durable-file.js';
 
@@ -22,19 +22,33 @@ export interface AuthorityStorage {
   /** Null: there never was a state. Throws when there is one that can't be read (F31: it is never made up). */
   load(): Promise<AuthorityState | null>;
   /**
-   * Replaces the state that was loaded or saved last by this caller, whose epoch is `expectedEpoch` (0: there was none).
-   * Rejects with AuthoritySuperseded, and changes nothing, when another epoch is on disk: somebody else has taken over.
+   * Replaces the state that was loaded or saved last by this caller (`expected`; epoch 0: there was none). Rejects with AuthoritySuperseded,
+   * and changes nothing, when another one is on disk: somebody else has taken over, or put an older one back.
    */
-  save(state: AuthorityState, expectedEpoch: Epoch): Promise<void>;
+  save(state: AuthorityState, expected: StateVersion): Promise<void>;
 }
 
-/** Another gateway uses the same authority and has gone on; this one must stop (F14). */
+/** Tells the states of one authority apart, also within an epoch. */
+export type StateVersion = Pick<AuthorityState, 'epoch' | 'revision'>;
+
+/** Throws AuthoritySuperseded unless what is on disk is what is expected there. */
+export function assertNotSuperseded(expected: StateVersion, found: StateVersion | null): void {
+  const { epoch, revision = 0 } = found ?? { epoch: EPOCH_NONE };
+  if (epoch !== expected.epoch || revision !== (expected.revision ?? 0))
+    throw new AuthoritySuperseded(expected, { epoch, revision });
+}
+
+/** Another gateway uses the same authority and has gone on, or an older state of it was put back; this one must stop (F14, F31). */
 export class AuthoritySuperseded extends Error {
   readonly code = 'authority-superseded';
 
-  constructor(expectedEpoch: Epoch, foundEpoch: Epoch) {
+  constructor(expected: StateVersion, found: StateVersion) {
+    const isSameEpoch = expected.epoch === found.epoch;
+    const within = isSameEpoch ? `revision ${found.revision ?? 0}, not ${expected.revision ?? 0}, of ` : '';
+    const instead = isSameEpoch ? '' : `, not ${expected.epoch}`;
+    const why = isSameEpoch ? ', or put an older state back' : '';
     super(
-      `the synchronization authority is at epoch ${foundEpoch}, not ${expectedEpoch}: another gateway took over`,
+      `the synchronization authority is at ${within}epoch ${found.epoch}${instead}: another gateway took over${why}`,
     );
     this.name = 'AuthoritySuperseded';
   }
@@ -182,9 +196,8 @@ export class AuthorityFile implements AuthorityStorage {
     }
   }
 
-  async save(state: AuthorityState, expectedEpoch: Epoch): Promise<void> {
-    const foundEpoch = (await this.load())?.epoch ?? EPOCH_NONE;
-    if (foundEpoch !== expectedEpoch) throw new AuthoritySuperseded(expectedEpoch, foundEpoch);
+  async save(state: AuthorityState, expected: StateVersion): Promise<void> {
+    assertNotSuperseded(expected, await this.load());
     await replaceDurably(this.#path, encodeAuthorityState(state));
   }
 }

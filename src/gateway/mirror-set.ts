@@ -22,10 +22,10 @@ import {
 import { type CopyNeed, fullCopyReason, type MirrorReport } from '../protocol/recovery-plan.js';
 import type { WritesMode } from '../protocol/forwarding.js';
 import { invariant } from '../protocol/invariant.js';
-import { type Epoch, EPOCH_NONE, type Tag } from '../protocol/tag.js';
+import type { Epoch, Tag } from '../protocol/tag.js';
 import { leaseToWaitOutMs, unfencedMirrors } from '../protocol/read-lease.js';
 import type { OsdConnection, OsdIdentity } from '../wire/osd-connection.js';
-import { type AuthorityStorage, AuthoritySuperseded, encodeAuthorityState } from './authority-storage.js';
+import { assertNotSuperseded, type AuthorityStorage, encodeAuthorityState } from './authority-storage.js';
 import type { DirectedWriter } from './directed-writer.js';
 import { recordFullCopyBegin, recordFullCopyEnd, recordFullCopyNeed } from './full-copies.js';
 import type { Gate } from './gate.js';
@@ -237,7 +237,7 @@ export class MirrorSet {
    */
   async saveState(wanted: AuthorityState): Promise<void> {
     const state = stampState(wanted, this.#state, this.#run);
-    await this.#options.authority.save(state, this.#state.epoch);
+    await this.#options.authority.save(state, this.#state);
     this.#state = state;
     if (state.phase === 'active') await this.keepRecord(state.inSync);
     await this.#all((writer) => writer.takeState(state));
@@ -252,8 +252,7 @@ export class MirrorSet {
 
   /** Rejects with AuthoritySuperseded when the state on the authority's disk is another one's. */
   async assertNotSuperseded(): Promise<void> {
-    const found = (await this.#options.authority.load())?.epoch ?? EPOCH_NONE;
-    if (found !== this.#state.epoch) throw new AuthoritySuperseded(this.#state.epoch, found);
+    assertNotSuperseded(this.#state, await this.#options.authority.load());
   }
 
   async #all(step: (writer: DirectedWriter) => Promise<void>): Promise<void> {

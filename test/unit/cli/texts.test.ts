@@ -228,7 +228,11 @@ describe('an error', () => {
     [new TypeError('x is undefined'), EXIT.bug, 'A bug of Tally: x is undefined'],
     [new StoreError('in-use', 'the store is open'), EXIT.folderUnusable, 'The store is open.'],
     [new StoreError('damaged', 'bad bytes'), EXIT.storage, 'Bad bytes.'],
-    [new AuthoritySuperseded(toEpoch(1), toEpoch(2)), EXIT.superseded, 'another gateway took over'],
+    [
+      new AuthoritySuperseded({ epoch: toEpoch(1) }, { epoch: toEpoch(2) }),
+      EXIT.superseded,
+      'another gateway took over',
+    ],
     ['text', EXIT.bug, 'text'],
   ])('%s ends with its exit code and one sentence', (error, exitCode, message) => {
     const explanation = explainError(error);

@@ -2,8 +2,11 @@
 import { expect } from 'vitest';
 import { FaultyOsd } from '../../fakes/faulty-osd.js';
 import { type PacerTimer, systemTimer } from '../../../src/osd/reconcile/copy-pacer.js';
-import type { AuthorityStorage } from '../../../src/gateway/authority-storage.js';
-import { AuthoritySuperseded } from '../../../src/gateway/authority-storage.js';
+import {
+  assertNotSuperseded,
+  type AuthorityStorage,
+  type StateVersion,
+} from '../../../src/gateway/authority-storage.js';
 import type { WorkerFleet } from '../../../src/gateway/workers/worker-fleet.js';
 import { Gateway } from '../../../src/gateway/gateway.js';
 import type { ObjectHead, ObjectStorage } from '../../../src/gateway/object-storage.js';
@@ -17,7 +20,7 @@ import type {
 } from '../../../src/gateway/verification/verification-storage.js';
 import type { AuthorityState } from '../../../src/protocol/authority-state.js';
 import { makeObjectId, type ObjectId } from '../../../src/protocol/object-id.js';
-import { type Epoch, EPOCH_NONE, toGeneratorId } from '../../../src/protocol/tag.js';
+import { toGeneratorId } from '../../../src/protocol/tag.js';
 import type { OsdConnection } from '../../../src/wire/osd-connection.js';
 
 export const SET_ID = 'test-set';
@@ -44,9 +47,8 @@ class MemoryAuthority implements AuthorityStorage {
     return this.saved.at(-1) ?? null;
   }
 
-  async save(state: AuthorityState, expectedEpoch: Epoch): Promise<void> {
-    const found = this.saved.at(-1)?.epoch ?? EPOCH_NONE;
-    if (found !== expectedEpoch) throw new AuthoritySuperseded(expectedEpoch, found);
+  async save(state: AuthorityState, expected: StateVersion): Promise<void> {
+    assertNotSuperseded(expected, this.saved.at(-1) ?? null);
     this.onSave(state);
     this.saved.push(state);
   }
