@@ -148,9 +148,13 @@ export class CopyPacer {
     this.#cancelTimer = null;
     const pace = this.#pace;
     if (this.#cancelled !== null) this.#turnAway(() => true, this.#cancelled);
-    else if (pace?.isPaused === true) this.#turnAway(({ isMidway }) => isMidway, new CopyPaused());
-    if (pace === null || pace.isPaused) return;
-    while (this.#waiting.length > 0) {
+    // Without a pace nobody ever waits.
+    if (pace === null) return;
+    if (pace.isPaused) {
+      this.#turnAway(({ isMidway }) => isMidway, new CopyPaused());
+      return;
+    }
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
       const waitMs = this.#waitMs(pace);
       if (waitMs === null) return;
       if (waitMs > 0) {
@@ -159,10 +163,10 @@ export class CopyPacer {
         });
         return;
       }
-      const next = this.#waiting.shift();
-      this.#pay(pace, next?.bytes ?? 0);
+      this.#waiting.shift();
+      this.#pay(pace, next.bytes);
       this.#enter();
-      next?.letIn();
+      next.letIn();
     }
   }
 
@@ -194,7 +198,7 @@ export class CopyPacer {
   #forgetWork(nowMs: number): void {
     this.#restUntilMs = 0;
     this.#workedMs = 0;
-    if (this.#underWayCount > 0) this.#underWaySinceMs = nowMs;
+    this.#underWaySinceMs = nowMs;
   }
 
   #pay({ bytesPerSecond }: CopyPace, bytes: number): void {

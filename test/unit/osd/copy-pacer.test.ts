@@ -1,7 +1,7 @@
 /** What copying beside clients may take (DESIGN.md section 5), by a clock that the test turns. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ClientLoad } from '../../../src/osd/client-load.js';
-import { CopyPacer, CopyPaused } from '../../../src/osd/reconcile/copy-pacer.js';
+import { CopyPacer, CopyPaused, systemTimer } from '../../../src/osd/reconcile/copy-pacer.js';
 import type { CopyPace } from '../../../src/protocol/pace.js';
 import { ManualTimer } from '../../fakes/manual-timer.js';
 
@@ -76,6 +76,23 @@ describe('the pace of copying', () => {
     await timer.turnUntil(slow);
     expect(timer.now()).toBe(400);
     expect(await timer.turnUntil(quick)).toBe(800);
+  });
+
+  it('share: what was worked before the others began is paid for too', async () => {
+    const pacer = new CopyPacer({ ...UNLIMITED, sharePercent: 50 }, timer, BUSY);
+    await timer.turnUntil(pacer.run(0, () => timer.sleep(40)));
+    const slow = pacer.run(0, () => timer.sleep(200));
+    const quick = pacer.run(0, () => timer.sleep(20)).then(() => pacer.run(0, async () => timer.now()));
+    await timer.turnUntil(slow);
+    expect(await timer.turnUntil(quick)).toBe(480);
+  });
+
+  it('share: all of the time means that nobody waits for the end of anybody', async () => {
+    const pacer = new CopyPacer(UNLIMITED, timer, BUSY);
+    const slow = pacer.run(0, () => timer.sleep(400));
+    const quick = pacer.run(0, () => timer.sleep(60)).then(() => pacer.run(0, async () => timer.now()));
+    expect(await timer.turnUntil(quick)).toBe(60);
+    await timer.turnUntil(slow);
   });
 
   it('share: copying works all the time while no client is served', async () => {
@@ -155,6 +172,40 @@ describe('the pace of copying', () => {
     expect(begun).toBe(1);
   });
 
+  it('pause: who gave up holds nobody up when copying goes on', async () => {
+    const share = { ...UNLIMITED, sharePercent: 50 };
+    const pacer = new CopyPacer(share, timer, BUSY);
+    const midway = pacer.run(0, async () => {
+      await timer.sleep(10);
+      await pacer.goOn(0);
+    });
+    const givenUp = expect(midway).rejects.toThrow(CopyPaused);
+    pacer.setPace({ ...share, isPaused: true });
+    await timer.turn(20);
+    await givenUp;
+    pacer.setPace(share);
+    let doneAtMs = 0;
+    const next = pacer.run(0, () => timer.sleep(60)).then(() => pacer.run(0, async () => timer.now()));
+    void next.then((nowMs) => (doneAtMs = nowMs));
+    await timer.turn(1000);
+    expect(doneAtMs).toBe(20 + 60 + 60);
+  });
+
+  it('a new pace forgets what was worked so far, also of what is under way', async () => {
+    const share = { ...UNLIMITED, sharePercent: 50 };
+    const pacer = new CopyPacer(share, timer, BUSY);
+    const slow = pacer.run(0, () => timer.sleep(400)).then(() => pacer.run(0, async () => timer.now()));
+    await timer.turn(390);
+    pacer.setPace(share);
+    expect(await timer.turnUntil(slow)).toBe(400);
+  });
+
+  it('work that is not paced is not paced later on', async () => {
+    const pacer = new CopyPacer(null, timer, BUSY);
+    pacer.setPace({ ...UNLIMITED, isPaused: true });
+    expect(await pacer.run(MEBIBYTE, async () => 'done')).toBe('done');
+  });
+
   it('a new pace holds at once, for those who wait too', async () => {
     const pacer = new CopyPacer({ ...UNLIMITED, bytesPerSecond: MEBIBYTE }, timer, BUSY);
     const all = Promise.all([1, 2, 3].map(() => pacer.run(1000 * MEBIBYTE, async () => timer.now())));
@@ -177,5 +228,22 @@ describe('the pace of copying', () => {
     pacer.cancel(new Error('the OSD stops'));
     await ended;
     await expect(pacer.run(0, async () => undefined)).rejects.toThrow('the OSD stops');
+  });
+});
+
+describe('the clock of the system', () => {
+  it('goes on, wakes who has set it, and nobody who has thought better of it', async () => {
+    const startMs = systemTimer.now();
+    const woken: string[] = [];
+    const cancel = systemTimer.after(1, () => woken.push('cancelled'));
+    cancel();
+    await new Promise<void>((resolve) => {
+      systemTimer.after(5, () => {
+        woken.push('set');
+        resolve();
+      });
+    });
+    expect(woken).toEqual(['set']);
+    expect(systemTimer.now()).toBeGreaterThan(startMs);
   });
 });
