@@ -7,7 +7,7 @@
  * to decide on. The source keeps its damaged bytes as they are. A mirror that is away and has them intact heals the others
  * once it is back, because it has them under the same tag.
  */
-import { clipExtents, type Extent, extentBytes, extentEnd, uniteExtents } from '../../protocol/extent.js';
+import { type Extent, extentBytes, extentEnd, uniteExtents } from '../../protocol/extent.js';
 import type { ObjectId } from '../../protocol/object-id.js';
 import type { Epoch, Tag } from '../../protocol/tag.js';
 import { PUSH_EXTENTS_MAX } from '../../wire/contract.js';
@@ -42,12 +42,6 @@ export async function findLoss(question: LossQuestion, sources: readonly Reconci
   return least;
 }
 
-function overlap(left: Extent, right: Extent): Extent | null {
-  const offset = Math.max(left.offset, right.offset);
-  const length = Math.min(extentEnd(left), extentEnd(right)) - offset;
-  return length > 0 ? { offset, length } : null;
-}
-
 /** An extent, cut where windows of an object begin. */
 function* partsOf(extent: Extent): Generator<Extent, void, undefined> {
   const end = extentEnd(extent);
@@ -59,20 +53,27 @@ function* partsOf(extent: Extent): Generator<Extent, void, undefined> {
   }
 }
 
+interface LostPart {
+  readonly part: Extent;
+  /** The extent that it is of. */
+  readonly whole: Extent;
+}
+
 /** Null: this source has something else by now, or its very record is damaged. */
 async function lostOn(question: LossQuestion, { osd }: ReconcilePeer): Promise<Extent[] | null> {
   const { objectId, lastTag, extents } = question;
-  const parts = extents.flatMap((extent) => [...partsOf(extent)]);
-  const lost: Extent[] = [];
+  const parts = extents.flatMap((whole) => [...partsOf(whole)].map((part) => ({ part, whole })));
+  const lost: LostPart[] = [];
   for (let start = 0; start < parts.length; start += EXAMINATIONS_MAX) {
     question.checkCancelled();
     const asked = parts.slice(start, start + EXAMINATIONS_MAX);
-    const answers = await osd.examine(asked.map((extent) => ({ objectId, extent }))).catch(nullIfDamaged);
-    if (answers === null) return null;
-    if (answers.some(({ state }) => state?.lastTag !== lastTag)) return null;
+    const windows = asked.map(({ part }) => ({ objectId, extent: part }));
+    const answers = await osd.examine(windows).catch(nullIfDamaged);
+    if (answers === null || answers.some(({ state }) => state?.lastTag !== lastTag)) return null;
     lost.push(...asked.filter((_part, index) => answers[index]?.contentChecksum === null));
   }
-  return bounded(uniteExtents(lost), extents);
+  const united = uniteExtents(lost.map(({ part }) => part));
+  return united.length <= PUSH_EXTENTS_MAX ? united : spansOf(lost);
 }
 
 function nullIfDamaged(error: unknown): null {
@@ -80,13 +81,12 @@ function nullIfDamaged(error: unknown): null {
   throw error;
 }
 
-/** More parts than a push can name are named as one for each extent that is copied, and all of it when these are too many. */
-function bounded(lost: readonly Extent[], extents: readonly Extent[]): Extent[] {
-  if (lost.length <= PUSH_EXTENTS_MAX) return [...lost];
-  const last = lost.at(-1);
-  return extents.flatMap((extent) =>
-    clipExtents([extent], last === undefined ? 0 : extentEnd(last)).filter((part) =>
-      lost.some((one) => overlap(one, part) !== null),
-    ),
-  );
+/** More parts than a push can name are named as one for each extent: from the first that is lost of it to the last. */
+function spansOf(lost: readonly LostPart[]): Extent[] {
+  const spans = new Map<Extent, Extent>();
+  for (const { part, whole } of lost) {
+    const { offset } = spans.get(whole) ?? part;
+    spans.set(whole, { offset, length: extentEnd(part) - offset });
+  }
+  return [...spans.values()];
 }

@@ -283,23 +283,45 @@ describe('F30: what of an object is intact nowhere', () => {
     expect(questions.length).toBe(2);
   });
 
-  it('more parts than a push can name are named as one for each extent that has any, up to the last that is lost', async () => {
+  it('more parts than a push can name are named as one for each extent that has any, from the first to the last', async () => {
     const windowCount = 10;
     // Every second byte of the beginning is to be copied, and most of the rest in one.
-    const single = Array.from({ length: PUSH_EXTENTS_MAX }, (_, index) => ({ offset: 2 * index, length: 1 }));
+    const singles = Array.from({ length: PUSH_EXTENTS_MAX - 2 }, (_, index) => ({
+      offset: 2 * index,
+      length: 1,
+    }));
+    const intact = { offset: 2 * WINDOW, length: 5 };
     const rest = { offset: 4 * WINDOW, length: (windowCount - 4) * WINDOW };
-    const intact = { offset: 3 * WINDOW, length: 5 };
-    damage(0, ({ offset, length }) => length === 1 || (offset / WINDOW) % 2 === 0);
-    const { lost } = await findLoss(questionOf([...single, intact, rest]), [source]);
-    const lastLost = (windowCount - 2) * WINDOW;
-    expect(lost.length).toBe(PUSH_EXTENTS_MAX + 1);
-    expect(lost.slice(0, -1)).toEqual(single);
-    expect(lost.at(-1)).toEqual({ offset: rest.offset, length: lastLost + WINDOW - rest.offset });
+    damage(0, ({ offset, length }) => length === 1 || (offset / WINDOW) % 2 === 1);
+    const { lost } = await findLoss(questionOf([...singles, intact, rest]), [source]);
+    expect(lost).toEqual([...singles, { offset: 5 * WINDOW, length: 5 * WINDOW }]);
   });
 
   it('as many as a push can name are named one by one', async () => {
-    const single = Array.from({ length: PUSH_EXTENTS_MAX }, (_, index) => ({ offset: 2 * index, length: 1 }));
-    damage(0, () => true);
-    expect((await findLoss(questionOf(single), [source])).lost).toEqual(single);
+    const singles = Array.from({ length: PUSH_EXTENTS_MAX - 2 }, (_, index) => ({
+      offset: 2 * index,
+      length: 1,
+    }));
+    const rest = { offset: WINDOW, length: 3 * WINDOW };
+    damage(0, ({ offset }) => offset !== 2 * WINDOW);
+    expect((await findLoss(questionOf([...singles, rest]), [source])).lost).toEqual([
+      ...singles,
+      { offset: WINDOW, length: WINDOW },
+      { offset: 3 * WINDOW, length: WINDOW },
+    ]);
+  });
+
+  it('a source that is written while it is asked says nothing of it', async () => {
+    damage(0, () => false);
+    steps.intercept(0, 'examine', (_pass, requests) => {
+      const { state } = steps.fleet.store(0).objects.get(KEY)!;
+      if (state.kind !== 'present') throw new Error('it is there');
+      const answer = (index: number) => ({
+        state: { ...state, lastTag: tagAt(1, 1 + index) },
+        contentChecksum: 1,
+      });
+      return Promise.resolve(requests.map((_request, index) => answer(Math.min(index, 1))));
+    });
+    await expect(findLoss(questionOf(WHOLE), [source])).rejects.toMatchObject({ code: 'damaged' });
   });
 });
