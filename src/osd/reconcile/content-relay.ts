@@ -36,8 +36,8 @@ export class SourceUnfit extends Error {
 export interface ContentOrder {
   readonly epoch: Epoch;
   readonly objectId: ObjectId;
-  /** The state that the source must have. */
-  readonly lastTag: Tag;
+  /** The state that the source must have; null: none, and then there is nothing to read. */
+  readonly lastTag: Tag | null;
   /** Within the object's size. */
   readonly extents: readonly Extent[];
 }

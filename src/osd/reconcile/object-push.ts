@@ -92,7 +92,7 @@ async function planAgain(
       const { mirror, osd } = push.target;
       const [state] = await readRecords(mirror, osd.states([push.objectId], epoch));
       const targetLastTag = state?.lastTag ?? null;
-      if (targetLastTag !== null && targetLastTag === push.state?.lastTag) return null;
+      if (targetLastTag === push.state?.lastTag) return null;
       return { ...push, targetLastTag, content: { kind: 'whole' } };
     }
     case 'stale-epoch':
@@ -210,13 +210,8 @@ export async function sendPush(
   const covered = extentsOf(content, sizeOf(state));
   const extents = covered.flatMap((extent) => complementExtents(lost, extent));
   const lengthBytes = extentBytes(extents);
-  const order = { epoch: scope.epoch, objectId, extents };
-  const relayed =
-    state === null || lengthBytes === 0
-      ? ({ bytes: { kind: 'none' }, contentChecksum: 0 } as const)
-      : await relayContent({ ...order, lastTag: state.lastTag }, source, target.osd, (bytes) =>
-          pacer.goOn(bytes),
-        );
+  const order = { epoch: scope.epoch, objectId, lastTag: state?.lastTag ?? null, extents };
+  const relayed = await relayContent(order, source, target.osd, (bytes) => pacer.goOn(bytes));
   scope.checkCancelled();
   const reply = await target.osd.push({
     epoch: scope.epoch,

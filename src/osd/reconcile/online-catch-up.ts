@@ -17,7 +17,7 @@
 import { unreachable } from '../../protocol/invariant.js';
 import type { ObjectId } from '../../protocol/object-id.js';
 import { chooseSource, type MirrorEvidence, planObject } from '../../protocol/reconcile-plan.js';
-import type { Tag } from '../../protocol/tag.js';
+import { isLater, type Tag } from '../../protocol/tag.js';
 import {
   EVIDENCE_PAGE_MAX,
   type ObjectWitness,
@@ -98,9 +98,9 @@ async function bringPageUp(
   const settled: Settled[] = [];
   context.progress.enter('copying');
   await workOn(objects, limits.reconcileObjectsInFlight, async (object) => {
-    const outcome = await bringUp(options, object);
-    if (outcome.kind === 'later' || outcome.kind === 'copied') toDoCount += 1;
-    if ('lastTag' in outcome) settled.push({ ...object, lastTag: outcome.lastTag });
+    const { isToDo, settledTag } = await bringUp(options, object);
+    if (isToDo) toDoCount += 1;
+    settled.push({ ...object, settledTag });
   });
   if (dropper !== null) await context.pacer.run(0, () => dropSettled(dropper, settled));
   return toDoCount;
@@ -145,17 +145,15 @@ async function evidenceOf(
   }));
 }
 
-type Outcome =
-  /** Every target had what the source has. */
-  | { readonly kind: 'equal'; readonly lastTag: Tag | null }
-  /** Every target has it now. */
-  | { readonly kind: 'copied'; readonly lastTag: Tag | null }
-  /** Something moved; the next pass looks again. */
-  | { readonly kind: 'later' }
-  /** The source's bytes are damaged: under the fence others are asked for them, and what is intact nowhere is pushed as lost. */
-  | { readonly kind: 'damaged' }
-  /** A removal that no mirror in sync remembers: only under the fence a target may forget it, too (F35). */
-  | { readonly kind: 'forgotten' };
+interface Outcome {
+  /** A target lacked something that this pass has brought, or the next one may. */
+  readonly isToDo: boolean;
+  /** Every target has the source's history up to this tag; null: nobody knows. */
+  readonly settledTag: Tag | null;
+}
+
+/** What only a repair under the fence may do. */
+const FOR_THE_FENCE: Outcome = { isToDo: false, settledTag: null };
 
 async function bringUp(
   options: OnlineCatchUpOptions,
@@ -167,24 +165,28 @@ async function bringUp(
     trusted.map(({ peer }) => peer.mirror),
   );
   const lastTag = source.witness.state?.lastTag ?? null;
-  let kind: Outcome['kind'] = 'equal';
+  let isToDo = false;
   for (const target of sides.filter(({ peer }) => !peer.isTrusted)) {
-    if ((target.witness.state?.lastTag ?? null) === lastTag) continue;
-    if (lastTag === null && target.witness.state?.kind === 'tombstone') return { kind: 'forgotten' };
+    const { state } = target.witness;
+    if ((state?.lastTag ?? null) === lastTag) continue;
+    // A removal that no mirror in sync remembers: only there a target may forget it, too (F35).
+    if (lastTag === null && state?.kind === 'tombstone') return FOR_THE_FENCE;
     const outcome = await pushOnline(options, objectId, { source, target });
-    if (outcome !== 'landed') return { kind: outcome };
-    kind = 'copied';
+    // There others are asked for the bytes, and what is intact nowhere is pushed as lost (F30).
+    if (outcome === 'damaged') return FOR_THE_FENCE;
+    if (outcome === 'later') return { isToDo: true, settledTag: null };
+    isToDo = true;
   }
-  return { kind, lastTag };
+  return { isToDo, settledTag: lastTag };
 }
 
 function toEvidence({ peer, witness }: PeerEvidence): MirrorEvidence {
-  const { state, rows } = witness;
-  const sizeBytes = state?.kind === 'present' ? state.sizeBytes : 0;
+  const { state } = witness;
   const lastTag = state?.lastTag ?? null;
   // Rows of what came after the state was read say nothing of that state.
-  const own = lastTag === null ? rows : rows.filter(({ tag }) => tag <= lastTag);
-  return { mirror: peer.mirror, rows: own, lastTag, sizeBytes };
+  const rows = witness.rows.filter(({ tag }) => !isLater(tag, lastTag));
+  const sizeBytes = state?.kind === 'present' ? state.sizeBytes : 0;
+  return { mirror: peer.mirror, rows, lastTag, sizeBytes };
 }
 
 interface Sides {
@@ -192,17 +194,20 @@ interface Sides {
   readonly target: PeerEvidence;
 }
 
+const WHOLE = { kind: 'whole' } as const;
+
+/** Null: last tags differ, and no row says by what. */
 function planOnline(objectId: ObjectId, { source, target }: Sides): ObjectPush | null {
   const { state } = source.witness;
   const isHot = source.witness.hasMoreRows || target.witness.hasMoreRows;
   const evidence = { objectId, mirrors: [toEvidence(source), toEvidence(target)] };
-  const repair = planObject(evidence, [source.peer.mirror]);
-  if (repair === null && !isHot) return null;
+  const content = isHot ? WHOLE : planObject(evidence, [source.peer.mirror])?.content;
+  if (content === undefined) return null;
   return {
     objectId,
     sources: [source.peer],
     state,
-    content: isHot || repair === null ? { kind: 'whole' } : repair.content,
+    content,
     rows: rowsToCarry(objectId, state, { source: knownRows(source), target: knownRows(target) }),
     target: target.peer,
     targetLastTag: target.witness.state?.lastTag ?? null,
@@ -274,21 +279,21 @@ async function tryPush(context: PushContext, push: ObjectPush, source: Reconcile
 }
 
 interface Settled extends ObjectToCompare {
-  readonly lastTag: Tag | null;
+  readonly settledTag: Tag | null;
 }
 
 /** Rows of writes that every configured mirror has. Precondition: all configured mirrors take part. */
 async function dropSettled(dropper: RowDropper, objects: readonly Settled[]): Promise<void> {
   const rows: RowCursor[] = [];
   const hotObjects: HotObject[] = [];
-  for (const { objectId, sides, lastTag } of objects) {
-    const lowest = lowestOf([lastTag, ...sides.filter(({ peer }) => peer.isTrusted).map(lastTagOf)]);
+  for (const { objectId, sides, settledTag } of objects) {
+    const lowest = lowestOf([settledTag, ...sides.filter(({ peer }) => peer.isTrusted).map(lastTagOf)]);
     if (lowest === null) continue;
     if (sides.some(({ witness }) => witness.hasMoreRows)) hotObjects.push({ objectId, lastTag: lowest });
     const tags = new Set(sides.flatMap(({ witness }) => witness.rows.map(({ tag }) => tag)));
     for (const tag of tags) if (tag <= lowest) rows.push({ objectId, tag });
   }
-  if (rows.length > 0 || hotObjects.length > 0) await dropper.dropRows(rows, hotObjects);
+  if (rows.length > 0) await dropper.dropRows(rows, hotObjects);
 }
 
 function lastTagOf({ witness }: PeerEvidence): Tag | null {
@@ -296,5 +301,5 @@ function lastTagOf({ witness }: PeerEvidence): Tag | null {
 }
 
 function lowestOf(tags: readonly (Tag | null)[]): Tag | null {
-  return tags.reduce((low, tag) => (low === null || tag === null ? null : tag < low ? tag : low));
+  return tags.reduce((low, tag) => (isLater(low, tag) ? tag : low));
 }

@@ -307,7 +307,19 @@ describe('F30: a push whose source is damaged', () => {
     steps.intercept(0, 'examine', (_pass, requests) =>
       Promise.resolve(requests.map(() => ({ state: statePresent(), contentChecksum: 1 }))),
     );
-    await expect(pushObject(context, await makePush())).rejects.toThrow('the connection is lost');
+    await expect(pushObject(context, await makePush())).rejects.toMatchObject({
+      message: 'the connection is lost',
+    });
+  });
+
+  it('fails as changed when the source that was looked at has nothing of it by now', async () => {
+    for (const index of [0, 1]) lose(index, [{ offset: 2, length: 1 }]);
+    steps.intercept(0, 'states', () => Promise.resolve([null]));
+    const pushes = watchPushes();
+    const state = statePresent();
+    await expect(pushObject(context, await makePush({ state }))).rejects.toMatchObject({ code: 'changed' });
+    expect(pushes).toEqual([]);
+    expect(steps.lostNotes).toEqual([]);
   });
 
   it('fails as changed when the sources have another state by now, and says so of each', async () => {
@@ -326,7 +338,7 @@ describe('F30: a push whose source is damaged', () => {
     await expect(pushObject(context, push)).rejects.toMatchObject({
       code: 'changed',
       message: expect.stringMatching(
-        /on m0 has another last tag; "bucket\/key" on m1 has another last tag/,
+        /^changed: an object changed: "bucket\/key" on m0 has another last tag; "bucket\/key" on m1 has another last tag/,
       ) as string,
     });
   });
