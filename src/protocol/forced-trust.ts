@@ -38,11 +38,39 @@ export function recordDecision(state: AuthorityState, decision: ForcedDecision):
 
 /** The highest commit sequence that anybody who is there, or the authority itself, has seen of this store; -1: nobody has. */
 function highestSeen(state: AuthorityState, trusted: MirrorReport, reports: readonly MirrorReport[]): number {
-  const seen = reports
+  const own = isOnRecord(state, trusted) ? state.sequences?.[trusted.mirror] : undefined;
+  return Math.max(own ?? -1, highestWitness(trusted, reports));
+}
+
+/** True when what the authority has seen of this mirror was this store. */
+function isOnRecord({ members }: AuthorityState, { mirror, storeId }: MirrorReport): boolean {
+  return members.some((member) => member.mirror === mirror && member.storeId === storeId);
+}
+
+/** The highest commit sequence that any mirror witnesses of the store that is to be trusted; -1: none does. */
+function highestWitness(trusted: MirrorReport, reports: readonly MirrorReport[]): number {
+  const told = reports
     .flatMap(({ witnesses }) => witnesses)
     .filter(({ storeId }) => storeId === trusted.storeId)
     .map(({ commitSequence }) => commitSequence);
-  return Math.max(-1, state.sequences?.[trusted.mirror] ?? -1, ...seen);
+  return Math.max(-1, ...told);
+}
+
+/**
+ * Forgives the witnesses that tell more of the trusted store than it has, and nothing else: whoever rolls it back once more, to less than it
+ * had then and than it was given since, is to be noticed.
+ */
+function forgive(
+  state: AuthorityState,
+  trusted: MirrorReport,
+  reports: readonly MirrorReport[],
+): NonNullable<AuthorityState['forgiven']> {
+  const { mirror, commitSequence } = trusted;
+  const before = isOnRecord(state, trusted) ? state.forgiven?.[mirror] : undefined;
+  const told = Math.max(before ?? -1, highestWitness(trusted, reports));
+  const forgiven: Record<MirrorId, number> = { ...state.forgiven };
+  Reflect.deleteProperty(forgiven, mirror);
+  return told > commitSequence ? { ...forgiven, [mirror]: told } : forgiven;
 }
 
 /**
@@ -109,7 +137,7 @@ export function forceTrust(
     inSync: [mirror],
     incarnations: { [mirror]: trusted.incarnation },
     cleanStop: null,
-    forgiven: { ...state.forgiven, [mirror]: highestSeen(state, trusted, reports) },
+    forgiven: forgive(state, trusted, reports),
     sequences: { [mirror]: trusted.commitSequence },
     ...decidedIn(state, decision),
     members: state.members.map((member) =>

@@ -6,6 +6,7 @@ import {
 } from '../../../src/protocol/authority-state.js';
 import { describeRisks, forceTrust, forceWords } from '../../../src/protocol/forced-trust.js';
 import { InvariantViolation } from '../../../src/protocol/invariant.js';
+import { fullCopyReason, type MirrorReport } from '../../../src/protocol/recovery-plan.js';
 import { toEpoch } from '../../../src/protocol/tag.js';
 import { activeState, M0, M1, M2, reportOf, storeIdOf } from './protocol-builders.js';
 
@@ -115,7 +116,7 @@ describe('the decision on record', () => {
       inSync: [M1],
       incarnations: { [M1]: 'M1 run 1' },
       cleanStop: null,
-      forgiven: { [M1]: 10 },
+      forgiven: {},
       sequences: { [M1]: 10 },
       forced: [decision],
       members: [
@@ -139,6 +140,18 @@ describe('the decision on record', () => {
     expect(forced.sequences).toEqual({ [M1]: 4 });
     expect(forced.incarnations).toEqual({ [M1]: 'another run' });
     expect(forced.members[1]).toEqual({ mirror: M1, storeId: storeIdOf(7), fullCopyReason: null });
+  });
+
+  it('forgives nothing that the store has, nor what was seen of another store: its next rollback is noticed (F17)', () => {
+    const state = waiting({ sequences: { [M1]: 50 }, forgiven: { [M1]: 40 } });
+    const trusted = reportOf(M1, { storeId: storeIdOf(7), commitSequence: 4, incarnation: 'another run' });
+    const peer = (commitSequence: number): MirrorReport =>
+      reportOf(M0, { witnesses: [{ storeId: storeIdOf(7), commitSequence }] });
+    const forced = forceTrust(state, [peer(4), trusted], decisionOf(state), toEpoch(1));
+    expect(forced.forgiven).toEqual({});
+    const later = reportOf(M1, { storeId: storeIdOf(7), commitSequence: 4 });
+    expect(fullCopyReason(forced, later, [peer(5), later])).toMatch(/seen at 5: it was rolled back/);
+    expect(describeRisks(state, trusted, [peer(4), trusted]).join()).not.toMatch(/was rolled back: at least/);
   });
 
   it('earlier decisions stay, up to a hundred', () => {
