@@ -115,6 +115,7 @@ export class SimulatedDisk {
   /** The next commit that is to be synced fails. */
   failsNextSync = false;
   #hasFailed = false;
+  #hasKeptWhatFailed = false;
   /** Some byte of it was rotten once. */
   #hasDecayed = false;
 
@@ -141,6 +142,11 @@ export class SimulatedDisk {
 
   get hasDecayed(): boolean {
     return this.#hasDecayed;
+  }
+
+  /** A commit whose sync failed was there after the crash. */
+  get hasKeptWhatFailed(): boolean {
+    return this.#hasKeptWhatFailed;
   }
 
   get hasFailed(): boolean {
@@ -183,6 +189,7 @@ export class SimulatedDisk {
    */
   crash(survivors: number, isTorn = false): boolean {
     const kept = this.#unsynced.slice(0, survivors);
+    this.#hasKeptWhatFailed ||= this.#hasFailed && survivors >= this.#unsynced.length;
     const promisedAt = this.#unsynced.indexOf(this.#promised);
     const last = kept.at(-1);
     const before = kept.at(-2) ?? this.#synced;

@@ -47,10 +47,9 @@ export function lostObjects(world: World): LostObject[] {
   return [...lost].map(([objectId, kept]) => ({ objectId, kept }));
 }
 
-/** A fence of before the state was rebuilt, of which nobody knew whether it had come to a disk that failed, and it had. */
-function isFencedHigher({ authority, mirrors }: World): boolean {
-  const { epoch } = authority.durableState;
-  return authority.wasMadeGood && [...mirrors.values()].some(({ disk }) => disk.image.fencedEpoch > epoch);
+/** A fence or a record of before the state was rebuilt, of which nobody knew whether it had come to a disk that failed, and it had. */
+function hasOutlivedRebuild({ authority, mirrors }: World): boolean {
+  return authority.wasMadeGood && [...mirrors.values()].some(({ disk }) => disk.hasKeptWhatFailed);
 }
 
 /** A recovery may wait only while some mirror of the last in-sync set is missing or damaged, or the authority's state is an old one (F31). */
@@ -66,7 +65,7 @@ export function isWaitJustified(
   // A disk of before an operator's decision speaks for the history that was given up: which of the two was put back nobody can tell.
   const mayBeOfBefore = forced.length > 0 && world.damaged.size + world.rolledBack.size > 0;
   if (isOld || doubtsAuthority === true)
-    return isOld || isDecisionOpen || mayBeOfBefore || isFencedHigher(world);
+    return isOld || isDecisionOpen || mayBeOfBefore || hasOutlivedRebuild(world);
   const wanted = inSync.length === 0 ? members.map(({ mirror }) => mirror) : inSync;
   return wanted.some(
     (mirror) =>
