@@ -10,6 +10,7 @@ import {
   type ObjectEvidence,
   type ObjectRepair,
 } from '../../src/protocol/reconcile-plan.js';
+import type { MirrorReport } from '../../src/protocol/recovery-plan.js';
 import type { Epoch, Tag } from '../../src/protocol/tag.js';
 import type { SimulatedAuthority } from './authority.js';
 import { differenceOf, idsAfter } from './full-copy.js';
@@ -54,12 +55,13 @@ export type CatchUpOutcome =
 const PASSES_MAX = 3;
 
 export function* catchUp(context: CatchUpContext): Steps<CatchUpOutcome> {
-  const { copied } = context.order;
+  const { copied, inSync, targets } = context.order;
   try {
+    const participants = yield* reportAll([...inSync, ...targets]);
     for (const target of copied) yield* copyOnline(context, target);
     let left = 0;
     for (let pass = 1; pass <= PASSES_MAX; pass += 1) {
-      left = yield* repairOnce(context);
+      left = yield* repairOnce(context, participants);
       if (left === 0) break;
     }
     return { kind: 'caught-up', left };
@@ -72,7 +74,7 @@ export function* catchUp(context: CatchUpContext): Steps<CatchUpOutcome> {
 // --- by rows
 
 /** One look at all tag tables. Returns how many objects are still to do. */
-function* repairOnce(context: CatchUpContext): Steps<number> {
+function* repairOnce(context: CatchUpContext, participants: readonly MirrorReport[]): Steps<number> {
   const { epoch, inSync, targets, configured } = context.order;
   // In whatever order they are asked: nothing stands still meanwhile.
   const mirrors = epoch % 2 === 0 ? [...inSync, ...targets] : [...targets, ...inSync];
@@ -90,7 +92,7 @@ function* repairOnce(context: CatchUpContext): Steps<number> {
     if (equal === null) left += 1;
     else if (isComplete) drops.push(...rowsOnAll(context, evidence, equal));
   }
-  if (drops.length > 0) yield* drop(context, drops);
+  if (drops.length > 0) yield* drop(context, participants, drops);
   return left;
 }
 
@@ -172,12 +174,19 @@ function rowsOnAll(
   return [...rows.values()].filter(({ tag }) => tag <= lowest);
 }
 
+/** `participants`: as they reported before anything else was asked of them. */
 function* drop(
   context: CatchUpContext,
+  participants: readonly MirrorReport[],
   rows: readonly { readonly objectId: ObjectId; readonly tag: Tag }[],
 ): Steps<void> {
   const { epoch, inSync, targets } = context.order;
   const reports = yield* reportAll([...inSync, ...targets]);
+  const restarted = reports.find(
+    ({ incarnation }, index) => incarnation !== participants[index]?.incarnation,
+  );
+  if (restarted !== undefined && context.rules.asksRunOfWitnesses)
+    throw new AttemptFailed(`${restarted.mirror} bears no witness`);
   for (const { mirror, storeId } of reports) {
     const own = reports.map((report) => ({ storeId: report.storeId, commitSequence: report.commitSequence }));
     const passedOn = context.rules.passesWitnessesOn ? reports.flatMap((report) => report.witnesses) : [];

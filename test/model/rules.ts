@@ -129,6 +129,8 @@ export interface Rules {
   readonly fencesSources: boolean;
   /** F17: what one mirror witnessed, all that take part in a recovery know afterwards. */
   readonly passesWitnessesOn: boolean;
+  /** F17: in a reconciliation a mirror bears witness in the run that took part from its start, and in no other. */
+  readonly asksRunOfWitnesses: boolean;
   /** F27: the need of a full copy is on the authority's disk before a row is dropped. */
   readonly recordsBeforeForgoing: boolean;
   /** Online, extents land only on the very state that they were matched with, from the very state. */
@@ -204,6 +206,7 @@ const realRules: Rules = {
   copiesRowsInFull: true,
   fencesSources: true,
   passesWitnessesOn: true,
+  asksRunOfWitnesses: true,
   recordsBeforeForgoing: true,
   copiesWhatWasMatched: true,
   dropsOnlyWhatAllHave: true,

@@ -9,6 +9,8 @@ import { ReconcileFailure } from './reconcile-failure.js';
 export interface ReconcilePeer {
   readonly mirror: MirrorId;
   readonly storeId: StoreId;
+  /** The run of its process that was verified, and that all else is about. */
+  readonly incarnation: string;
   /** True for a source of bytes. */
   readonly isTrusted: boolean;
   readonly needsFullCopy: boolean;
@@ -30,7 +32,10 @@ export interface ReconcileScope {
 }
 
 /** Checks that a participant is who the order says, and fenced where it says. */
-export async function verifyPeer(scope: ReconcileScope, peer: ReconcilePeer): Promise<void> {
+export async function verifyPeer(
+  scope: ReconcileScope,
+  peer: Omit<ReconcilePeer, 'incarnation'>,
+): Promise<ReconcilePeer> {
   const identity = await peer.osd.identity();
   const faults = [
     identity.setId === scope.setId ? null : 'it is of another mirror set',
@@ -42,4 +47,5 @@ export async function verifyPeer(scope: ReconcileScope, peer: ReconcilePeer): Pr
       : `it is active at ${identity.activeEpoch}`,
   ].filter((fault) => fault !== null);
   if (faults.length > 0) throw new ReconcileFailure('peer-mismatch', `${peer.mirror}: ${faults.join(', ')}`);
+  return { ...peer, incarnation: identity.incarnation };
 }

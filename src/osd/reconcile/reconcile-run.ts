@@ -37,6 +37,8 @@ export interface ReconcileRunOptions {
   readonly clients: ServedClients;
 }
 
+type UnverifiedPeer = Parameters<typeof verifyPeer>[1];
+
 export class ReconcileRun {
   readonly #options: ReconcileRunOptions;
   readonly #progress: ProgressTracker;
@@ -88,7 +90,7 @@ export class ReconcileRun {
     }
   }
 
-  #connectPeers(): ReconcilePeer[] {
+  #connectPeers(): UnverifiedPeer[] {
     const { order, self, connect } = this.#options;
     // The driver first: of several sources that are equal, its own store needs no network.
     const others = order.participants.filter(({ mirror }) => mirror !== order.driver);
@@ -102,10 +104,10 @@ export class ReconcileRun {
     }));
   }
 
-  async #reconcile(peers: readonly ReconcilePeer[]): Promise<void> {
+  async #reconcile(participants: readonly UnverifiedPeer[]): Promise<void> {
     const { limits, order } = this.#options;
     this.#scope.checkCancelled();
-    await Promise.all(peers.map((peer) => verifyPeer(this.#scope, peer)));
+    const peers = await Promise.all(participants.map((peer) => verifyPeer(this.#scope, peer)));
     const context: PushContext = {
       scope: this.#scope,
       progress: this.#progress,

@@ -7,7 +7,7 @@
 import type { ObjectId } from '../../protocol/object-id.js';
 import type { Tag } from '../../protocol/tag.js';
 import type { StoreId, Witness } from '../../protocol/token.js';
-import { ROWS_PAGE_MAX, type RowCursor } from '../../wire/osd-connection.js';
+import { type OsdIdentity, ROWS_PAGE_MAX, type RowCursor } from '../../wire/osd-connection.js';
 import type { ProgressTracker } from './progress-tracker.js';
 import { ReconcileFailure } from './reconcile-failure.js';
 import type { ReconcilePeer, ReconcileScope } from './reconcile-peer.js';
@@ -64,7 +64,7 @@ export class RowDropper {
 
   /** How far each participant has come, and what they know of those that are absent (F17). */
   async #witnesses(): Promise<Witness[]> {
-    const identities = await Promise.all(this.#peers.map(({ osd }) => osd.identity()));
+    const identities = await Promise.all(this.#peers.map((peer) => identityOf(peer)));
     const present = identities.map(({ storeId, commitSequence }) => ({ storeId, commitSequence }));
     const absent = new Map<StoreId, number>();
     for (const { storeId, commitSequence } of identities.flatMap(({ witnesses }) => witnesses)) {
@@ -136,6 +136,14 @@ export class RowDropper {
       this.#progress.rowsDropped(reply.rowCount);
     }
   }
+}
+
+/** F17: a mirror that was restarted since may have been put back to an older state, which its sequence would hide. */
+async function identityOf({ mirror, incarnation, osd }: ReconcilePeer): Promise<OsdIdentity> {
+  const identity = await osd.identity();
+  if (identity.incarnation !== incarnation)
+    throw new ReconcileFailure('peer-mismatch', `${mirror} was restarted: it bears no witness`);
+  return identity;
 }
 
 function toCursor({ objectId, tag }: RowCursor): RowCursor {

@@ -119,6 +119,26 @@ failureCase('Online: a row stays while a mirror in sync has not got its write', 
   ends: 'I4',
 });
 
+failureCase('F17: rows go online with no witness of a mirror that was restarted meanwhile', {
+  mirrors: 3,
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    set.clearAll();
+    set.cutOff(M2);
+    const missed = set.write('remove', 'a');
+    set.reconnect(M2);
+    set.letIn(M2);
+    const push = set.holdCatchUpAt('push');
+    set.rollBackBefore(M1, missed);
+    set.arriveLate(push);
+    while (set.world.hasCatchUp) set.stepCatchUp();
+    set.rest();
+  },
+  rule: 'in a reconciliation a mirror bears witness in the run that took part from its start',
+  off: { asksRunOfWitnesses: false },
+  ends: 'I2',
+});
+
 /** M1 gets a blank disk, and is let in: it needs a full copy. */
 function copyM1(set: Scenario): void {
   for (const name of ['a', 'b', 'c']) set.write('replace', name, `base of ${name}`);

@@ -37,16 +37,18 @@ export function startInProcess(store: MemoryOsdStore, { limits, contract }: OsdO
   const violations: Error[] = [];
   runCount += 1;
   const url = `memory:${runCount}`;
+  const incarnation = `run-${runCount}`;
   const osd = createMemoryOsd({
     store,
     limits,
-    incarnation: `run-${runCount}`,
+    incarnation,
     connect: linkTo,
     onInvariantViolation: (violation) => violations.push(violation),
   });
   running.set(url, { osd, contract: contract && standingOf(contract), interceptions: new Map() });
   return {
     url,
+    incarnation,
     connection: osd,
     violations,
     close: async () => {

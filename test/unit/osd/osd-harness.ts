@@ -23,6 +23,7 @@ export function silentLogger(): FastifyBaseLogger {
 
 export interface RunningOsd {
   readonly url: string;
+  readonly incarnation: string;
   readonly app: FastifyInstance;
   readonly connection: HttpOsdConnection;
   readonly violations: Error[];
@@ -54,12 +55,13 @@ export async function startOsd(store: ObjectStore, options: StartOptions = {}): 
   const violations: Error[] = [];
   const timeouts = { ...TIMEOUTS, ...options.timeouts };
   runCount += 1;
+  const incarnation = `run-${runCount}`;
   const connect = (url: string) =>
     new HttpOsdConnection({ url, secret: SECRET, timeouts, tls: options.tls?.client ?? null });
   const app = createOsdServer({
     store,
     secret: options.secret ?? SECRET,
-    incarnation: `run-${runCount}`,
+    incarnation,
     softwareVersion: 'test',
     logger: options.logger ?? silentLogger(),
     clock: () => Date.now(),
@@ -84,6 +86,7 @@ export async function startOsd(store: ObjectStore, options: StartOptions = {}): 
   const connection = connect(url);
   return {
     url,
+    incarnation,
     app,
     connection,
     violations,

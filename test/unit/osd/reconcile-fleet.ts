@@ -32,6 +32,8 @@ export interface FleetMirror {
 
 export interface FleetOsd {
   readonly url: string;
+  /** Of this run of its process. */
+  readonly incarnation: string;
   readonly connection: OsdConnection;
   readonly violations: Error[];
   close(): Promise<void>;

@@ -68,6 +68,25 @@ async function sequenceOf(index: number): Promise<Witness> {
   return { storeId, commitSequence };
 }
 
+describe('a mirror that was restarted since the reconciliation began', () => {
+  it.each(['page', 'everything'] as const)(
+    'bears no witness: it may have been put back to an older state, so no row goes anywhere (%s; F17)',
+    async (what) => {
+      await write([0, 1], A);
+      const page = await takeAll(10);
+      await fence();
+      const drops = [watchDrops(0), watchDrops(1)];
+      const before = dropper();
+      steps.intercept(1, 'identity', async (pass) => ({ ...(await pass()), incarnation: 'another run' }));
+      await expect(what === 'page' ? before.dropPage(page) : before.dropEverything()).rejects.toMatchObject({
+        code: 'peer-mismatch',
+        message: expect.stringMatching(/m1 was restarted/) as unknown,
+      });
+      expect(drops).toEqual([[], []]);
+    },
+  );
+});
+
 describe('rows of a page', () => {
   it('go by name, wherever they are, each with the other’s commit sequence as its witness (F17)', async () => {
     await write([0, 1], A);

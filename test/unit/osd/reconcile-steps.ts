@@ -42,9 +42,17 @@ export class Steps {
   peers(roles: Roles): ReconcilePeer[] {
     return Object.entries(roles).map(([text, role]) => {
       const { mirror, store, osd } = this.fleet.mirrors[Number(text)]!;
+      const { incarnation } = osd;
       const { storeId } = store;
       const needsFullCopy = role === 'full-copy';
-      return { mirror, storeId, isTrusted: role === 'trusted', needsFullCopy, osd: linkTo(osd.url) };
+      return {
+        mirror,
+        storeId,
+        incarnation,
+        isTrusted: role === 'trusted',
+        needsFullCopy,
+        osd: linkTo(osd.url),
+      };
     });
   }
 
