@@ -52,6 +52,13 @@ function hasOutlivedRebuild({ authority, mirrors }: World): boolean {
   return authority.wasMadeGood && [...mirrors.values()].some(({ disk }) => disk.hasKeptWhatFailed);
 }
 
+/** It was copied to in full when the state was lost: by the one that was rebuilt it needs that still. */
+function isCopiedAnew({ authority }: World, mirror: MirrorId): boolean {
+  const { members } = authority.durableState;
+  const member = members.find((candidate) => candidate.mirror === mirror);
+  return authority.wasMadeGood && (member?.fullCopyReason ?? null) !== null;
+}
+
 /** A recovery may wait only while some mirror of the last in-sync set is missing or damaged, or the authority's state is an old one (F31). */
 export function isWaitJustified(
   world: World,
@@ -69,6 +76,7 @@ export function isWaitJustified(
   const wanted = inSync.length === 0 ? members.map(({ mirror }) => mirror) : inSync;
   return wanted.some(
     (mirror) =>
+      isCopiedAnew(world, mirror) ||
       world.damaged.has(mirror) ||
       world.rolledBack.has(mirror) ||
       !reports.some((report) => report.mirror === mirror),
