@@ -3,6 +3,7 @@
  *
  *   npm run test:simulate -- [--seeds 10000] [--seed 1] [--operations 1000] [--mirrors 2|3] [--calm 4]
  *                            [--variant online|suspended] [--writers 1|2] [--repeat-every 100] [--failures 1]
+ *                            [--without 'the authority is put back,crash a mirror']
  *
  * A run is over after so many reads and writes of clients, faults and messages not counted, and then brought to rest. What is
  * not given follows from the seed: two mirrors or three; one writer or two; online or suspended; faults often, rarely or seldom. A failing
@@ -11,6 +12,7 @@
  */
 import { parseArgs } from 'node:util';
 import { choicesOf, runChoices, type RunResult, shrinkChoices, type Weather } from './random-run.js';
+import { STEPS } from './random-steps.js';
 import { withRules } from './rules.js';
 
 const { values } = parseArgs({
@@ -24,6 +26,7 @@ const { values } = parseArgs({
     writers: { type: 'string' },
     'repeat-every': { type: 'string', default: '100' },
     failures: { type: 'string', default: '1' },
+    without: { type: 'string', default: '' },
   },
 });
 
@@ -37,6 +40,10 @@ const CHOICES_PER_OPERATION_MAX = 30;
 
 const rules = withRules();
 const operations = Number(values.operations);
+const without = values.without.split(',').filter((name) => name !== '');
+for (const name of without)
+  if (!STEPS.some((step) => step.name === name)) throw new RangeError(`there is no step ${name}`);
+const replayedWithout = without.length === 0 ? '' : ` --without '${without.join()}'`;
 const repeatEvery = Number(values['repeat-every']);
 
 function weatherOf(seed: number): Weather {
@@ -47,6 +54,7 @@ function weatherOf(seed: number): Weather {
     isOnline: variant === 'online',
     writers: values.writers === undefined ? 1 + (Math.floor(seed / 4) % 2) : Number(values.writers),
     operations,
+    without,
   };
 }
 
@@ -61,13 +69,15 @@ const sums = { operations: 0, steps: 0, copied: 0, unmatched: 0, newSets: 0, run
 function tell(seed: number, result: RunResult): void {
   const { mirrors, calm, isOnline, writers = 1 } = weatherOf(seed);
   const all = choicesOf(seed, operations * CHOICES_PER_OPERATION_MAX).slice(0, result.taken);
-  const weather = { mirrors, calm, isOnline, writers };
+  const weather = { mirrors, calm, isOnline, writers, without };
   print(`seed ${seed}, ${JSON.stringify(weather)}: ${JSON.stringify(result.violations)}`);
   const shrunk = shrinkChoices(rules, weather, all);
   const shortest = runChoices(rules, weather, shrunk);
   print(`shrunk to ${shrunk.length} choices: ${JSON.stringify(shortest.violations)}`);
   for (const line of shortest.trace) print(`  ${line}`);
-  print(`replay: npm run test:simulate -- --seeds 1 --seed ${seed} --operations ${operations}`);
+  print(
+    `replay: npm run test:simulate -- --seeds 1 --seed ${seed} --operations ${operations}${replayedWithout}`,
+  );
 }
 
 function take(seed: number): void {

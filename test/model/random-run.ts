@@ -64,6 +64,8 @@ export interface Weather {
   readonly writers?: number;
   /** The run comes to its rest after so many reads and writes of clients; all choices are taken, when it is not said. */
   readonly operations?: number;
+  /** Names of steps that do not happen. Default: none. */
+  readonly without?: readonly string[];
 }
 
 export class RandomRun {
@@ -75,9 +77,13 @@ export class RandomRun {
   /** By step. */
   readonly #weights: readonly number[];
 
-  constructor(rules: Rules, { mirrors, calm, isOnline, writers = 1 }: Weather, isTraced: boolean) {
+  constructor(rules: Rules, weather: Weather, isTraced: boolean) {
+    const { mirrors, calm, isOnline, writers = 1, without = [] } = weather;
     this.world = new World({ rules, mirrors, writers, isTraced });
-    this.#weights = STEPS.map(({ name, weight }) => (ORDINARY_STEPS.has(name) ? weight * calm : weight));
+    this.#weights = STEPS.map(({ name, weight }) => {
+      if (without.includes(name)) return 0;
+      return ORDINARY_STEPS.has(name) ? weight * calm : weight;
+    });
     this.isOnline = isOnline;
   }
 
