@@ -66,11 +66,12 @@ describe('a full copy under the fence', () => {
 
   it('counts as deleted what only the target had, and no tombstone', async () => {
     await write([1]);
+    await write([1], objectNamed('orphan'));
     await steps.fleet.write([1], { kind: 'remove', objectId: objectNamed('removed') });
     await write([0], objectNamed('new'));
     await write([0, 1], objectNamed('older'));
     await write([0], objectNamed('older'));
-    expect(await copy(true)).toMatchObject({ objectsDeleted: 1, objectsDone: 4, bytesCopied: 20 });
+    expect(await copy(true)).toMatchObject({ objectsDeleted: 2, objectsDone: 5, bytesCopied: 20 });
     expect([...steps.fleet.store(1).objects.keys()]).toEqual([objectNamed('older'), objectNamed('new')]);
   });
 

@@ -400,8 +400,9 @@ describe('catching up beside clients, three mirrors', () => {
     const { fleet } = steps;
     for (let count = 0; count < 257; count += 1)
       await fleet.write([0], { kind: 'replace', objectId: KEY, bytes: TEN });
+    await fleet.write([0, 1], { kind: 'replace', objectId: objectNamed('other'), bytes: TEN });
     await fleet.admit(BOTH_TRUSTED);
-    expect(await catchUp(BOTH_TRUSTED)).toMatchObject({ bytesCopied: 10, rowsDropped: 0 });
+    expect(await catchUp(BOTH_TRUSTED)).toMatchObject({ bytesCopied: 20, rowsDropped: 3 });
     expect((await tagsOf(0)).length).toBe(257);
     expect(await tagsOf(2)).toEqual([tagAt(1, 257)]);
   });

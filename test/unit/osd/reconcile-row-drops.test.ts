@@ -329,6 +329,29 @@ describe('recovery by rows, page by page', () => {
     expect(context.progress.snapshot()).toMatchObject({ objectsToDo: 0 });
   });
 
+  it('F30: where the source is damaged nobody is read in its place who has another last write', async () => {
+    await steps.stop();
+    steps = await Steps.start(4);
+    await write([0, 1, 2], A);
+    await write([0, 2], A);
+    await fence();
+    for (const index of [0, 2]) steps.fleet.store(index).damaged.add(A);
+    const readBy: number[] = [];
+    for (const index of [0, 1, 2]) {
+      steps.intercept(index, 'read', (pass, ...question) => {
+        readBy.push(index);
+        return pass(...question);
+      });
+    }
+    steps.intercept(1, 'push', () => Promise.resolve({ kind: 'landed' }));
+    await repair(steps.limits, { 0: 'trusted', 1: 'trusted', 2: 'trusted', 3: 'rows' }, false);
+    // Once for each target, m1 and m3.
+    expect(readBy.sort()).toEqual([0, 0, 2, 2]);
+    expect(await steps.fleet.connection(3).lostObjects(null, 10)).toMatchObject([
+      { objectId: A, lostBytes: 10 },
+    ]);
+  });
+
   it('the bytes that are to be copied are those of all targets', async () => {
     await steps.stop();
     steps = await Steps.start(3);

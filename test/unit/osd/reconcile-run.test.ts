@@ -377,7 +377,7 @@ describe('the reconciliations that an OSD drives', () => {
     expect(logs.length).toBe(1);
     const asked = watchIdentity(1);
     reconciler.start({ ...order, pace: UNLIMITED });
-    await reconciler.close();
+    await untilOver(reconciler, steps.fleet.epoch);
     expect(reconciler.latestProgress).toMatchObject({ phase: 'failed', failure: 'cancelled: the OSD stops' });
     expect(asked.count).toBe(0);
     await reconcilerOf().reconciler.close();
