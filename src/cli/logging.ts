@@ -1,7 +1,7 @@
 /** Logs: JSON, one object a line, to standard error or to one file for each service. Secrets are cut out by name. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { destination, type Logger, pino, stdTimeFunctions } from 'pino';
+import { destination, type LogFn, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { AuditLog } from '../admin/audit-log.js';
 import type { RequestObserver } from '../s3/request-observer.js';
 import type { Configuration } from './configuration.js';
@@ -43,7 +43,24 @@ function optionsOf(service: string, level: string) {
     base: { service, pid: process.pid },
     timestamp: stdTimeFunctions.isoTime,
     redact: { paths: REDACTED_PATHS, censor: '[secret]' },
+    hooks: { logMethod: logSafely },
   };
+}
+
+/**
+ * No fact that can't be written stops a process: the line comes without its facts, and says so. The redaction copies objects field by field,
+ * which throws for what has bytes in it, as errors of libraries do.
+ */
+function logSafely(this: Logger, parameters: Parameters<LogFn>, method: LogFn): void {
+  try {
+    method.apply(this, parameters);
+  } catch (error) {
+    const [facts, message]: readonly unknown[] = parameters;
+    const { err, error: other } = (facts ?? {}) as { readonly err?: unknown; readonly error?: unknown };
+    const cause = err ?? other;
+    const failure = cause instanceof Error ? { failure: cause.stack } : {};
+    method.call(this, { ...failure, unloggable: String(error) }, String(message));
+  }
 }
 
 function fileIn(folder: string, name: string): string {

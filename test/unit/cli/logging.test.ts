@@ -56,6 +56,22 @@ describe('logs', () => {
     expect(text).not.toContain('hidden');
   });
 
+  it('lose a fact that cannot be written, and neither the line nor the process', async () => {
+    const logger = makeLogger('osd-0', settings());
+    const error = Object.assign(new Error('Corruption: block checksum mismatch'), { key: Buffer.from('k') });
+    logger.error({ err: error, secret: 'hidden' }, 'a record is damaged');
+    logger.info({ count: 1 }, 'it goes on');
+    const [first, second] = await linesOf('osd-0');
+    expect(first).toMatchObject({
+      level: 50,
+      msg: 'a record is damaged',
+      failure: expect.stringContaining('block checksum mismatch') as unknown,
+      unloggable: expect.stringMatching(/./) as unknown,
+    });
+    expect(JSON.stringify(first)).not.toContain('hidden');
+    expect(second).toMatchObject({ msg: 'it goes on', count: 1 });
+  });
+
   it('of audits are written at once, whatever the level of the others', async () => {
     const { log } = settings();
     const audit = makeAuditLog('gateway', { log: { ...log, level: 'fatal' } });
