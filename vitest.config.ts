@@ -4,6 +4,8 @@ const oneSecondMs = 1_000;
 const oneMinuteMs = 60_000;
 /** Texts are compared without colours, which a CI variable would switch on. Child processes inherit it. */
 const env = { NO_COLOR: '1' };
+/** What is waited for comes, however busy the machine is; vitest's own second is a guess about the machine. */
+const expected = { poll: { timeout: 15 * oneSecondMs, interval: 10 } };
 
 /** What runs programs that npm does not bring: S3 clients, a browser, mount. They fail where one is missing. */
 const needsPrograms = [
@@ -22,6 +24,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           env,
+          expect: expected,
           include: ['test/unit/**/*.test.ts'],
           maxWorkers: '100%',
           testTimeout: 30 * oneSecondMs,
@@ -33,6 +36,7 @@ export default defineConfig({
         test: {
           name: 'model',
           env,
+          expect: expected,
           include: ['test/model/**/*.test.ts'],
           testTimeout: 3 * oneMinuteMs,
           hookTimeout: oneMinuteMs,
@@ -44,6 +48,7 @@ export default defineConfig({
         test: {
           name: 'processes',
           env,
+          expect: expected,
           include: ['test/**/*.test.ts'],
           exclude: ['test/unit/**', 'test/model/**', ...needsPrograms],
           maxWorkers: 2,
@@ -56,6 +61,7 @@ export default defineConfig({
         test: {
           name: 'programs',
           env,
+          expect: expected,
           include: needsPrograms,
           maxWorkers: 2,
           testTimeout: 3 * oneMinuteMs,

@@ -47,7 +47,7 @@ async function turnUntilArrived(count: number): Promise<void> {
         await timer.turn(0.1);
         return arrived();
       },
-      { timeout: 5000, interval: 1 },
+      { timeout: 20_000, interval: 1 },
     )
     .toBeGreaterThanOrEqual(count);
 }

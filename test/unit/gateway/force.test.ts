@@ -10,7 +10,7 @@ afterEach(async () => {
 
 async function untilWaiting(): Promise<void> {
   await expect
-    .poll(() => rig.gateway.status().waitingFor ?? '', { timeout: 5000, interval: 5 })
+    .poll(() => rig.gateway.status().waitingFor ?? '', { timeout: 20_000, interval: 5 })
     .toMatch(/missing|no record|no intact/);
 }
 

@@ -294,7 +294,7 @@ describe('a mirror that comes back to forwarded writes', () => {
       .poll(() => rig.authority.saved.at(-1)?.members.some(({ rowsForgone }) => rowsForgone === true))
       .toBe(true);
     await rig.put('after', 'no row is kept for this');
-    await expect.poll(() => roles().writer.store.report().tagTable.rowCount, { timeout: 5000 }).toBe(0);
+    await expect.poll(() => roles().writer.store.report().tagTable.rowCount, { timeout: 20_000 }).toBe(0);
     peer.restart();
     await rig.untilInSync(0, 1);
     rig.expectIdenticalMirrors();

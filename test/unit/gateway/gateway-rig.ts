@@ -130,14 +130,17 @@ export class GatewayRig {
   async untilInSync(...indexes: number[]): Promise<void> {
     const wanted = indexes.map((index) => this.osd(index).mirror);
     await expect
-      .poll(() => (this.gateway.isReady ? this.gateway.status().inSync : []), { timeout: 5000, interval: 5 })
+      .poll(() => (this.gateway.isReady ? this.gateway.status().inSync : []), {
+        timeout: 20_000,
+        interval: 5,
+      })
       .toEqual(wanted);
   }
 
   async untilTablesAreEmpty(): Promise<void> {
     await expect
       .poll(() => this.osds.map(({ store }) => store.report().tagTable.rowCount), {
-        timeout: 3000,
+        timeout: 20_000,
         interval: 5,
       })
       .toEqual(this.osds.map(() => 0));

@@ -186,7 +186,7 @@ describe('a mirror that goes away and comes back', () => {
     await rig.put('key', 'content');
     const { epoch } = rig.gateway.status();
     rig.osd(1).restart();
-    await expect.poll(() => rig.gateway.status().epoch, { timeout: 3000 }).toBeGreaterThan(epoch);
+    await expect.poll(() => rig.gateway.status().epoch, { timeout: 20_000 }).toBeGreaterThan(epoch);
     await rig.untilInSync(0, 1);
     await rig.put('key', 'more');
     rig.expectIdenticalMirrors();
@@ -240,7 +240,7 @@ describe('a gateway that starts', () => {
     rig.osd(1).restart();
     await rig.gateway.stop();
     await rig.start({ startupWaitMs: 20 });
-    await expect.poll(() => rig.gateway.status().phase, { timeout: 5000 }).toBe('waiting');
+    await expect.poll(() => rig.gateway.status().phase, { timeout: 20_000 }).toBe('waiting');
     expect(rig.gateway.status().waitingFor).toContain("can't vouch alone");
     rig.osd(0).mode = 'up';
     await rig.untilInSync(0, 1);
@@ -258,7 +258,7 @@ describe('a gateway that starts', () => {
     expect(rig.authority.saved.at(-1)?.cleanStop).toBeNull();
     rig.osd(0).mode = 'down';
     await rig.start({ startupWaitMs: 20 });
-    await expect.poll(() => rig.gateway.status().phase, { timeout: 5000 }).toBe('waiting');
+    await expect.poll(() => rig.gateway.status().phase, { timeout: 20_000 }).toBe('waiting');
     rig.osd(0).mode = 'up';
     await rig.untilInSync(0, 1);
     expect(await rig.get('key')).toBe('acknowledged');
@@ -281,7 +281,7 @@ describe('a gateway that starts', () => {
     };
     const lost = rig.put('other', 'never acknowledged');
     lost.catch(() => undefined);
-    await expect.poll(() => rig.gateway.status().phase, { timeout: 5000 }).toBe('waiting');
+    await expect.poll(() => rig.gateway.status().phase, { timeout: 20_000 }).toBe('waiting');
     expect(rig.authority.saved.at(-1)?.inSync).toEqual(['osd-0', 'osd-1']);
     rig.osd(0).mode = 'up';
     await rig.untilInSync(0, 1);
@@ -302,7 +302,7 @@ describe('a gateway that starts', () => {
     const write = zombieStorage.replace({ id: idOf('key'), content, attributes: '' });
     await expect(write).rejects.toMatchObject({ kind: 'unavailable' });
     expect(await rig.get('key')).toBe('successor');
-    await expect.poll(() => rig.fatal, { timeout: 5000 }).toMatchObject([{ code: 'authority-superseded' }]);
+    await expect.poll(() => rig.fatal, { timeout: 20_000 }).toMatchObject([{ code: 'authority-superseded' }]);
     rig.fatal.length = 0;
     await zombie.stop();
   });

@@ -133,7 +133,7 @@ describe('F14: a gateway that replaces another one', () => {
     rig.osd(0).mode = 'down';
     await rig.start({ readLeaseMs: LONG_MS });
     await expect
-      .poll(() => rig.gateway.status().waitingFor, { timeout: 5000 })
+      .poll(() => rig.gateway.status().waitingFor, { timeout: 20_000 })
       .toMatch(/a gateway that was here before might still answer reads from osd-0/);
     rig.osd(0).mode = 'up';
     await rig.untilInSync(0, 1);

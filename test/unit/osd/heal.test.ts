@@ -12,7 +12,7 @@ import { commit, contentOf, EPOCH, objectNamed, patternBytes, SET_ID, tagAt } fr
 import { Fleet } from './reconcile-fleet.js';
 
 const A = objectNamed('a');
-const WITHIN = { timeout: 5000, interval: 5 };
+const WITHIN = { timeout: 20_000, interval: 5 };
 
 function sourcesOf(fleet: Fleet, ...indexes: number[]): HealSource[] {
   return indexes.map((index) => {

@@ -57,7 +57,7 @@ describe('compaction', () => {
       await useLimits({ segmentBytesMax });
       await fillAndRemove(lengthBytes, count);
       const aliveFiles = Math.ceil(((count / 8) * lengthBytes) / segmentBytesMax);
-      await expect.poll(() => segmentFiles().length, { timeout: 5_000 }).toBeLessThanOrEqual(aliveFiles + 2);
+      await expect.poll(() => segmentFiles().length, { timeout: 20_000 }).toBeLessThanOrEqual(aliveFiles + 2);
       await expectKept(lengthBytes, count);
       driver.store = await temporary.reopen();
       await expectKept(lengthBytes, count);
@@ -71,7 +71,7 @@ describe('compaction', () => {
     await fillAndRemove(30_000, 80);
     const before = segmentFiles().length;
     await useLimits({});
-    await expect.poll(() => segmentFiles().length, { timeout: 5_000 }).toBeLessThan(before - 3);
+    await expect.poll(() => segmentFiles().length, { timeout: 20_000 }).toBeLessThan(before - 3);
     await expectKept(30_000, 80);
   });
 
@@ -83,7 +83,7 @@ describe('compaction', () => {
     const blobBytes = driver.store.report().blobBytes;
     for (let index = 1; index < 40; index += 1)
       if (index % 8 !== 0) expectCommitted(await driver.remove(idOf(`${KEEP}-${index}`)));
-    await expect.poll(() => segmentFiles().length, { timeout: 5_000 }).toBeLessThan(5);
+    await expect.poll(() => segmentFiles().length, { timeout: 20_000 }).toBeLessThan(5);
     const pieces: Buffer[] = [];
     for await (const piece of read!.body) pieces.push(piece);
     expectBytes(Buffer.concat(pieces), patternBytes(300_000, 0));

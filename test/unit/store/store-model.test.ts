@@ -216,7 +216,7 @@ class Pair {
   async settleTombstones(): Promise<void> {
     const [disk, memory] = this.drivers.map(({ store }) => store);
     const count = (): number => disk!.report().tombstoneCount;
-    await expect.poll(count, { interval: 1, timeout: 500 }).toBe(memory!.report().tombstoneCount);
+    await expect.poll(count, { interval: 1, timeout: 20_000 }).toBe(memory!.report().tombstoneCount);
   }
 
   async compare(): Promise<void> {

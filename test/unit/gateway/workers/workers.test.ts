@@ -170,7 +170,7 @@ describe('a worker that is killed', () => {
     await expect.poll(() => rig.worker(1).writer.inFlightCount).toBe(1);
     rig.osd(1).onRequest = () => undefined;
     rig.kill(1);
-    await expect.poll(() => rig.worker(0).writer.epoch, { timeout: 3000 }).toBeGreaterThan(epoch);
+    await expect.poll(() => rig.worker(0).writer.epoch, { timeout: 20_000 }).toBeGreaterThan(epoch);
     await rig.putThrough(0, rig.nameOf(0), 'of the other').finally(letPass);
     await rig.untilInSync(0, 1);
     expect(['before', 'orphan']).toContain(await rig.getThrough(0, name));
