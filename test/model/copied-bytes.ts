@@ -1,4 +1,7 @@
-/** What was copied by rows, against what rows said was missing: each object of each mirror once, as long as that mirror runs. */
+/**
+ * What was copied by rows, against what rows said was missing: each object of each mirror once, as long as that mirror runs and is not
+ * taken back. A recovery that trusts another mirror than the one before it may give a stale one an older history, and the next one the newer again.
+ */
 import { clipExtents, uniteExtents, extentBytes } from '../../src/protocol/extent.js';
 import type { MirrorId } from '../../src/protocol/authority-state.js';
 import type { ObjectId } from '../../src/protocol/object-id.js';
@@ -16,22 +19,34 @@ interface Missing {
 
 export class CopiedBytes {
   readonly #byPlace = new Map<string, Missing>();
+  /** How often an object of a mirror was taken back, by mirror's run and object. */
+  readonly #returns = new Map<string, number>();
 
   /** So much of an object is unmatched between what a mirror has and what it is to get. `run` names the mirror's process. */
   notePlan(place: Place, unmatchedBytes: number): void {
-    const known = this.#byPlace.get(keyOf(place));
+    const key = this.#keyOf(place);
+    const known = this.#byPlace.get(key);
     const most = Math.max(known?.unmatchedBytes ?? 0, unmatchedBytes);
-    this.#byPlace.set(keyOf(place), { unmatchedBytes: most, copiedBytes: known?.copiedBytes ?? 0 });
+    this.#byPlace.set(key, { unmatchedBytes: most, copiedBytes: known?.copiedBytes ?? 0 });
   }
 
   /** Returns what is wrong with it, or null. */
   noteCopy(place: Place, byteCount: number): string | null {
+    const known = this.#byPlace.get(this.#keyOf(place));
+    if (isReturn(place)) this.#returns.set(objectOf(place), this.#returnsOf(place) + 1);
     if (byteCount === 0) return null;
-    const known = this.#byPlace.get(keyOf(place));
     if (known === undefined) return `${place.target} gets ${byteCount} bytes that no row told of`;
     known.copiedBytes += byteCount;
     if (known.copiedBytes <= known.unmatchedBytes) return null;
     return `${place.target} gets ${known.copiedBytes} bytes where ${known.unmatchedBytes} were unmatched`;
+  }
+
+  #returnsOf(place: Place): number {
+    return this.#returns.get(objectOf(place)) ?? 0;
+  }
+
+  #keyOf(place: Place): string {
+    return `${objectOf(place)} ${this.#returnsOf(place)} ${String(place.from)} ${String(place.to)}`;
   }
 
   get unmatchedBytes(): number {
@@ -56,8 +71,12 @@ export interface Place {
   readonly to: Tag | null;
 }
 
-function keyOf({ run, objectId, from, to }: Place): string {
-  return `${run} ${objectId} ${String(from)} ${String(to)}`;
+function objectOf({ run, objectId }: Place): string {
+  return `${run} ${objectId}`;
+}
+
+function isReturn({ from, to }: Place): boolean {
+  return from !== null && (to === null || to < from);
 }
 
 function nameOf({ tag, kind, offset, length }: TagRow): string {
