@@ -59,7 +59,11 @@ function logSafely(this: Logger, parameters: Parameters<LogFn>, method: LogFn): 
     const { err, error: other } = (facts ?? {}) as { readonly err?: unknown; readonly error?: unknown };
     const cause = err ?? other;
     const failure = cause instanceof Error ? { failure: cause.stack } : {};
-    method.call(this, { ...failure, unloggable: String(error) }, String(message));
+    method.call(
+      this,
+      { ...failure, unloggable: String(error) },
+      typeof message === 'string' ? message : 'facts that can not be written',
+    );
   }
 }
 

@@ -37,7 +37,7 @@ export function describeDamagedStore({ mirror, detail, onlySourceOf }: DamagedSt
   if (onlySourceOf === null)
     return `${damage}, so it is not copied to: stop its OSD, move its folder away, "tally format --name ${mirror}", start it, and it is copied in full`;
   const [target] = onlySourceOf;
-  return `${damage}, and it is the only one in sync, so ${onlySourceOf.join(', ')} can't be brought up. To give up what only ${mirror} has, and that is every write since: stop the OSD of ${mirror}, then "tally force ${target ?? ''}"`;
+  return `${damage}, and it is the only one in sync, so ${onlySourceOf.join(', ')} can't be brought up. To give up what only ${mirror} has, and that is every write since: stop the OSD of ${mirror}, then "tally force --mirror ${target ?? ''}"`;
 }
 
 /** Precondition: nobody else changes the authority's state, and it is no only source. */

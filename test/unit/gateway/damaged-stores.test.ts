@@ -99,7 +99,7 @@ describe('F19: the database of a mirror is damaged', () => {
     rig.osd(1).restart();
     await expect
       .poll(messages)
-      .toMatch(/osd-0 is damaged \(.*key.* fails its checksum\).*"tally force osd-1"/);
+      .toMatch(/osd-0 is damaged \(.*key.* fails its checksum\).*"tally force --mirror osd-1"/);
     expect(rig.gateway.status().inSync).toEqual(['osd-0']);
     expect(memberOf(0)?.fullCopyReason).toBeNull();
     expect(await rig.get('key')).toBe('without it');
