@@ -197,8 +197,8 @@ export class RecoveryRunner {
     if (operation !== undefined) this.#update({ ...operation, ...change });
   }
 
-  #event(kind: MirrorSetEvent['kind'], message: string): void {
-    this.#options.onEvent({ atMs: this.#options.clock(), kind, message });
+  #event(kind: MirrorSetEvent['kind'], message: string, atMs = this.#options.clock()): void {
+    this.#options.onEvent({ atMs, kind, message });
   }
 
   async #run({ id, reason, trigger }: ReconcileOperation): Promise<void> {
@@ -474,11 +474,13 @@ export class RecoveryRunner {
 
   #endOperation(id: string): void {
     const { inSync } = this.#options.set;
-    this.#amend(id, { state: 'done', endedMs: this.#options.clock(), inSync });
+    const endedMs = this.#options.clock();
+    this.#amend(id, { state: 'done', endedMs, inSync });
     const { objectsDone = 0, bytesCopied = 0 } = this.#operations.get(id)?.progress ?? {};
     const copied =
       objectsDone === 0 ? '' : `; ${plural(objectsDone, 'object')}, ${formatBytes(bytesCopied)} copied`;
-    this.#event('recovery-ended', `recovery done: ${inSync.join(', ')} in sync${copied}`);
+    // The same moment: by it whoever is told finds the operation.
+    this.#event('recovery-ended', `recovery done: ${inSync.join(', ')} in sync${copied}`, endedMs);
   }
 
   #postpone(mirror: MirrorId): void {

@@ -71,6 +71,7 @@ export class GatewayRig {
   readonly authority = new MemoryAuthority();
   readonly verificationRecord = new MemoryVerificationRecord();
   readonly fatal: unknown[] = [];
+  clock: () => number = Date.now;
   suspendsWrites = false;
   writes: WritesMode = 'direct';
   tagTableRowsMax = 1_000_000;
@@ -115,7 +116,7 @@ export class GatewayRig {
       catchUpPace: this.catchUpPace,
       ...(this.fleet !== null && { fleet: this.fleet }),
       logger,
-      clock: () => Date.now(),
+      clock: this.clock,
       onFatal: (error) => this.fatal.push(error),
     });
     return this;

@@ -148,6 +148,22 @@ describe('a mirror that goes away and comes back', () => {
     expect(operation?.progress).toMatchObject({ phase: 'done', objectsDone: 4, bytesCopied: 3 + 4 + 5 });
   });
 
+  it('is told of with the time at which its recovery ended: by that a reader finds what was copied', async () => {
+    rig = new GatewayRig();
+    let nowMs = Date.now();
+    rig.clock = () => (nowMs = Math.max(nowMs + 1, Date.now()));
+    await rig.startAndWait();
+    rig.osd(1).mode = 'down';
+    await rig.put('missed', 'x');
+    rig.osd(1).restart();
+    await rig.untilInSync(0, 1);
+    const ends = () =>
+      rig.gateway.events().flatMap(({ kind, atMs }) => (kind === 'recovery-ended' ? [atMs] : []));
+    await expect
+      .poll(ends)
+      .toEqual(rig.gateway.operations().flatMap(({ state, endedMs }) => (state === 'done' ? [endedMs] : [])));
+  });
+
   it('F2: does not bring back a write that only it has, and that nobody acknowledged', async () => {
     rig = await new GatewayRig().startAndWait();
     await rig.put('key', 'first');
