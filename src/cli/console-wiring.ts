@@ -1,21 +1,21 @@
 /** What the web console needs of the rest: its files, the API's document, and a client of the S3 endpoint. */
 import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { ObjectBrowser } from '../admin/object-browser.js';
 import type { Credential } from '../s3/auth/credentials.js';
 import { S3Refusal, S3Session } from '../s3/session/s3-session.js';
 import type { TlsSource } from '../tls/watched-tls.js';
 import { localUrl } from './address.js';
 import type { Configuration } from './configuration.js';
+import { programFile } from './program-files.js';
 
 /** Null: the console was not built. */
 export function findConsole(): string | null {
-  const folder = fileURLToPath(new URL('../console/', import.meta.url));
+  const folder = programFile('dist/console/');
   return existsSync(`${folder}index.html`) ? folder : null;
 }
 
 export function readAdminDocument(): string {
-  return readFileSync(new URL('../../openapi/admin.yaml', import.meta.url), 'utf8');
+  return readFileSync(programFile('openapi/admin.yaml'), 'utf8');
 }
 
 /** `tls`: what the S3 endpoint shows. Acts with the first key, which is the default account's. */

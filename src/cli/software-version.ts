@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { programFile } from './program-files.js';
 
-/** The version in package.json, which lies two folders above this file, built or not. */
+/** The version in package.json. */
 export function readSoftwareVersion(): string {
-  const value: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  const value: unknown = JSON.parse(readFileSync(programFile('package.json'), 'utf8'));
   if (
     typeof value === 'object' &&
     value !== null &&

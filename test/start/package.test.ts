@@ -18,24 +18,36 @@ function packedPaths(): string[] {
   return (packed?.files ?? []).map(({ path }) => path);
 }
 
-/** Packages that the built servers import. */
-function importedPackages(): string[] {
-  const folder = join(root, 'dist');
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
-    (name) => name.endsWith('.js') && !name.startsWith('console/'),
+function builtTexts(): string[] {
+  const folder = join(root, 'dist/cli');
+  return readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
+}
+
+function matchesIn(texts: readonly string[], pattern: RegExp): string[] {
+  return [...new Set(texts.flatMap((text) => [...text.matchAll(pattern)].map(([, name = '']) => name)))];
+}
+
+/** Packages that the built program loads where it runs. */
+function loadedPackages(): string[] {
+  const names = matchesIn(
+    builtTexts(),
+    /(?:^import .*from |\bimport\(|\b__require\()"((?:@[^"/]+\/)?[^"./][^"/]*)[^"]*"/gm,
   );
-  const specifiers = files.flatMap((name) =>
-    [...readFileSync(join(folder, name), 'utf8').matchAll(/\bfrom '([^'.][^']*)';$/gm)].map(
-      ([, specifier = '']) => specifier,
-    ),
-  );
-  const names = specifiers.map((text) =>
-    text
-      .split('/')
-      .slice(0, text.startsWith('@') ? 2 : 1)
-      .join('/'),
-  );
-  return [...new Set(names)].filter((name) => !name.startsWith('node:') && !builtinModules.includes(name));
+  return names.filter((name) => !name.startsWith('node:') && !builtinModules.includes(name));
+}
+
+/** Packages that are in the built program: a comment says where each part comes from. */
+function includedPackages(): string[] {
+  return matchesIn(builtTexts(), /^\/\/ (?:.*\/)?node_modules\/((?:@[^/\n]+\/)?[^/\n]+)/gm);
+}
+
+/** Packages that come with this one. Their licences ask to travel with them, so what is built in is among these. */
+function shippedPackages(): ReadonlySet<string> {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    readonly packages: Readonly<Record<string, { readonly dev?: boolean }>>;
+  };
+  const paths = Object.entries(packages).flatMap(([path, { dev }]) => (dev === true ? [] : [path]));
+  return new Set(paths.map((path) => path.replace(/^.*node_modules\//, '')));
 }
 
 describe('the build', () => {
@@ -57,16 +69,23 @@ describe('the package', () => {
       ]),
     );
     const needed =
-      /^(?:package\.json|README\.md|LICENSE|dist\/.*(?<!\.map|\.d\.ts|\.test\.js|\.tsbuildinfo)|openapi\/\w+\.yaml|schema\/tally\.schema\.json|packaging\/systemd\/[\w@.-]+)$/;
+      /^(?:package\.json|README\.md|LICENSE|dist\/(?:sbom\.cdx\.json|cli\/[\w.-]+\.js|console\/.*)|openapi\/\w+\.yaml|schema\/tally\.schema\.json|packaging\/systemd\/[\w@.-]+)$/;
     expect(paths.filter((path) => !needed.test(path))).toEqual([]);
   });
 
-  it('names each package that it imports as a dependency', () => {
+  it('names each package that it loads as a dependency', () => {
     const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
       readonly dependencies: Readonly<Record<string, string>>;
     };
-    const imported = importedPackages();
-    expect(imported).toContain('fastify');
-    expect(imported.filter((name) => !(name in dependencies))).toEqual([]);
+    const loaded = loadedPackages();
+    expect(loaded).toContain('classic-level');
+    expect(loaded.filter((name) => !(name in dependencies))).toEqual([]);
+  });
+
+  it('has nothing built in but packages that it brings along, with their licences', () => {
+    const included = includedPackages();
+    const shipped = shippedPackages();
+    expect(included).toContain('fastify');
+    expect(included.filter((name) => !shipped.has(name))).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@ import {
   appendFileSync,
   cpSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -31,11 +32,19 @@ export class ProgramCopy {
 
   /** It speaks these versions of the contract, and no other. */
   speak(least: number, greatest: number): this {
-    const path = join(this.#folder, 'dist/wire/contract-version.js');
-    const text = readFileSync(path, 'utf8');
-    const changed = text.replace(/(CONTRACT = )\{[^}]*\}/, `$1{ least: ${least}, greatest: ${greatest} }`);
-    if (changed === text) throw new Error(`${path} does not say what this build speaks`);
-    writeFileSync(path, changed);
+    const folder = join(this.#folder, 'dist/cli');
+    let changedCount = 0;
+    for (const name of readdirSync(folder)) {
+      const text = readFileSync(join(folder, name), 'utf8');
+      const changed = text.replace(
+        /(\bCONTRACT = )\{[^}]*\}/,
+        `$1{ least: ${least}, greatest: ${greatest} }`,
+      );
+      if (changed === text) continue;
+      writeFileSync(join(folder, name), changed);
+      changedCount += 1;
+    }
+    if (changedCount !== 1) throw new Error(`${changedCount} files of ${folder} say what this build speaks`);
     return this;
   }
 

@@ -9,7 +9,6 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import pico from 'picocolors';
 import { type AdminOperation, AdminClient } from '../admin-client.js';
 import { isLoopback } from '../address.js';
@@ -30,6 +29,7 @@ import type { Invocation } from '../invocation.js';
 import { fetchTrusting } from '../open-tls.js';
 import { nodeArguments } from '../node-arguments.js';
 import { OperationalError } from '../operational-error.js';
+import { programFile } from '../program-files.js';
 import { describeBriefly } from '../reconcile-text.js';
 import { createMissingSecrets, readAdminToken, readS3Keys, type S3Keys } from '../secrets.js';
 import { readSoftwareVersion } from '../software-version.js';
@@ -204,7 +204,7 @@ class Up {
 
   #commandOf(name: string): ServiceCommand {
     const what = name === GATEWAY ? [GATEWAY] : ['osd', '--name', name];
-    const main = fileURLToPath(new URL('../main.js', import.meta.url));
+    const main = programFile('dist/cli/main.js');
     // Everything that the environment says is in the run file.
     const environment = Object.fromEntries(
       Object.entries(this.#request.environment).filter(([variable]) => !variable.startsWith('TALLY_')),

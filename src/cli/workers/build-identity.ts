@@ -5,9 +5,9 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { programFile } from '../program-files.js';
 
-/** Where the compiled program lies. */
-const PROGRAM_FOLDER = join(import.meta.dirname, '../..');
+const PROGRAM_FOLDER = programFile('dist/cli');
 
 /** A name for the content of all its files. */
 export function readBuildIdentity(): string {

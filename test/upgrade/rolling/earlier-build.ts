@@ -1,6 +1,6 @@
 /** The program as it was at an earlier commit, built in a folder of its own with the packages that are installed now. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from '../../support/repository.js';
@@ -38,13 +38,20 @@ export class EarlierBuild {
       run('tar', ['-x'], folder, run('git', ['archive', commit], repositoryRoot));
       const packages = join(repositoryRoot, 'node_modules');
       symlinkSync(packages, join(folder, 'node_modules'));
-      run(process.execPath, [join(packages, 'typescript/bin/tsc'), '-p', 'tsconfig.build.json'], folder);
+      run(process.execPath, build.#compiler(packages), folder);
       chmodSync(build.entry, 0o755);
     } catch (error) {
       build.remove();
       throw error;
     }
     return build;
+  }
+
+  /** Some were built a file for each module, without a bundle. */
+  #compiler(packages: string): string[] {
+    return existsSync(join(this.#folder, 'vite.config.ts'))
+      ? [join(packages, 'vite/bin/vite.js'), 'build', '--logLevel', 'warn']
+      : [join(packages, 'typescript/bin/tsc'), '-p', 'tsconfig.build.json'];
   }
 
   get entry(): string {
