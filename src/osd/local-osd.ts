@@ -17,16 +17,10 @@ import { compareUtf8, type ObjectId } from '../protocol/object-id.js';
 import type { CopyPace } from '../protocol/pace.js';
 import type { FullCopyCursor, ObjectSummary } from '../protocol/reconcile-plan.js';
 import { FULL_COPY_DOUBT } from '../protocol/recovery-plan.js';
-import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
+import type { Epoch, GeneratorId } from '../protocol/tag.js';
 import type { StoreId, Witness } from '../protocol/token.js';
-import type { ObjectState, TagRow, WriteTransaction } from '../protocol/write.js';
-import {
-  type ObjectStore,
-  StoreError,
-  type StoreListEntry,
-  type StoreRead,
-  type WriteRequest,
-} from '../store/object-store.js';
+import type { ObjectState, TagRow } from '../protocol/write.js';
+import { type ObjectStore, type StoreListEntry, type StoreRead } from '../store/object-store.js';
 import {
   type ClearsReply,
   type ExaminationReply,
@@ -54,11 +48,9 @@ import {
   type ScrubOrder,
   type TransactionBatch,
   type TransactionBatchReply,
-  type TransactionItem,
-  type TransactionReply,
   type WriterOrder,
 } from '../wire/osd-connection.js';
-import { transactionChecksum } from '../wire/transaction-checksum.js';
+import { BatchedWrites } from './batched-writes.js';
 import { ClientLoad } from './client-load.js';
 import { examineExtent } from './examination.js';
 import { Writers, type WritersReport } from './forwarding/writers.js';
@@ -95,13 +87,12 @@ export interface LocalOsdOptions {
   readonly onInvariantViolation: (violation: InvariantViolation) => void;
 }
 
-type Failure = 'checksum-mismatch' | 'overloaded' | 'no-space' | 'io-error';
-
 export class LocalOsd implements OsdConnection {
   readonly url = 'local:';
   readonly #options: LocalOsdOptions;
   readonly #store: ObjectStore;
   readonly #stages: StageRegistry;
+  readonly #writes: BatchedWrites;
   readonly #reconciler: Reconciler;
   readonly #oldestRow: OldestRow;
   readonly #healer: Healer;
@@ -117,12 +108,13 @@ export class LocalOsd implements OsdConnection {
     this.#store = store;
     this.#oldestRow = new OldestRow(store, clock);
     this.#stages = new StageRegistry({ store, logger, clock, ...limits });
+    this.#writes = new BatchedWrites({ store, stages: this.#stages, logger });
     this.#reconciler = new Reconciler({ self: this, clients: this.clients, ...options, timer });
     this.#healer = new Healer({
       self: this,
       ...options,
       stage: (bytes) => this.#stageOfHeal(bytes),
-      discardStage: (stageId) => this.#discardQuietly(stageId),
+      discardStage: (stageId) => this.#stages.discardQuietly(stageId),
     });
     this.#scrubber = new Scrubber({ healer: this.#healer, ...options });
     this.#writers = new Writers({
@@ -219,17 +211,14 @@ export class LocalOsd implements OsdConnection {
 
   /** Writes and clears are handed to the store at once, in order; they share its next commit. */
   async #transact(batch: TransactionBatch): Promise<TransactionBatchReply> {
-    const writing = batch.writes.map((item) => this.#write(item, batch.floor));
+    const writing = this.#writes.perform(batch.writes, batch.floor);
     const { setId, epoch, clears, floor } = batch;
     const clearing =
       clears.length === 0
         ? null
         : refuseStoreErrors(() => this.#store.clear({ setId, epoch, clears, floor }));
     // Every reply counts, also when a clear fails: nothing is left to float.
-    const [writes, cleared] = await Promise.all([
-      Promise.all(writing),
-      clearing?.catch((error: unknown) => ({ error })),
-    ]);
+    const [writes, cleared] = await Promise.all([writing, clearing?.catch((error: unknown) => ({ error }))]);
     if (cleared !== undefined && 'error' in cleared) {
       if (writes.length === 0) throw cleared.error;
       this.#options.logger.error({ err: cleared.error }, 'clears that came with writes failed');
@@ -248,64 +237,6 @@ export class LocalOsd implements OsdConnection {
 
   dismissWriter(epoch: Epoch, generator: GeneratorId): Promise<void> {
     return this.#writers.dismiss(epoch, generator);
-  }
-
-  #write({ transaction, content, contentChecksum }: TransactionItem, floor: Tag): Promise<TransactionReply> {
-    if (transactionChecksum(transaction, contentChecksum) !== transaction.checksum) {
-      return Promise.resolve(refused('checksum-mismatch'));
-    }
-    const request = { transaction, content, contentChecksum, floor };
-    return content.kind === 'stage'
-      ? this.#writeStaged(request, content.stageId)
-      : this.#writeToStore(request);
-  }
-
-  async #writeStaged(request: WriteRequest, stageId: string): Promise<TransactionReply> {
-    this.#stages.claim(stageId);
-    let reply: TransactionReply = refused('io-error');
-    try {
-      reply = await this.#writeToStore(request);
-    } finally {
-      await this.#settleStage(stageId, reply);
-    }
-    return reply;
-  }
-
-  #writeToStore(request: WriteRequest): Promise<TransactionReply> {
-    return this.#store.write(request).then(
-      (reply) => {
-        if (reply.kind === 'refused' && reply.code === 'tag-conflict')
-          this.#noteConflict(request.transaction);
-        return reply;
-      },
-      (error: unknown) => refused(this.#failureOf(error)),
-    );
-  }
-
-  #noteConflict({ tag, objectId }: WriteTransaction): void {
-    this.#options.logger.error({ tag, objectId }, 'F24: the same tag came with different content');
-  }
-
-  #failureOf(error: unknown): Failure {
-    if (!(error instanceof StoreError)) throw error;
-    if (error.code === 'overloaded' || error.code === 'no-space') return error.code;
-    this.#options.logger.error({ err: error }, 'the store failed under a write');
-    return 'io-error';
-  }
-
-  async #settleStage(stageId: string, reply: TransactionReply): Promise<void> {
-    if (reply.kind === 'committed' && reply.isDuplicate) await this.#discardQuietly(stageId);
-    else if (reply.kind !== 'refused' || reply.code !== 'unknown-stage')
-      this.#stages.settle(stageId, reply.kind === 'committed');
-  }
-
-  /** A stage that a duplicate brought along: nobody needs it, and losing track of it harms nobody. */
-  async #discardQuietly(stageId: string): Promise<void> {
-    try {
-      await this.#stages.discard(stageId);
-    } catch (error) {
-      this.#options.logger.warn({ err: error, stageId }, 'a stage could not be discarded');
-    }
   }
 
   openStage(): RemoteStage {
@@ -415,7 +346,7 @@ export class LocalOsd implements OsdConnection {
       isUsed = reply.kind === 'landed' || reply.code === 'unknown-stage';
       return reply;
     } finally {
-      if (stageId !== null && !isUsed) await this.#discardQuietly(stageId);
+      if (stageId !== null && !isUsed) await this.#stages.discardQuietly(stageId);
     }
   }
 
@@ -560,10 +491,6 @@ export class LocalOsd implements OsdConnection {
     await this.#healer.close();
     await this.#stages.close();
   }
-}
-
-function refused(code: Failure): TransactionReply {
-  return { kind: 'refused', code, lastTag: null };
 }
 
 /** Each object once, in order of ids. */

@@ -74,6 +74,15 @@ export class StageRegistry {
     await refuseStoreErrors(() => this.#options.store.discardStage(stageId));
   }
 
+  /** One that nobody needs: losing track of it harms nobody. */
+  async discardQuietly(stageId: string): Promise<void> {
+    try {
+      await this.discard(stageId);
+    } catch (error) {
+      this.#options.logger.warn({ err: error, stageId }, 'a stage could not be discarded');
+    }
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#sweeping;

@@ -63,6 +63,8 @@ export type ClearRefusalCode = 'wrong-set' | 'stale-epoch' | 'not-active' | 'for
 export type ClearVerdict =
   { readonly kind: 'clear' } | { readonly kind: 'refuse'; readonly code: ClearRefusalCode };
 
+const CLEAR: ClearVerdict = { kind: 'clear' };
+
 /** Everything that `decideClear` looks at. */
 export interface ClearContext {
   readonly setId: string;
@@ -89,12 +91,10 @@ export function decideClear(context: ClearContext, clear: ClearRequest): ClearVe
   if (clear.epoch < context.fencedEpoch) return { kind: 'refuse', code: 'stale-epoch' };
   if (clear.epoch !== context.activeEpoch) return { kind: 'refuse', code: 'not-active' };
   if (clear.token.storeId !== context.storeId) return { kind: 'refuse', code: 'foreign-token' };
-  const claimed = [clear.token.commitSequence];
+  let claimed = clear.token.commitSequence;
   for (const witness of clear.witnesses)
-    if (witness.storeId === context.storeId) claimed.push(witness.commitSequence);
-  if (claimed.some((sequence) => sequence > context.commitSequence))
-    return { kind: 'refuse', code: 'state-lost' };
-  return { kind: 'clear' };
+    if (witness.storeId === context.storeId) claimed = Math.max(claimed, witness.commitSequence);
+  return claimed > context.commitSequence ? { kind: 'refuse', code: 'state-lost' } : CLEAR;
 }
 
 export interface TombstoneContext {

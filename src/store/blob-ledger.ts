@@ -14,6 +14,7 @@
 import { invariant } from '../protocol/invariant.js';
 import type { BlobReaper } from './blob-reaper.js';
 import { asReadError, type Database } from './database.js';
+import type { ReferenceChange } from './extent-map.js';
 import type { CommitBatch } from './group-commit.js';
 import { type BlobId, blobKey, deadBlobKey, residentKey, type SegmentId, toBlobId } from './keys.js';
 import { StoreError } from './object-store.js';
@@ -204,9 +205,9 @@ export class BlobLedger {
   }
 
   /** The blobs among these whose rows have to be loaded before their references can change. */
-  missing(blobIds: Iterable<BlobId>): BlobId[] {
+  missing(changes: readonly ReferenceChange[]): BlobId[] {
     const missing: BlobId[] = [];
-    for (const blobId of blobIds) {
+    for (const { blobId } of changes) {
       const row = this.#rows.get(blobId)?.row;
       const isHere =
         row !== undefined &&
@@ -264,8 +265,8 @@ export class BlobLedger {
   }
 
   /** Changes reference counts within a batch. Precondition: all rows are in memory. */
-  change(batch: CommitBatch, changes: ReadonlyMap<BlobId, number>): void {
-    for (const [blobId, change] of changes) {
+  change(batch: CommitBatch, changes: readonly ReferenceChange[]): void {
+    for (const { blobId, change } of changes) {
       const held = this.#rows.get(blobId);
       invariant(held !== undefined, 'the row of a blob is in memory when its references change', { blobId });
       const references = held.row.references + change;

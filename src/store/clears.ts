@@ -7,7 +7,6 @@
  * comparison. A claim about a commit that this store never made proves that it lost state (F10): it says so durably.
  */
 import { mayDropRows } from '../protocol/fence.js';
-import type { ObjectId } from '../protocol/object-id.js';
 import { EPOCH_NONE, type Epoch, type Tag } from '../protocol/tag.js';
 import {
   type ClearContext,
@@ -16,27 +15,35 @@ import {
   type TokenParts,
   type Witness,
 } from '../protocol/token.js';
+import type { BatchListener, CommitBatch } from './group-commit.js';
+import type { ObjectEntry } from './object-entry.js';
 import type { ClearBatch, ClearReply, RowDrop } from './object-store.js';
-import type { Attempt, ObjectEntry } from './object-table.js';
+import { type ObjectTask, type Wait, waitFor } from './object-turn.js';
 import { putSelfDoubt } from './self-doubt.js';
 import type { StoreCore } from './store-core.js';
 
 interface Claim {
-  readonly setId: string;
-  readonly epoch: Epoch;
   readonly rows: readonly TokenParts[];
   readonly witnesses: readonly Witness[];
+}
+
+/** Of one request: all for the same set and epoch. */
+interface Claims {
+  readonly setId: string;
+  readonly epoch: Epoch;
+  readonly list: readonly Claim[];
 }
 
 /** Refuses the whole batch when any of its tokens is refused: then nothing of it has happened. */
 export async function performClear(core: StoreCore, batch: ClearBatch): Promise<ClearReply> {
   const { setId, epoch, clears, floor } = batch;
-  const claims: Claim[] = [{ setId, epoch, rows: [], witnesses: [] }];
+  const list: Claim[] = [{ rows: [], witnesses: [] }];
   for (const { token, witnesses } of clears) {
     const parts = parseOwnToken(core, token);
     if (parts === null) return { kind: 'refused', code: 'foreign-token' };
-    claims.push({ setId, epoch, rows: [parts], witnesses });
+    list.push({ rows: [parts], witnesses });
   }
+  const claims = { setId, epoch, list };
   const refused = await judge(core, claims, core.fence.activeEpoch);
   if (refused !== null) return refused;
   core.hearFloor(setId, epoch, floor);
@@ -56,17 +63,13 @@ function parseOwnToken(core: StoreCore, token: ClearBatch['clears'][number]['tok
 export async function performRowDrop(core: StoreCore, drop: RowDrop): Promise<ClearReply> {
   const { setId, epoch, witnesses } = drop;
   const rows = drop.rows.map((row) => ({ ...row, storeId: core.identity.storeId, commitSequence: 0 }));
-  const claims = [{ setId, epoch, rows, witnesses }];
+  const claims = { setId, epoch, list: [{ rows, witnesses }] };
   const isAllowed = (): boolean => mayDropRows(core.fence, epoch);
   const refused = await judge(core, claims, isAllowed() ? epoch : EPOCH_NONE);
   return refused ?? deleteRows(core, claims, isAllowed);
 }
 
-async function judge(
-  core: StoreCore,
-  claims: readonly Claim[],
-  activeEpoch: Epoch,
-): Promise<ClearReply | null> {
+async function judge(core: StoreCore, claims: Claims, activeEpoch: Epoch): Promise<ClearReply | null> {
   core.assertUsable();
   const { setId, storeId } = core.identity;
   const { committedSequence } = core.commit;
@@ -78,11 +81,11 @@ async function judge(
     fencedEpoch,
     activeEpoch,
   };
-  for (const claim of claims) {
-    // The claim itself is judged too when it has no row.
-    const tokens = claim.rows.length > 0 ? claim.rows : [{ storeId, commitSequence: 0 } as TokenParts];
-    for (const token of tokens) {
-      const { setId: claimedSetId, epoch, witnesses } = claim;
+  // A claim itself is judged too when it has no row.
+  const noRow = [{ storeId, commitSequence: 0 } as TokenParts];
+  for (const { rows, witnesses } of claims.list) {
+    for (const token of rows.length > 0 ? rows : noRow) {
+      const { setId: claimedSetId, epoch } = claims;
       const verdict = decideClear(context, { setId: claimedSetId, epoch, witnesses, token });
       if (verdict.kind === 'clear') continue;
       if (verdict.code === 'state-lost') {
@@ -98,47 +101,103 @@ async function judge(
 }
 
 /** `isAllowed` is asked again in each object's turn: a fence may have come between. */
-async function deleteRows(
-  core: StoreCore,
-  claims: readonly Claim[],
-  isAllowed: () => boolean,
-): Promise<ClearReply> {
-  const deletions = claims.flatMap(({ rows, witnesses }) =>
-    rows.map(({ objectId, tag }) =>
-      core.table.perform(objectId, (entry) =>
-        deleteRow(core, entry, { objectId, tag, witnesses, isAllowed }),
-      ),
-    ),
-  );
+async function deleteRows(core: StoreCore, claims: Claims, isAllowed: () => boolean): Promise<ClearReply> {
+  const deletions = claims.list.flatMap(({ rows, witnesses }) => rows.map((row) => ({ row, witnesses })));
   if (deletions.length === 0) {
-    for (const { witnesses } of claims) core.hearWitnesses(witnesses);
+    for (const { witnesses } of claims.list) core.hearWitnesses(witnesses);
     if (core.hasLooseEnds) await core.commit.open().written;
     return { kind: 'cleared', rowCount: 0 };
   }
-  const outcomes = await Promise.all(deletions);
-  if (outcomes.includes('fenced')) return { kind: 'refused', code: 'stale-epoch' };
-  return { kind: 'cleared', rowCount: outcomes.filter((outcome) => outcome === 'deleted').length };
+  return new Promise((resolve, reject) => {
+    const gathered = new GatheredDeletions(deletions.length, { resolve, reject });
+    for (const { row, witnesses } of deletions)
+      core.table.run(row.objectId, new Deletion(core, { tag: row.tag, witnesses, isAllowed }, gathered));
+  });
 }
 
-interface Deletion {
-  readonly objectId: ObjectId;
+type DeletionOutcome = 'deleted' | 'absent' | 'fenced';
+
+interface ReplyListener {
+  readonly resolve: (reply: ClearReply) => void;
+  readonly reject: (failure: Error) => void;
+}
+
+/** What became of the rows of one request; it fails with the first that fails. */
+class GatheredDeletions {
+  readonly #whenAll: ReplyListener;
+  #missingCount: number;
+  #deletedCount = 0;
+  #isFenced = false;
+
+  constructor(count: number, whenAll: ReplyListener) {
+    this.#missingCount = count;
+    this.#whenAll = whenAll;
+  }
+
+  settle(outcome: DeletionOutcome): void {
+    this.#missingCount -= 1;
+    if (outcome === 'deleted') this.#deletedCount += 1;
+    if (outcome === 'fenced') this.#isFenced = true;
+    if (this.#missingCount > 0) return;
+    this.#whenAll.resolve(
+      this.#isFenced
+        ? { kind: 'refused', code: 'stale-epoch' }
+        : { kind: 'cleared', rowCount: this.#deletedCount },
+    );
+  }
+
+  fail(failure: Error): void {
+    this.#whenAll.reject(failure);
+  }
+}
+
+interface DeletionOrder {
   readonly tag: Tag;
   readonly witnesses: readonly Witness[];
   readonly isAllowed: () => boolean;
 }
 
-type DeletionOutcome = 'deleted' | 'absent' | 'fenced';
+/** The deletion of one row. */
+class Deletion implements ObjectTask<ObjectEntry>, BatchListener {
+  readonly #core: StoreCore;
+  readonly #order: DeletionOrder;
+  readonly #gathered: GatheredDeletions;
+  /** What is told once the batch is written. */
+  #outcome: DeletionOutcome = 'absent';
 
-function deleteRow(core: StoreCore, entry: ObjectEntry, deletion: Deletion): Attempt<DeletionOutcome> {
-  core.assertUsable();
-  if (!deletion.isAllowed()) return { kind: 'done', result: 'fenced' };
-  const row = entry.row(deletion.tag);
-  if (row === 'unknown') return { kind: 'wait', until: () => core.loadRow(entry, deletion.tag) };
-  core.hearWitnesses(deletion.witnesses);
-  const batch = row !== null || core.hasLooseEnds ? core.commit.open() : entry.pendingBatch;
-  if (batch === null) return { kind: 'done', result: 'absent' };
-  if (row === null) return { kind: 'done', result: batch.written.then(() => 'absent') };
-  core.deleteRow(batch, entry, row);
-  core.onRowsCleared(entry);
-  return { kind: 'done', result: batch.written.then(() => 'deleted') };
+  constructor(core: StoreCore, order: DeletionOrder, gathered: GatheredDeletions) {
+    this.#core = core;
+    this.#order = order;
+    this.#gathered = gathered;
+  }
+
+  attempt(entry: ObjectEntry): Wait | null {
+    const { tag, witnesses, isAllowed } = this.#order;
+    const core = this.#core;
+    core.assertUsable();
+    if (!isAllowed()) return this.#answer(null, 'fenced');
+    const row = entry.row(tag);
+    if (row === 'unknown') return waitFor(() => core.loadRow(entry, tag));
+    core.hearWitnesses(witnesses);
+    const batch = row !== null || core.hasLooseEnds ? core.commit.open() : entry.pendingBatch;
+    if (batch === null || row === null) return this.#answer(batch, 'absent');
+    core.deleteRow(batch, entry, row);
+    core.onRowsCleared(entry);
+    return this.#answer(batch, 'deleted');
+  }
+
+  #answer(batch: CommitBatch | null, outcome: DeletionOutcome): null {
+    this.#outcome = outcome;
+    if (batch === null) this.written();
+    else batch.tell(this);
+    return null;
+  }
+
+  written(): void {
+    this.#gathered.settle(this.#outcome);
+  }
+
+  fail(failure: Error): void {
+    this.#gathered.fail(failure);
+  }
 }

@@ -12,24 +12,27 @@ import {
   type StoredExtent,
 } from './extent-map.js';
 import type { BlobId } from './keys.js';
-import type { ObjectEntry } from './object-table.js';
+import type { ObjectEntry } from './object-entry.js';
 import { READ_PIECE_BYTES, StoreError } from './object-store.js';
+import { asError, type Resume, type Wait, waitFor } from './object-turn.js';
 import { extentsOf, keepingCopy, type StoredObject } from './records.js';
-import { storeBytes, type StoredContent, storeSmall } from './stages.js';
+import { storeBytes, type StoredContent, type StoreListener, storeSmall } from './stages.js';
 import type { StoreCore } from './store-core.js';
 
-type Need = (() => Promise<void>) | null;
+const NONE: readonly BlobId[] = [];
 
-export class ContentEdit {
+export class ContentEdit implements StoreListener {
   readonly #core: StoreCore;
   /** The content once it is where a record can point to. */
   #content: StoredContent | null = null;
   /** The map that was asked for, and what it became when extents were copied together. */
   #rewritten: ExtentMap | null = null;
   /** Blobs that were written here and are counted nowhere yet. */
-  readonly #written: BlobId[] = [];
-  readonly #held: BlobId[] = [];
+  #written = NONE;
+  #held = NONE;
   #isOutOfSpace = false;
+  /** Whoever waits for the content to be stored. */
+  #resume: Resume = () => undefined;
 
   constructor(core: StoreCore) {
     this.#core = core;
@@ -41,25 +44,37 @@ export class ContentEdit {
   }
 
   /** Content of the caller's, or the blob that it has become. */
-  stored(content: StoredContent): StoredContent {
+  placed(content: StoredContent): StoredContent {
     return this.#content ?? content;
   }
 
-  needStored(content: StoredContent): Need {
-    const { source, lengthBytes, contentChecksum } = this.stored(content);
+  needStored(content: StoredContent): Wait | null {
+    const { source, lengthBytes, contentChecksum } = this.placed(content);
     if (source.kind !== 'inline' || lengthBytes <= this.#core.inlineBytesMax) return null;
-    return () => this.#store(source.bytes, contentChecksum);
+    const { bytes } = source;
+    if (bytes.length > this.#core.parts.limits.writeGatherBytes)
+      return waitFor(() => this.#storeLarge(bytes));
+    return (resume) => {
+      this.#resume = resume;
+      storeSmall(this.#core, bytes, contentChecksum, this);
+    };
   }
 
-  async #store(bytes: Buffer, contentChecksum: number): Promise<void> {
-    const isSmall = bytes.length <= this.#core.parts.limits.writeGatherBytes;
+  stored(content: StoredContent): void {
+    this.#content = this.#noteWritten(content);
+    this.#resume(null);
+  }
+
+  fail(failure: unknown): void {
+    this.#resume(this.#noteFailure(failure));
+  }
+
+  async #storeLarge(bytes: Buffer): Promise<void> {
     try {
-      const stored = isSmall
-        ? storeSmall(this.#core, bytes, contentChecksum)
-        : storeBytes(this.#core, piecesOf(bytes));
-      this.#content = this.#noteWritten(await stored);
+      this.#content = this.#noteWritten(await storeBytes(this.#core, piecesOf(bytes)));
     } catch (error) {
-      this.#noteFailure(error);
+      const failure = this.#noteFailure(error);
+      if (failure !== null) throw failure;
     }
   }
 
@@ -68,11 +83,11 @@ export class ContentEdit {
     return this.#rewritten ?? map;
   }
 
-  needRewritten(map: ExtentMap): Need {
+  needRewritten(map: ExtentMap): Wait | null {
     if (this.#rewritten !== null) return null;
     const runs = planRewrite(map, this.#core.parts.limits);
     if (runs.length === 0) return null;
-    return () => this.#rewrite(map, runs);
+    return waitFor(() => this.#rewrite(map, runs));
   }
 
   async #rewrite(map: ExtentMap, runs: readonly RewriteRun[]): Promise<void> {
@@ -80,40 +95,41 @@ export class ContentEdit {
       const { source } = this.#noteWritten(await storeBytes(this.#core, readRuns(this.#core, map, runs)));
       if (source.kind === 'blob') this.#rewritten = applyRewrite(map, runs, source.blobId);
     } catch (error) {
-      this.#noteFailure(error);
+      const failure = this.#noteFailure(error);
+      if (failure !== null) throw failure;
     }
   }
 
   /** The rows of all blobs whose references change must be in memory. */
-  needReferences(entry: ObjectEntry, next: StoredObject | null): Need {
+  needReferences(entry: ObjectEntry, next: StoredObject | null): Wait | null {
     const { ledger } = this.#core.parts;
     const { pending } = entry;
     const changes = referenceChanges(extentsOf(pending), extentsOf(keepingCopy(pending, next)));
-    const missing = ledger.missing(changes.keys());
+    const missing = ledger.missing(changes);
     if (missing.length === 0) return null;
-    return async () => {
+    return waitFor(async () => {
       await ledger.hold(missing);
-      this.#held.push(...missing);
-    };
+      this.#held = [...this.#held, ...missing];
+    });
   }
 
   #noteWritten(content: StoredContent): StoredContent {
-    if (content.source.kind === 'blob') this.#written.push(content.source.blobId);
+    if (content.source.kind === 'blob') this.#written = [...this.#written, content.source.blobId];
     return content;
   }
 
-  /** A full disk ahead of the commit point is an answer, not a failure. */
-  #noteFailure(error: unknown): void {
-    if (!(error instanceof StoreError) || error.code !== 'no-space') throw error;
+  /** A full disk ahead of the commit point is an answer, not a failure: null. */
+  #noteFailure(error: unknown): Error | null {
+    if (!(error instanceof StoreError) || error.code !== 'no-space') return asError(error);
     this.#isOutOfSpace = true;
+    return null;
   }
 
   /** Gives up what was written and is not part of `map`. Call it once, when the change is admitted (or with [] when it is not). */
   cleanUp(map: ExtentMap): void {
     const { ledger } = this.#core.parts;
-    ledger.release(this.#held);
-    const used = blobsOf(map);
-    for (const blobId of this.#written) if (!used.has(blobId)) ledger.discard(blobId);
+    if (this.#held.length > 0) ledger.release(this.#held);
+    for (const blobId of this.#written) if (!pointsTo(map, blobId)) ledger.discard(blobId);
   }
 }
 
@@ -121,6 +137,10 @@ export function blobsOf(map: ExtentMap): Set<BlobId> {
   const blobs = new Set<BlobId>();
   for (const { source } of map) if (source.kind === 'blob') blobs.add(source.blobId);
   return blobs;
+}
+
+export function pointsTo(map: ExtentMap, blobId: BlobId): boolean {
+  return map.some(({ source }) => source.kind === 'blob' && source.blobId === blobId);
 }
 
 /** Places content, or a part of it, in an object. */

@@ -17,6 +17,7 @@ import {
   decideRebuild,
   type FenceVerdict,
 } from '../protocol/fence.js';
+import { invariant } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { FullCopyCursor, ObjectSummary } from '../protocol/reconcile-plan.js';
 import type { StoreFault } from '../protocol/store-fault.js';
@@ -40,13 +41,13 @@ import {
   type RowCursor,
   type RowDrop,
   type StageWriter,
-  StoreError,
   type StoreListPage,
   type StoreListRequest,
   type StoreRange,
   type StoreRead,
   type SegmentSummary,
   type StoreReport,
+  type WriteOutcome,
   type WriteReply,
   type WriteRequest,
 } from './object-store.js';
@@ -60,7 +61,7 @@ import { Stages } from './stages.js';
 import type { StoreCore } from './store-core.js';
 import { OldestRow, readRows } from './tag-table.js';
 import { Tombstones } from './tombstones.js';
-import { performWrite } from './writes.js';
+import { performWrites } from './writes.js';
 
 /** Opens a store that was formatted (see open-core.ts). Throws StoreError `incomplete-store` or `in-use`. */
 export async function openStore(folder: string, options: OpenOptions): Promise<DiskObjectStore> {
@@ -74,9 +75,6 @@ export class DiskObjectStore implements ObjectStore {
   readonly #oldestRow: OldestRow;
   readonly #compaction: Compaction;
   readonly #reclamation: Reclamation;
-  readonly #noteAnswer = (): void => {
-    this.#core.waitingCount -= 1;
-  };
   #closing: Promise<void> | null = null;
 
   /** Use `openStore`. */
@@ -183,8 +181,15 @@ export class DiskObjectStore implements ObjectStore {
     this.#stages.discard(stageId);
   }
 
-  write(request: WriteRequest): Promise<WriteReply> {
-    return this.#queued(() => performWrite(this.#core, this.#stages, request));
+  async write(request: WriteRequest): Promise<WriteReply> {
+    const [outcome] = await this.writeMany([request]);
+    invariant(outcome !== undefined, 'a write has one outcome');
+    if (outcome.kind === 'failed') throw outcome.failure;
+    return outcome;
+  }
+
+  writeMany(requests: readonly WriteRequest[]): Promise<readonly WriteOutcome[]> {
+    return performWrites(this.#core, this.#stages, requests);
   }
 
   clear(batch: ClearBatch): Promise<ClearReply> {
@@ -204,18 +209,13 @@ export class DiskObjectStore implements ObjectStore {
   }
 
   /** Runs what changes the store, unless too much of it is waiting. */
-  #queued<T>(perform: () => Promise<T>): Promise<T> {
-    const core = this.#core;
-    if (!core.isUsable || core.waitingCount >= core.parts.limits.queueDepthMax) return this.#turnAway();
-    core.waitingCount += 1;
-    const performing = perform();
-    performing.then(this.#noteAnswer, this.#noteAnswer);
-    return performing;
-  }
-
-  async #turnAway(): Promise<never> {
-    this.#core.assertUsable();
-    throw new StoreError('overloaded', `${this.#core.waitingCount} requests are waiting`);
+  async #queued<T>(perform: () => Promise<T>): Promise<T> {
+    this.#core.enter();
+    try {
+      return await perform();
+    } finally {
+      this.#core.leave();
+    }
   }
 
   async head(id: ObjectId): Promise<ObjectState | null> {

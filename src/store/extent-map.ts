@@ -150,16 +150,26 @@ export function countReferences(map: ExtentMap): Map<BlobId, number> {
   return counts;
 }
 
-/** What a change of maps does to the reference counts; blobs whose count stays are left out. */
-export function referenceChanges(before: ExtentMap, after: ExtentMap): Map<BlobId, number> {
-  const changes = countReferences(after);
-  for (const [blobId, count] of countReferences(before)) {
-    const change = (changes.get(blobId) ?? 0) - count;
-    if (change === 0) changes.delete(blobId);
-    else changes.set(blobId, change);
-  }
-  return changes;
+/** How many more extents, or fewer, point into a blob. */
+export interface ReferenceChange {
+  readonly blobId: BlobId;
+  readonly change: number;
 }
+
+/** What a change of maps does to the reference counts, each blob once; blobs whose count stays are left out. */
+export function referenceChanges(before: ExtentMap, after: ExtentMap): readonly ReferenceChange[] {
+  if (before.length === 0 && after.length <= 1) return firstReference(after[0]); // what is new, and small
+  const changes = countReferences(after);
+  for (const [blobId, count] of countReferences(before))
+    changes.set(blobId, (changes.get(blobId) ?? 0) - count);
+  return [...changes].flatMap(([blobId, change]) => (change === 0 ? [] : [{ blobId, change }]));
+}
+
+function firstReference(extent: StoredExtent | undefined): readonly ReferenceChange[] {
+  return extent?.source.kind === 'blob' ? [{ blobId: extent.source.blobId, change: 1 }] : NO_CHANGES;
+}
+
+const NO_CHANGES: readonly ReferenceChange[] = [];
 
 /** Neighbours, by index from `start` up to but not including `end`, whose bytes are to be copied into a new blob. */
 export interface RewriteRun {

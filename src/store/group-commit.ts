@@ -16,6 +16,12 @@ import type { StoreObserver } from './store-observer.js';
 
 const OPERATION_OVERHEAD_BYTES = 16;
 
+/** Hears, once, what became of a batch. */
+export interface BatchListener {
+  written(): void;
+  fail(failure: StoreError): void;
+}
+
 /** One batch that is being filled or written. */
 export class CommitBatch {
   /** The commit sequence that the store reaches with this batch, if it is counted. */
@@ -25,6 +31,7 @@ export class CommitBatch {
   /** LevelDB takes copies of keys and values as they come: half the work of handing over an array of them (measured). */
   readonly #operations: DatabaseBatch;
   readonly #afterwards: (() => void)[] = [];
+  readonly #listeners: BatchListener[] = [];
   readonly #resolve: () => void;
   readonly #reject: (error: StoreError) => void;
   #bytes = 0;
@@ -87,9 +94,14 @@ export class CommitBatch {
     this.#transactionCount += 1;
   }
 
-  /** Calls back once the batch is written, before `written` resolves. */
+  /** Calls back once the batch is written, before anybody is told. */
   afterwards(callback: () => void): void {
     this.#afterwards.push(callback);
+  }
+
+  /** The same as to wait for `written`, without a promise. */
+  tell(listener: BatchListener): void {
+    this.#listeners.push(listener);
   }
 
   isFull(limits: StoreLimits): boolean {
@@ -106,10 +118,12 @@ export class CommitBatch {
 
   succeed(): void {
     for (const callback of this.#afterwards) callback();
+    for (const listener of this.#listeners) listener.written();
     this.#resolve();
   }
 
   fail(error: StoreError): void {
+    for (const listener of this.#listeners) listener.fail(error);
     this.#reject(error);
   }
 }

@@ -6,10 +6,11 @@
  */
 import { decideHeal } from '../protocol/heal.js';
 import { extentBytes } from '../protocol/extent.js';
-import { ContentEdit, blobsOf, placeContent } from './content-edit.js';
+import { ContentEdit, pointsTo, placeContent } from './content-edit.js';
 import { type ExtentMap, spliceExtent } from './extent-map.js';
 import type { Heal, HealReply } from './object-store.js';
-import type { Attempt, ObjectEntry } from './object-table.js';
+import type { ObjectEntry } from './object-entry.js';
+import type { Attempt } from './object-turn.js';
 import { mapOf } from './records.js';
 import { discardContent, type Stages, type StoredContent } from './stages.js';
 import type { StoreCore } from './store-core.js';
@@ -67,6 +68,5 @@ function healedMap(map: ExtentMap, content: StoredContent, { extents }: Heal): E
 }
 
 function useStage(core: StoreCore, content: StoredContent, map: ExtentMap): void {
-  if (content.source.kind === 'blob' && !blobsOf(map).has(content.source.blobId))
-    discardContent(core, content);
+  if (content.source.kind === 'blob' && !pointsTo(map, content.source.blobId)) discardContent(core, content);
 }

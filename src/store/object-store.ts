@@ -93,6 +93,9 @@ export type WriteReply =
       readonly lastTag: Tag | null;
     };
 
+/** What became of one of many writes: its reply, or what it failed of. */
+export type WriteOutcome = WriteReply | { readonly kind: 'failed'; readonly failure: Error };
+
 export interface Clear {
   readonly token: Token;
   readonly witnesses: readonly Witness[];
@@ -260,6 +263,8 @@ export interface ObjectStore {
   /** Lets go of staged content that no transaction will name. */
   discardStage(stageId: string): Promise<void>;
   write(request: WriteRequest): Promise<WriteReply>;
+  /** Several at once, as if they came one after the other: one outcome for each. Never rejects. */
+  writeMany(requests: readonly WriteRequest[]): Promise<readonly WriteOutcome[]>;
   clear(batch: ClearBatch): Promise<ClearReply>;
 
   head(id: ObjectId): Promise<ObjectState | null>;

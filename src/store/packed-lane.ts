@@ -17,10 +17,15 @@ export interface PackedContent {
   readonly chunks: readonly number[];
 }
 
+/** Hears, once, where content was packed: it is on disk, and holds its segment. Or StoreError `no-space` or `io-error`. */
+export interface PackListener {
+  packed(fragment: Fragment): void;
+  fail(failure: unknown): void;
+}
+
 interface Waiting {
   readonly content: PackedContent;
-  readonly resolve: (fragment: Fragment) => void;
-  readonly reject: (error: unknown) => void;
+  readonly listener: PackListener;
 }
 
 export class PackedLane {
@@ -39,10 +44,12 @@ export class PackedLane {
 
   /** The content is on disk when it resolves, and holds its segment. Throws StoreError `no-space` or `io-error`. */
   append(content: PackedContent): Promise<Fragment> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ content, resolve, reject });
-      this.#pump ??= this.#run();
-    });
+    return new Promise((packed, fail) => this.add(content, { packed, fail }));
+  }
+
+  add(content: PackedContent, listener: PackListener): void {
+    this.#waiting.push({ content, listener });
+    this.#pump ??= this.#run();
   }
 
   async #run(): Promise<void> {
@@ -65,14 +72,16 @@ export class PackedLane {
   }
 
   async #writeSome(some: readonly Waiting[]): Promise<void> {
+    let fragments: readonly Fragment[];
     try {
-      const fragments = await this.#write(some.map(({ content }) => content));
-      some.forEach(({ resolve }, index) => {
-        const fragment = fragments[index];
-        if (fragment !== undefined) resolve(fragment);
-      });
+      fragments = await this.#write(some.map(({ content }) => content));
     } catch (error) {
-      for (const { reject } of some) reject(error);
+      for (const { listener } of some) listener.fail(error);
+      return;
+    }
+    for (const [index, { listener }] of some.entries()) {
+      const fragment = fragments[index];
+      if (fragment !== undefined) listener.packed(fragment);
     }
   }
 

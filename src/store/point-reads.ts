@@ -6,10 +6,15 @@
 import { asReadError, type Database } from './database.js';
 import type { StoreError } from './object-store.js';
 
+/** Hears, once, what there is under a key; undefined: nothing. */
+export interface ReadListener {
+  found(value: Buffer | undefined): void;
+  fail(failure: StoreError): void;
+}
+
 interface Wish {
   readonly key: Buffer;
-  readonly resolve: (value: Buffer | undefined) => void;
-  readonly reject: (error: StoreError) => void;
+  readonly listener: ReadListener;
 }
 
 const KEYS_AT_ONCE_MAX = 128;
@@ -27,10 +32,12 @@ export class PointReads {
 
   /** Throws StoreError. */
   get(key: Buffer): Promise<Buffer | undefined> {
-    return new Promise((resolve, reject) => {
-      this.#wishes.push({ key, resolve, reject });
-      this.#schedule();
-    });
+    return new Promise((found, fail) => this.ask(key, { found, fail }));
+  }
+
+  ask(key: Buffer, listener: ReadListener): void {
+    this.#wishes.push({ key, listener });
+    this.#schedule();
   }
 
   #schedule(): void {
@@ -44,13 +51,18 @@ export class PointReads {
 
   async #read(wishes: readonly Wish[]): Promise<void> {
     this.#underWayCount += 1;
+    let values: (Buffer | undefined)[] = [];
+    let failure: StoreError | null = null;
     try {
-      const values = await this.#database.getMany(wishes.map(({ key }) => key));
-      wishes.forEach(({ resolve }, index) => resolve(values[index]));
+      values = await this.#database.getMany(wishes.map(({ key }) => key));
     } catch (error) {
-      for (const { reject } of wishes) reject(asReadError(error));
+      failure = asReadError(error);
     }
     this.#underWayCount -= 1;
     if (this.#wishes.length > 0) this.#schedule();
+    for (const [index, { listener }] of wishes.entries()) {
+      if (failure === null) listener.found(values[index]);
+      else listener.fail(failure);
+    }
   }
 }

@@ -7,11 +7,12 @@ import { crc32c } from '@node-rs/crc32';
 import { decidePush } from '../protocol/fence.js';
 import { complementExtents, type Extent, extentBytes, extentEnd } from '../protocol/extent.js';
 import type { Tag } from '../protocol/tag.js';
-import { blobsOf, ContentEdit, placeContent } from './content-edit.js';
+import { pointsTo, ContentEdit, placeContent } from './content-edit.js';
 import { covers, cutMap, type ExtentMap, mapBytes, spliceExtent, type StoredExtent } from './extent-map.js';
 import type { CommitBatch } from './group-commit.js';
 import type { Push, PushReply } from './object-store.js';
-import type { Attempt, ObjectEntry } from './object-table.js';
+import type { ObjectEntry } from './object-entry.js';
+import { type Attempt, waitFor } from './object-turn.js';
 import { hasLostBytes, mapOf, type StoredObject } from './records.js';
 import { discardContent, type Stages, type StoredContent } from './stages.js';
 import type { StoreCore } from './store-core.js';
@@ -75,7 +76,7 @@ class Pushing {
     const targetLastTag = entry.pending?.state.lastTag ?? null;
     const verdict = decidePush({ fence: this.#core.fence, targetLastTag }, this.#push);
     if (verdict.kind === 'refuse') return this.#refuse(entry, verdict.code);
-    if (!entry.knowsAllRows) return { kind: 'wait', until: () => this.#core.loadRows(entry) };
+    if (!entry.knowsAllRows) return { kind: 'wait', until: waitFor(() => this.#core.loadRows(entry)) };
     const content = this.#contentAtHand();
     if (content === null) return this.#refuse(entry, 'unknown-stage');
     if (
@@ -91,8 +92,8 @@ class Pushing {
     const needStored = this.#edit.needStored(content);
     if (needStored !== null) return { kind: 'wait', until: needStored };
     const needFormat = (this.#push.lost ?? []).length === 0 ? null : this.#core.parts.format.needLostBytes();
-    if (needFormat !== null) return { kind: 'wait', until: needFormat };
-    const map = this.#newMap(entry, this.#edit.stored(content));
+    if (needFormat !== null) return { kind: 'wait', until: waitFor(needFormat) };
+    const map = this.#newMap(entry, this.#edit.placed(content));
     if (map === null) return this.#refuse(entry, 'no-base');
     const needRewritten = this.#edit.needRewritten(map);
     if (needRewritten !== null) return { kind: 'wait', until: needRewritten };
@@ -191,7 +192,7 @@ class Pushing {
 
   #useStage(stageId: string): void {
     const content = this.#stages.use(stageId);
-    if (content.source.kind !== 'blob' || blobsOf(this.#admittedMap).has(content.source.blobId)) return;
+    if (content.source.kind !== 'blob' || pointsTo(this.#admittedMap, content.source.blobId)) return;
     discardContent(this.#core, content);
   }
 }

@@ -10,6 +10,7 @@ import { invariant } from '../protocol/invariant.js';
 import { CHUNK_BYTES, ChunkChecksummer } from './chunk-checksums.js';
 import type { ExtentSource } from './extent-map.js';
 import { type StagedBlob, StoreError, type StageWriter } from './object-store.js';
+import type { Fragment } from './segment-format.js';
 import type { FinishedBlob, SegmentWriter } from './segment-writer.js';
 import type { StoreCore } from './store-core.js';
 
@@ -90,18 +91,29 @@ export async function storeBytes(core: StoreCore, pieces: AsyncIterable<Buffer>)
   }
 }
 
+/** Hears, once, where content is; or StoreError `no-space` or `io-error`. */
+export interface StoreListener {
+  stored(content: StoredContent): void;
+  fail(failure: unknown): void;
+}
+
 /** The same for what is packed with others: no more than `writeGatherBytes`. */
-export function storeSmall(core: StoreCore, bytes: Buffer, contentChecksum: number): Promise<StoredContent> {
+export function storeSmall(
+  core: StoreCore,
+  bytes: Buffer,
+  contentChecksum: number,
+  listener: StoreListener,
+): void {
   const blobId = core.parts.ledger.allocate();
   const chunks = bytes.length <= CHUNK_BYTES ? [contentChecksum] : chunksOf(bytes);
   const lengthBytes = bytes.length;
-  return core.parts.packed.append({ blobId, blobOffset: 0, pieces: [bytes], lengthBytes, chunks }).then(
-    (fragment) => register(core, { blobId, lengthBytes, contentChecksum, fragments: [fragment] }),
-    (error: unknown) => {
-      core.failOn(error);
-      throw error;
-    },
-  );
+  const packed = (fragment: Fragment): void =>
+    listener.stored(register(core, { blobId, lengthBytes, contentChecksum, fragments: [fragment] }));
+  const fail = (failure: unknown): void => {
+    core.failOn(failure);
+    listener.fail(failure);
+  };
+  core.parts.packed.add({ blobId, blobOffset: 0, pieces: [bytes], lengthBytes, chunks }, { packed, fail });
 }
 
 function chunksOf(bytes: Buffer): readonly number[] {

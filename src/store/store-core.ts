@@ -20,7 +20,9 @@ import type { FreeSpace } from './free-space.js';
 import { type CommitBatch, GroupCommit } from './group-commit.js';
 import * as keys from './keys.js';
 import type { StoreLimits } from './limits.js';
-import { type LoadedObject, type ObjectEntry, ObjectTable } from './object-table.js';
+import type { ObjectEntry } from './object-entry.js';
+import { ObjectLoading } from './object-loading.js';
+import { ObjectTable } from './object-table.js';
 import { StoreError } from './object-store.js';
 import type { OpenBlobs } from './open-blobs.js';
 import type { PackedLane } from './packed-lane.js';
@@ -28,8 +30,6 @@ import { PointReads } from './point-reads.js';
 import type { RowIndex } from './row-index.js';
 import { RowReads } from './row-reads.js';
 import {
-  decodeObject,
-  decodeTombstone,
   encodeObject,
   encodeTombstone,
   extentsOf,
@@ -89,8 +89,7 @@ export class StoreCore {
   selfDoubt: string | null;
   fullCopyCursor: FullCopyCursor | null;
   readonly reading = new ReadRoom();
-  /** Requests that change the store and are not answered yet. */
-  waitingCount = 0;
+  #waitingCount = 0;
   /** The newest head that is on disk. */
   committedHead: values.CommitHead;
   /** Called when a generator's floor has risen. */
@@ -100,10 +99,11 @@ export class StoreCore {
   onRowDeleted: (objectId: ObjectId, tag: Tag) => void = () => undefined;
   /** Called in an object's turn when a row of it was cleared. */
   onRowsCleared: (entry: ObjectEntry) => void = () => undefined;
-  readonly #reads: PointReads;
+  readonly reads: PointReads;
   readonly #rowReads: RowReads;
   readonly #witnesses: Map<StoreId, number>;
   readonly #floors: Map<GeneratorId, Tag>;
+  #heardFloor: Tag | null = null;
   readonly #dirtyWitnesses = new Set<StoreId>();
   readonly #dirtyFloors = new Set<GeneratorId>();
   #hasContent: boolean;
@@ -116,7 +116,7 @@ export class StoreCore {
   constructor(parts: StoreParts, start: StoreStart) {
     this.parts = parts;
     this.identity = start.identity;
-    this.#reads = new PointReads(parts.database);
+    this.reads = new PointReads(parts.database);
     this.#rowReads = new RowReads(parts.database);
     this.fence = start.fence;
     this.selfDoubt = start.selfDoubt;
@@ -137,7 +137,10 @@ export class StoreCore {
       complete: (batch) => this.#complete(batch),
     });
     parts.space.connect(this.commit);
-    this.table = new ObjectTable((id) => this.#load(id), parts.limits.objectCacheBytesMax);
+    this.table = new ObjectTable(
+      (id, listener) => new ObjectLoading(this, id, listener).start(),
+      parts.limits.objectCacheBytesMax,
+    );
   }
 
   get isUsable(): boolean {
@@ -150,7 +153,20 @@ export class StoreCore {
     if (this.commit.failure !== null) throw this.commit.failure;
   }
 
-  /** The same, for what does not write: a store that can't write may still read. */
+  /** Lets in a request that changes the store, until `leave`. Throws what stopped the store, or StoreError `overloaded`. */
+  enter(): void {
+    this.assertUsable();
+    if (this.#waitingCount >= this.parts.limits.queueDepthMax)
+      throw new StoreError('overloaded', `${this.#waitingCount} requests are waiting`);
+    this.#waitingCount += 1;
+  }
+
+  /** The request is answered. */
+  leave(): void {
+    this.#waitingCount -= 1;
+  }
+
+  /** For what does not write: a store that can't write may still read. Throws StoreError `closed`. */
   assertOpen(): void {
     if (this.#isClosed) throw new StoreError('closed', 'the store is closed');
   }
@@ -180,7 +196,7 @@ export class StoreCore {
    */
   get inlineBytesMax(): number {
     const { inlineBytesMax, busyInlineBytesMax, busyWritesMin } = this.parts.limits;
-    return this.waitingCount < busyWritesMin ? inlineBytesMax : Math.min(inlineBytesMax, busyInlineBytesMax);
+    return this.#waitingCount < busyWritesMin ? inlineBytesMax : Math.min(inlineBytesMax, busyInlineBytesMax);
   }
 
   get isActive(): boolean {
@@ -194,6 +210,8 @@ export class StoreCore {
   /** Takes in what a generator says of its floor, if it speaks for the active epoch; put on disk with the next batch. */
   hearFloor(setId: string, epoch: Epoch, floor: Tag): void {
     if (setId !== this.identity.setId || !this.isActive || epoch !== this.fence.activeEpoch) return;
+    if (floor === this.#heardFloor) return; // the same for all writes of a batch
+    this.#heardFloor = floor;
     const generator = tagGenerator(floor);
     const raised = raiseFloor(this.#floors, floor);
     if (raised === this.#floors.get(generator)) return;
@@ -292,8 +310,8 @@ export class StoreCore {
   /** Loads one row into an entry that does not know it. */
   async loadRow(entry: ObjectEntry, tag: Tag): Promise<void> {
     const key = keys.rowKey(entry.id, tag);
-    const value = this.parts.rowIndex.hasNone(entry.id) ? undefined : await this.#reads.get(key);
-    if (!entry.rows.has(tag)) entry.rows.set(tag, value === undefined ? null : values.decodeRow(key, value));
+    const value = this.parts.rowIndex.hasNone(entry.id) ? undefined : await this.reads.get(key);
+    entry.learnRow(tag, value === undefined ? null : values.decodeRow(key, value));
   }
 
   /** Loads all rows of an object into its entry. */
@@ -308,29 +326,14 @@ export class StoreCore {
 
   /** One small text of the store's own; null when it is not there. */
   async readText(key: Buffer): Promise<string | null> {
-    const value = await this.#reads.get(key);
+    const value = await this.reads.get(key);
     return value === undefined ? null : values.decodeText(key, value);
   }
 
-  async #load(id: ObjectId): Promise<LoadedObject> {
-    const key = keys.objectKey(id);
-    const value = await this.#reads.get(key);
-    const stored = value === undefined ? await this.#loadTombstone(id) : decodeObject(key, value);
-    // A store that lost something may have rows of objects that it does not know.
+  /** True when it is certain. A store that lost something may have rows of objects that it does not know. */
+  knowsNoRowsOf(id: ObjectId, stored: StoredObject | null): boolean {
     const isSound = this.selfDoubt === null;
-    const hasNoRows =
-      this.parts.rowIndex.hasNone(id) || (isSound && (this.#rowCount === 0 || stored === null));
-    return { stored, hasNoRows };
-  }
-
-  #loadTombstone(id: ObjectId): Promise<StoredObject | null> | null {
-    return this.#tombstoneCount === 0 ? null : this.#readTombstone(id);
-  }
-
-  async #readTombstone(id: ObjectId): Promise<StoredObject | null> {
-    const key = keys.tombstoneKey(id);
-    const value = await this.#reads.get(key);
-    return value === undefined ? null : decodeTombstone(key, value);
+    return this.parts.rowIndex.hasNone(id) || (isSound && (this.#rowCount === 0 || stored === null));
   }
 
   #head(commitSequence: number): values.CommitHead {

@@ -9,7 +9,8 @@ import type { ObjectId } from '../protocol/object-id.js';
 import { mayDropTombstone } from '../protocol/token.js';
 import { readRange } from './database.js';
 import { idOfKey, KEY_SPACE, spaceBounds } from './keys.js';
-import type { Attempt, ObjectEntry } from './object-table.js';
+import type { ObjectEntry } from './object-entry.js';
+import { type Attempt, waitFor } from './object-turn.js';
 import type { StoreCore } from './store-core.js';
 
 const DROPS_AT_ONCE_MAX = 64;
@@ -89,7 +90,8 @@ export class Tombstones {
   #tryDrop(entry: ObjectEntry): Attempt<void> {
     const { pending } = entry;
     const isTombstone = pending?.kind === 'tombstone';
-    if (isTombstone && !entry.knowsAllRows) return { kind: 'wait', until: () => this.#core.loadRows(entry) };
+    if (isTombstone && !entry.knowsAllRows)
+      return { kind: 'wait', until: waitFor(() => this.#core.loadRows(entry)) };
     // Any row of the object keeps the tombstone, not only the removal's own: no row without an object state.
     const hasRow = isTombstone && entry.presentRows().length > 0;
     if (!isTombstone || hasRow) {

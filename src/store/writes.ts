@@ -18,35 +18,74 @@ import {
   type WriteVerdict,
 } from '../protocol/write.js';
 import { composeMap, type Composition } from './composition.js';
-import { blobsOf, ContentEdit, placeContent } from './content-edit.js';
+import { ContentEdit, placeContent, pointsTo } from './content-edit.js';
 import { type ExtentMap, spliceExtent } from './extent-map.js';
-import type { Attempt, ObjectEntry } from './object-table.js';
-import type { WriteReply, WriteRequest } from './object-store.js';
+import type { BatchListener, CommitBatch } from './group-commit.js';
+import type { ObjectEntry } from './object-entry.js';
+import type { WriteOutcome, WriteReply, WriteRequest } from './object-store.js';
+import { asError, type ObjectTask, type Wait, waitFor } from './object-turn.js';
 import { mapOf, type StoredObject } from './records.js';
 import { discardContent, type Stages, type StoredContent } from './stages.js';
 import type { StoreCore } from './store-core.js';
 
 const NO_BYTES = Buffer.alloc(0);
+const NO_EXTENTS: ExtentMap = [];
 
 type RefusalCode = Extract<WriteReply, { kind: 'refused' }>['code'];
 
-export function performWrite(core: StoreCore, stages: Stages, request: WriteRequest): Promise<WriteReply> {
-  const writing = new Writing(core, stages, request);
-  return core.table
-    .perform(request.transaction.objectId, (entry) => writing.attempt(entry))
-    .then(
-      (reply) => {
-        writing.cleanUp();
-        return reply;
-      },
-      (error: unknown) => {
-        writing.cleanUp();
-        throw error;
-      },
-    );
+/** Starts all of them, in order, and resolves once each has its outcome. Never rejects. */
+export function performWrites(
+  core: StoreCore,
+  stages: Stages,
+  requests: readonly WriteRequest[],
+): Promise<readonly WriteOutcome[]> {
+  return new Promise((resolve) => {
+    const outcomes = new GatheredOutcomes(requests.length, resolve);
+    // All are let in first: how content is stored goes by how many write at once.
+    const isIn = requests.map((_, index) => isLetIn(core, outcomes, index));
+    requests.forEach((request, index) => {
+      if (isIn[index] !== true) return;
+      const writing = new Writing(core, stages, request, (outcome) => {
+        core.leave();
+        outcomes.settle(index, outcome);
+      });
+      core.table.run(request.transaction.objectId, writing);
+    });
+  });
 }
 
-class Writing {
+function isLetIn(core: StoreCore, outcomes: GatheredOutcomes, index: number): boolean {
+  try {
+    core.enter();
+    return true;
+  } catch (error) {
+    outcomes.settle(index, { kind: 'failed', failure: asError(error) });
+    return false;
+  }
+}
+
+/** The outcomes of writes that came together. */
+class GatheredOutcomes {
+  readonly #outcomes: WriteOutcome[];
+  readonly #whenAll: (outcomes: readonly WriteOutcome[]) => void;
+  #missingCount: number;
+
+  constructor(count: number, whenAll: (outcomes: readonly WriteOutcome[]) => void) {
+    this.#outcomes = new Array<WriteOutcome>(count);
+    this.#missingCount = count;
+    this.#whenAll = whenAll;
+    if (count === 0) whenAll([]);
+  }
+
+  settle(index: number, outcome: WriteOutcome): void {
+    invariant(this.#outcomes[index] === undefined, 'a write has one outcome', { index });
+    this.#outcomes[index] = outcome;
+    this.#missingCount -= 1;
+    if (this.#missingCount === 0) this.#whenAll(this.#outcomes);
+  }
+}
+
+class Writing implements ObjectTask<ObjectEntry>, BatchListener {
   readonly #core: StoreCore;
   readonly #stages: Stages;
   readonly #request: WriteRequest;
@@ -56,25 +95,53 @@ class Writing {
   /** What came inside the transaction, once it was looked at: its checksum is computed once. */
   #inline: StoredContent | null = null;
   /** What was admitted; empty before that. */
-  #admittedMap: ExtentMap = [];
+  #admittedMap: ExtentMap = NO_EXTENTS;
+  /** What is told once a batch is on disk. Null: that this store has the write already, by all that is committed then. */
+  #reply: WriteReply | null = null;
+  /** Called once. */
+  readonly #settle: (outcome: WriteOutcome) => void;
 
-  constructor(core: StoreCore, stages: Stages, request: WriteRequest) {
+  constructor(
+    core: StoreCore,
+    stages: Stages,
+    request: WriteRequest,
+    settle: (outcome: WriteOutcome) => void,
+  ) {
     this.#core = core;
     this.#stages = stages;
     this.#request = request;
     this.#edit = new ContentEdit(core);
+    this.#settle = settle;
   }
 
-  cleanUp(): void {
+  #end(outcome: WriteOutcome): void {
     this.#edit.cleanUp(this.#admittedMap);
+    this.#settle(outcome);
   }
 
-  attempt(entry: ObjectEntry): Attempt<WriteReply> {
+  /** The batch that the reply waits for is on disk. */
+  written(): void {
+    this.#end(this.#reply ?? this.#committed(this.#core.commit.committedSequence, true));
+  }
+
+  fail(failure: Error): void {
+    this.#end({ kind: 'failed', failure });
+  }
+
+  /** Ends the turn: the reply is told once that batch is on disk, or now. */
+  #answer(batch: CommitBatch | null, reply: WriteReply | null): null {
+    this.#reply = reply;
+    if (batch === null) this.written();
+    else batch.tell(this);
+    return null;
+  }
+
+  attempt(entry: ObjectEntry): Wait | null {
     const { transaction, floor, content } = this.#request;
     this.#core.assertUsable();
     this.#core.hearFloor(transaction.setId, transaction.epoch, floor);
     const row = entry.row(transaction.tag);
-    if (row === 'unknown') return { kind: 'wait', until: () => this.#core.loadRow(entry, transaction.tag) };
+    if (row === 'unknown') return waitFor(() => this.#core.loadRow(entry, transaction.tag));
     const verdict = this.#judge(entry, row);
     if (verdict.kind === 'refuse') return this.#refuse(entry, verdict.code);
     if (this.#core.selfDoubt !== null) return this.#refuse(entry, 'self-doubt');
@@ -93,18 +160,15 @@ class Writing {
   }
 
   /** What was decided from a state is told once that state is on disk. */
-  #refuse(entry: ObjectEntry, code: RefusalCode): Attempt<WriteReply> {
-    const reply: WriteReply = { kind: 'refused', code, lastTag: entry.pending?.state.lastTag ?? null };
-    const batch = entry.pendingBatch;
-    return { kind: 'done', result: batch === null ? reply : batch.written.then(() => reply) };
+  #refuse(entry: ObjectEntry, code: RefusalCode): null {
+    const lastTag = entry.pending?.state.lastTag ?? null;
+    return this.#answer(entry.pendingBatch, { kind: 'refused', code, lastTag });
   }
 
   /** A duplicate is durable too when it is answered. Without its row, it stands on all that is committed. */
-  #answerDuplicate(entry: ObjectEntry, rowSequence: number | null): Attempt<WriteReply> {
-    const answer = (): WriteReply =>
-      this.#committed(rowSequence ?? this.#core.commit.committedSequence, true);
-    const batch = entry.pendingBatch;
-    return { kind: 'done', result: batch === null ? answer() : batch.written.then(answer) };
+  #answerDuplicate(entry: ObjectEntry, rowSequence: number | null): null {
+    const reply = rowSequence === null ? null : this.#committed(rowSequence, true);
+    return this.#answer(entry.pendingBatch, reply);
   }
 
   #committed(commitSequence: number, isDuplicate: boolean): WriteReply {
@@ -113,7 +177,7 @@ class Writing {
     return { kind: 'committed', token, commitSequence, isDuplicate };
   }
 
-  #apply(entry: ObjectEntry): Attempt<WriteReply> {
+  #apply(entry: ObjectEntry): Wait | null {
     const { transaction, content, contentChecksum } = this.#request;
     if (content.kind === 'compose') return this.#applyComposed(entry, content.sources);
     const arrived = this.#contentAtHand();
@@ -123,19 +187,19 @@ class Writing {
     }
     if (this.#edit.isOutOfSpace || !this.#hasRoom()) return this.#refuse(entry, 'no-space');
     const needStored = this.#edit.needStored(arrived);
-    if (needStored !== null) return { kind: 'wait', until: needStored };
+    if (needStored !== null) return needStored;
 
     const effect = applyWrite(entry.pending?.state ?? null, transaction);
     if (effect.object.kind === 'tombstone')
       return this.#admit(entry, { kind: 'tombstone', state: effect.object });
-    const map = editMap(mapOf(entry.pending), effect.edit, this.#edit.stored(arrived));
+    const map = editMap(mapOf(entry.pending), effect.edit, this.#edit.placed(arrived));
     const needRewritten = this.#edit.needRewritten(map);
-    if (needRewritten !== null) return { kind: 'wait', until: needRewritten };
+    if (needRewritten !== null) return needRewritten;
     return this.#admit(entry, { kind: 'present', state: effect.object, map: this.#edit.rewritten(map) });
   }
 
   /** A copy shares the blobs of its sources. */
-  #applyComposed(entry: ObjectEntry, sources: readonly ComposeSource[]): Attempt<WriteReply> {
+  #applyComposed(entry: ObjectEntry, sources: readonly ComposeSource[]): Wait | null {
     const { transaction, contentChecksum } = this.#request;
     if (transaction.kind !== 'replace') return this.#refuse(entry, 'bad-transaction');
     if (composedBytes(sources) !== transaction.length || crc32c(composeText(sources)) !== contentChecksum) {
@@ -143,17 +207,14 @@ class Writing {
     }
     if (this.#edit.isOutOfSpace) return this.#refuse(entry, 'no-space');
     if (this.#composition === null) {
-      return {
-        kind: 'wait',
-        until: async () => {
-          this.#composition = await composeMap(this.#core, sources);
-        },
-      };
+      return waitFor(async () => {
+        this.#composition = await composeMap(this.#core, sources);
+      });
     }
     if (this.#composition.kind === 'source-changed') return this.#refuse(entry, 'source-changed');
     const { map } = this.#composition;
     const needRewritten = this.#edit.needRewritten(map);
-    if (needRewritten !== null) return { kind: 'wait', until: needRewritten };
+    if (needRewritten !== null) return needRewritten;
     const effect = applyWrite(entry.pending?.state ?? null, transaction);
     invariant(effect.object.kind === 'present', 'a replacement leaves an object', { tag: transaction.tag });
     return this.#admit(entry, { kind: 'present', state: effect.object, map: this.#edit.rewritten(map) });
@@ -175,9 +236,9 @@ class Writing {
     return transaction.kind === 'remove' || this.#core.parts.freeSpace.hasRoomFor(transaction.length);
   }
 
-  #admit(entry: ObjectEntry, next: StoredObject): Attempt<WriteReply> {
+  #admit(entry: ObjectEntry, next: StoredObject): Wait | null {
     const needReferences = this.#edit.needReferences(entry, next);
-    if (needReferences !== null) return { kind: 'wait', until: needReferences };
+    if (needReferences !== null) return needReferences;
     const { transaction, content } = this.#request;
     if (content.kind === 'bytes') this.#core.parts.freeSpace.admit(content.bytes.length);
     const batch = this.#core.commit.open();
@@ -186,13 +247,12 @@ class Writing {
     this.#core.putRow(batch, entry, rowOfWrite(transaction, batch.sequence, this.#core.parts.clock()));
     this.#admittedMap = mapOf(next);
     if (content.kind === 'stage') this.#useStage(content.stageId);
-    const reply = this.#committed(batch.sequence, false);
-    return { kind: 'done', result: batch.written.then(() => reply) };
+    return this.#answer(batch, this.#committed(batch.sequence, false));
   }
 
   #useStage(stageId: string): void {
     const content = this.#stages.use(stageId);
-    if (content.source.kind !== 'blob' || blobsOf(this.#admittedMap).has(content.source.blobId)) return;
+    if (content.source.kind !== 'blob' || pointsTo(this.#admittedMap, content.source.blobId)) return;
     discardContent(this.#core, content); // copied together with its neighbours
   }
 }

@@ -99,6 +99,24 @@ export function describeObjectStore(name: string, makeStore: () => Promise<Store
         expectBytes(await driver.content(idOf('a')), bytes);
       });
 
+      it('many writes at once come to as much as one after the other, each with a reply of its own', async () => {
+        const first = driver.request({ id: idOf('a'), kind: 'replace', bytes: patternBytes(5_000, 1) });
+        const wrong = driver.request({ id: idOf('b'), kind: 'replace', bytes: patternBytes(5_000, 2) });
+        const small = driver.request({ id: idOf('a'), kind: 'replace', bytes: Buffer.from('the last') });
+        const large = driver.request({ id: idOf('c'), kind: 'replace', bytes: patternBytes(LARGE_BYTES, 3) });
+        const { store } = driver;
+        expect(await store.writeMany([])).toEqual([]);
+        const requests = [first, { ...wrong, contentChecksum: wrong.contentChecksum ^ 1 }, small, large];
+        const outcomes = await store.writeMany(requests);
+        expect(outcomes.map(({ kind }) => kind)).toEqual(['committed', 'refused', 'committed', 'committed']);
+        expectBytes(await driver.content(idOf('a')), Buffer.from('the last'));
+        expect(await store.head(idOf('b'))).toBeNull();
+        expectBytes(await driver.content(idOf('c')), patternBytes(LARGE_BYTES, 3));
+        // Once more: all of them are there, but for the one that was refused.
+        const again = await store.writeMany([first, wrong, small]);
+        expect(again).toMatchObject([{ isDuplicate: true }, { isDuplicate: false }, { isDuplicate: true }]);
+      });
+
       it('content that is not what the transaction states changes nothing', async () => {
         const request = driver.request({ id: idOf('a'), kind: 'replace', bytes: Buffer.from('abc') });
         const { store } = driver;

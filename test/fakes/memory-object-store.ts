@@ -22,6 +22,7 @@ import {
 import type * as port from '../../src/store/object-store.js';
 import { StoreError } from '../../src/store/object-store.js';
 import { LostBytes } from './lost-bytes.js';
+import { outcomesOf } from './write-outcomes.js';
 
 const NO_BYTES = Buffer.alloc(0);
 const SMALL_BYTES_MAX = 16 * 1024;
@@ -200,6 +201,10 @@ export class MemoryObjectStore implements port.ObjectStore {
     const reply = this.#decideAndApply(request);
     this.#dropTombstones();
     return reply;
+  }
+
+  writeMany(requests: readonly port.WriteRequest[]): Promise<readonly port.WriteOutcome[]> {
+    return outcomesOf(requests.map((request) => this.write(request)));
   }
 
   #decideAndApply(request: port.WriteRequest): port.WriteReply {

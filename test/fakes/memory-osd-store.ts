@@ -57,10 +57,12 @@ import {
   type StoreRead,
   type SegmentSummary,
   type StoreReport,
+  type WriteOutcome,
   type WriteReply,
   type WriteRequest,
 } from '../../src/store/object-store.js';
 import { LostBytes } from './lost-bytes.js';
+import { outcomesOf } from './write-outcomes.js';
 
 interface Held {
   readonly state: ObjectState;
@@ -253,6 +255,10 @@ export class MemoryOsdStore implements ObjectStore {
       pieces.push(held.bytes.subarray(source.extent.offset, extentEnd(source.extent)));
     }
     return Buffer.concat(pieces);
+  }
+
+  writeMany(requests: readonly WriteRequest[]): Promise<readonly WriteOutcome[]> {
+    return outcomesOf(requests.map((request) => this.write(request)));
   }
 
   async write(request: WriteRequest): Promise<WriteReply> {

@@ -125,7 +125,7 @@ describe('an extent map', () => {
       fc.property(fc.array(blobExtent), fc.array(blobExtent), (left, right) => {
         const [before, after] = [toMap(left), toMap(right)];
         const counts = countReferences(before);
-        for (const [blobId, change] of referenceChanges(before, after)) {
+        for (const { blobId, change } of referenceChanges(before, after)) {
           expect(change).not.toBe(0);
           counts.set(blobId, (counts.get(blobId) ?? 0) + change);
         }

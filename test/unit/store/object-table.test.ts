@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { makeObjectId, type ObjectId } from '../../../src/protocol/object-id.js';
 import type { CommitBatch } from '../../../src/store/group-commit.js';
-import { ObjectTable } from '../../../src/store/object-table.js';
+import { type LoadObject, ObjectTable } from '../../../src/store/object-table.js';
+import { waitFor } from '../../../src/store/object-turn.js';
 
 /** Room for some twenty entries. */
 const IDLE_BYTES_MAX = 20_000;
@@ -29,9 +30,9 @@ class TestBatch {
 
 function makeTable(): { readonly table: ObjectTable; readonly loads: ObjectId[] } {
   const loads: ObjectId[] = [];
-  const load = async (id: ObjectId) => {
+  const load: LoadObject = (id, listener) => {
     loads.push(id);
-    return { stored: null, hasNoRows: true };
+    setImmediate(() => listener.loaded(null, true));
   };
   return { table: new ObjectTable(load, IDLE_BYTES_MAX), loads };
 }
@@ -86,9 +87,9 @@ describe('the objects in memory', () => {
     let isFetched = false;
     const first = table.perform(idOf(0), () => {
       if (!isFetched) {
-        const until = async (): Promise<void> => {
+        const until = waitFor(async () => {
           isFetched = true;
-        };
+        });
         return { kind: 'wait', until };
       }
       order.push('first');
