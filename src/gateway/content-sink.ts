@@ -10,6 +10,7 @@ import { crc32c } from '@node-rs/crc32';
 import type { MirrorId } from '../protocol/authority-state.js';
 import { composedBytes, type ComposeSource, composeText } from '../protocol/compose.js';
 import { invariant } from '../protocol/invariant.js';
+import type { Soon } from '../protocol/soon.js';
 import {
   INLINE_CONTENT_BYTES_MAX,
   type OsdConnection,
@@ -52,7 +53,8 @@ export class ReadyContent implements StagedContent {
   readonly sizeBytes: number;
   /** CRC32C of all of it. */
   readonly checksum: number;
-  readonly #bytes: Buffer | null;
+  /** All of it, when it travels inside the transaction: the same to every mirror. */
+  readonly #inline: TransactionContent | null;
   readonly #stages: readonly FinishedStage[];
   readonly #outOfSpace: ReadonlySet<MirrorId>;
   /** What it is made of, when it is made of stored objects; null otherwise. */
@@ -70,7 +72,7 @@ export class ReadyContent implements StagedContent {
   }) {
     this.sizeBytes = fields.sizeBytes;
     this.checksum = fields.checksum;
-    this.#bytes = fields.bytes;
+    this.#inline = fields.bytes === null ? null : { kind: 'bytes', bytes: fields.bytes };
     this.#stages = fields.stages;
     this.#outOfSpace = fields.outOfSpace ?? NOBODY;
     this.sources = fields.sources ?? null;
@@ -80,7 +82,7 @@ export class ReadyContent implements StagedContent {
   contentFor(mirror: MirrorId): TransactionContent | null {
     this.#isUsed = true;
     if (this.sources !== null) return { kind: 'compose', sources: this.sources };
-    if (this.#bytes !== null) return { kind: 'bytes', bytes: this.#bytes };
+    if (this.#inline !== null) return this.#inline;
     const stage = this.#stages.find((candidate) => candidate.mirror === mirror);
     return stage === undefined ? null : { kind: 'stage', stageId: stage.stageId };
   }
@@ -143,14 +145,14 @@ export class MirroredContentSink implements ContentSink {
     return sizeBytes > INLINE_CONTENT_BYTES_MAX ? this.#goStreaming() : undefined;
   }
 
-  finish(): Promise<StagedContent> {
+  finish(): Soon<StagedContent> {
     invariant(!this.#isOver, 'a content sink is finished once');
     this.#isOver = true;
     invariant(
       this.#expectedBytes === null || this.#sizeBytes === this.#expectedBytes,
       'content is as long as was said',
     );
-    return this.#stages === null ? Promise.resolve(this.#finishInMemory()) : this.#finishStages(this.#stages);
+    return this.#stages === null ? this.#finishInMemory() : this.#finishStages(this.#stages);
   }
 
   #finishInMemory(): ReadyContent {

@@ -3,20 +3,19 @@
  * Memory: one entry for each object that is being changed or waited for.
  */
 import type { ObjectId } from '../protocol/object-id.js';
+import { endingWith } from '../protocol/soon.js';
 
 export class KeyLocks {
   /** Objects that are being changed, with those who wait for their turn. */
   readonly #queues = new Map<ObjectId, (() => void)[]>();
 
   /** Runs `work` when all that came before it for this object is over. */
-  async run<Result>(id: ObjectId, work: () => Promise<Result>): Promise<Result> {
-    const turn = this.#take(id);
-    if (turn !== null) await turn;
-    try {
-      return await work();
-    } finally {
+  run<Result>(id: ObjectId, work: () => Promise<Result>): Promise<Result> {
+    const letGo = (): void => {
       this.#release(id);
-    }
+    };
+    const turn = this.#take(id);
+    return turn === null ? endingWith(work, letGo) : turn.then(() => endingWith(work, letGo));
   }
 
   /** Runs `work` under the locks of several objects, taken in one order by everybody, so that nobody waits in a circle. */

@@ -8,6 +8,7 @@ import { mayBeShown } from '../protocol/forwarding.js';
 import { invariant } from '../protocol/invariant.js';
 import type { MirrorId } from '../protocol/authority-state.js';
 import type { ObjectId } from '../protocol/object-id.js';
+import { type Soon, whenKnown } from '../protocol/soon.js';
 import type { Epoch, Tag } from '../protocol/tag.js';
 import { COMPOSE_SOURCES_MAX } from '../protocol/compose.js';
 import {
@@ -45,12 +46,9 @@ import type { WriteDraft } from '../writer/write-draft.js';
 /** How often a mutation starts over because the mirror set changed between its look at the object and its write. */
 const WRITE_ATTEMPTS_MAX = 16;
 
-const NO_CONTENT = {
-  offset: 0,
-  length: 0,
-  contentChecksum: 0,
-  contentFor: () => ({ kind: 'none' as const }),
-};
+const NO_BYTES = { kind: 'none' } as const;
+
+const NO_CONTENT = { offset: 0, length: 0, contentChecksum: 0, contentFor: () => NO_BYTES };
 
 function contentOf(content: StagedContent): ReadyContent {
   if (!(content instanceof ReadyContent)) throw new TypeError('the content was staged by another storage');
@@ -108,6 +106,8 @@ export interface RewriteRequest {
   readonly confirm: () => Promise<void>;
 }
 
+const NO_OBJECTS: readonly ObjectId[] = [];
+
 interface Prepared {
   readonly draft: WriteDraft;
   /** The size of the object after the write. */
@@ -118,6 +118,22 @@ type Prepare = (current: ObjectHead | null) => Prepared | null;
 
 /** Of what was removed the tag may stay with the OSD that issued it. */
 type Mutated = Omit<ObjectHead, 'lastTag'> & { readonly lastTag: Tag | null };
+
+/** One mutation, for as often as it has to be tried. */
+interface Mutation {
+  readonly id: ObjectId;
+  /** What `prepare` is given; asked under the lock. Null: it needs nothing. */
+  readonly look: (() => Promise<ObjectHead | null>) | null;
+  /** Null: there is nothing to do. */
+  readonly prepare: Prepare;
+  /** Objects that must stay as they are meanwhile. */
+  readonly sourceIds: readonly ObjectId[];
+  attemptsLeft: number;
+}
+
+function hasWritten(mutated: Mutated | null): mutated is ObjectHead {
+  return mutated !== null && mutated.lastTag !== null;
+}
 
 type Written =
   | { readonly kind: 'written'; readonly lastTag: Tag | null }
@@ -178,7 +194,7 @@ export class MirroredObjectStorage implements ObjectStorage {
     );
   }
 
-  async replace(request: ReplaceRequest): Promise<ObjectHead> {
+  replace(request: ReplaceRequest): Promise<ObjectHead> {
     const content = contentOf(request.content);
     const { id, attributes } = request;
     const prepare = (current: ObjectHead | null): Prepared => ({
@@ -189,7 +205,7 @@ export class MirroredObjectStorage implements ObjectStorage {
         checkAttributes(typeof attributes === 'string' ? attributes : attributes(current)),
       ),
     });
-    const sourceIds = content.sources?.map(({ objectId }) => objectId) ?? [];
+    const sourceIds = content.sources?.map(({ objectId }) => objectId) ?? NO_OBJECTS;
     return this.#mustMutate(id, typeof attributes !== 'string', prepare, sourceIds);
   }
 
@@ -240,11 +256,12 @@ export class MirroredObjectStorage implements ObjectStorage {
 
   async remove({ id, decide }: RemoveRequest): Promise<boolean> {
     const look = (): Promise<ObjectHead | null> => this.#reads.head(id);
-    const removed = await this.#mutate(id, look, (current) => {
+    const prepare = (current: ObjectHead | null): Prepared | null => {
       decide?.(current);
       return current === null ? null : { sizeBytes: 0, draft: removal(id) };
-    });
-    return removed !== null;
+    };
+    const mutation = { id, look, prepare, sourceIds: NO_OBJECTS, attemptsLeft: WRITE_ATTEMPTS_MAX };
+    return (await this.#mutate(mutation)) !== null;
   }
 
   /** Runs `work` while no mutation of the object is under way: what was begun before has its outcome. Clients wait for it. */
@@ -259,62 +276,60 @@ export class MirroredObjectStorage implements ObjectStorage {
       return null;
     };
     const ready = content === null ? null : contentOf(content);
-    await this.#mutate(id, look, () => ({
+    const prepare = (): Prepared => ({
       sizeBytes: ready?.sizeBytes ?? 0,
       draft: ready === null ? removal(id) : replacement(id, ready, checkAttributes(attributes ?? '')),
-    }));
+    });
+    await this.#mutate({ id, look, prepare, sourceIds: NO_OBJECTS, attemptsLeft: WRITE_ATTEMPTS_MAX });
   }
 
   /** Null when `prepare` finds nothing to do. */
-  async #mutate(
-    id: ObjectId,
-    /** What `prepare` is given; asked under the lock. Null: it needs nothing. */
-    look: (() => Promise<ObjectHead | null>) | null,
-    prepare: Prepare,
-    /** Objects that must stay as they are meanwhile. */
-    sourceIds: readonly ObjectId[] = [],
-  ): Promise<Mutated | null> {
-    let attemptsLeft = WRITE_ATTEMPTS_MAX;
-    const attempt = async (hold: Hold): Promise<Mutated | 'nothing-to-do' | 'hold-lost'> => {
-      for (; attemptsLeft > 0; attemptsLeft -= 1) {
-        if (!this.#set.gate.isOpen) await this.#set.pass();
-        if (hold.isLost) return 'hold-lost';
-        const { epoch } = this.#set;
-        const current = look === null ? null : await look();
-        // A recovery that came between may have decided an older write of this object.
-        if (!this.#set.gate.isOpen || this.#set.epoch !== epoch) continue;
-        const prepared = prepare(current);
-        if (prepared === null) return 'nothing-to-do';
-        const { draft, sizeBytes } = prepared;
-        const written = await this.#write(hold, draft, epoch);
-        if (written.kind === 'again') continue;
-        if (written.kind === 'hold-lost') return 'hold-lost';
-        return { id, sizeBytes, lastTag: written.lastTag, attributes: draft.attributes ?? '' };
-      }
-      throw new ObjectStorageError('unavailable', 'the mirrors keep coming and going');
-    };
-    for (;;) {
-      const result = await this.#writers.hold([id, ...sourceIds], attempt);
+  #mutate(mutation: Mutation): Promise<Mutated | null> {
+    const { id, sourceIds } = mutation;
+    const holding = this.#writers.hold([id, ...sourceIds], (hold) => this.#attempt(mutation, hold));
+    return holding.then((result) => {
       if (result === 'nothing-to-do') return null;
       if (result !== 'hold-lost') return result;
-      attemptsLeft -= 1;
+      mutation.attemptsLeft -= 1;
+      return this.#mutate(mutation);
+    });
+  }
+
+  async #attempt(mutation: Mutation, hold: Hold): Promise<Mutated | 'nothing-to-do' | 'hold-lost'> {
+    const { id, look, prepare } = mutation;
+    for (; mutation.attemptsLeft > 0; mutation.attemptsLeft -= 1) {
+      if (!this.#set.gate.isOpen) await this.#set.pass();
+      if (hold.isLost) return 'hold-lost';
+      const { epoch } = this.#set;
+      const current = look === null ? null : await look();
+      // A recovery that came between may have decided an older write of this object.
+      if (!this.#set.gate.isOpen || this.#set.epoch !== epoch) continue;
+      const prepared = prepare(current);
+      if (prepared === null) return 'nothing-to-do';
+      const { draft, sizeBytes } = prepared;
+      const written = await this.#write(hold, draft, epoch);
+      if (written.kind === 'again') continue;
+      if (written.kind === 'hold-lost') return 'hold-lost';
+      return { id, sizeBytes, lastTag: written.lastTag, attributes: draft.attributes ?? '' };
     }
+    throw new ObjectStorageError('unavailable', 'the mirrors keep coming and going');
   }
 
   /** As `#mutate` for a `prepare` that always finds something to do. */
-  async #mustMutate(
+  #mustMutate(
     id: ObjectId,
     needsCurrent: boolean,
     prepare: Prepare,
-    sourceIds: readonly ObjectId[] = [],
+    sourceIds = NO_OBJECTS,
   ): Promise<ObjectHead> {
     const far = needsCurrent || sourceIds.length > 0 ? null : this.#writers.far(id);
     if (far !== null) return this.#commitFar(far, id, prepare);
     const look = needsCurrent ? () => this.#reads.head(id) : null;
-    const mutated = await this.#mutate(id, look, prepare, sourceIds);
-    const lastTag = mutated?.lastTag ?? null;
-    invariant(mutated !== null && lastTag !== null, 'a replacement or a range write always writes', { id });
-    return { ...mutated, lastTag };
+    const mutation = { id, look, prepare, sourceIds, attemptsLeft: WRITE_ATTEMPTS_MAX };
+    return this.#mutate(mutation).then((mutated) => {
+      invariant(hasWritten(mutated), 'a replacement or a range write always writes', { id });
+      return mutated;
+    });
   }
 
   /** A write that depends on nothing is one message to the writer of its object. */
@@ -327,18 +342,27 @@ export class MirroredObjectStorage implements ObjectStorage {
 
   /** Makes a write that depends on nothing, for somebody in another process. */
   async commit(draft: WriteDraft): Promise<Tag> {
-    const head = await this.#mutate(draft.objectId, null, () => ({ draft, sizeBytes: draft.length }));
+    const { objectId: id, length: sizeBytes } = draft;
+    const prepare = (): Prepared => ({ draft, sizeBytes });
+    const mutation = {
+      ...{ id, look: null, prepare, sourceIds: NO_OBJECTS },
+      attemptsLeft: WRITE_ATTEMPTS_MAX,
+    };
+    const head = await this.#mutate(mutation);
     const lastTag = head?.lastTag ?? null;
-    invariant(lastTag !== null, 'a write that depends on nothing writes', { id: draft.objectId });
+    invariant(lastTag !== null, 'a write that depends on nothing writes', { id });
     return lastTag;
   }
 
-  async #write(hold: Hold, draft: WriteDraft, epoch: Epoch): Promise<Written> {
-    const writing = hold.write(draft, epoch);
-    const written = 'kind' in writing ? writing : await writing;
-    if (written.kind === 'stale') return { kind: 'again' };
-    if (written.kind === 'lost') return { kind: 'hold-lost' };
-    const settled = await written.settled;
+  #write(hold: Hold, draft: WriteDraft, epoch: Epoch): Soon<Written> {
+    return whenKnown(hold.write(draft, epoch), (written) => {
+      if (written.kind === 'stale') return { kind: 'again' };
+      if (written.kind === 'lost') return { kind: 'hold-lost' };
+      return written.settled.then((settled) => this.#conclude(hold, draft, settled));
+    });
+  }
+
+  #conclude(hold: Hold, draft: WriteDraft, settled: SettledWrite): Soon<Written> {
     const { outcome, tag } = settled;
     if (outcome.kind === 'refused') throw refusalError(outcome.code);
     if (outcome.kind === 'undecided') return this.#awaitDecision(hold, draft, settled);

@@ -12,6 +12,7 @@
  */
 import type { Extent } from '../protocol/extent.js';
 import type { ObjectId } from '../protocol/object-id.js';
+import type { Soon } from '../protocol/soon.js';
 import type { Tag } from '../protocol/tag.js';
 
 /** What is known of an object without its content. */
@@ -65,7 +66,7 @@ export interface ContentSink {
   /** Resolves when the next piece may come; undefined: it may come at once. The buffer must not change afterwards. */
   write(piece: Buffer): Promise<void> | undefined;
   /** All pieces are in. */
-  finish(): Promise<StagedContent>;
+  finish(): Soon<StagedContent>;
   /** The content is not wanted: nothing of it remains anywhere. */
   abort(): void;
 }

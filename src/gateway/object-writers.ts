@@ -3,6 +3,7 @@
  * or in another one. `OnlyWriter` has all of them; `workers/sharded-writers.ts` knows more.
  */
 import type { ObjectId } from '../protocol/object-id.js';
+import type { Soon } from '../protocol/soon.js';
 import type { Epoch, Tag } from '../protocol/tag.js';
 import type { SettledWrite } from '../writer/in-flight-writes.js';
 import type { WriteDraft } from '../writer/write-draft.js';
@@ -24,7 +25,7 @@ export interface Hold {
    * Writes to the object that was named first. Precondition: the gate of this process is open, in this epoch, and nothing was awaited
    * since that was seen. Rejects with `outcome-unknown` when its writer ended meanwhile.
    */
-  write(draft: WriteDraft, epoch: Epoch): HeldWrite | Promise<HeldWrite>;
+  write(draft: WriteDraft, epoch: Epoch): Soon<HeldWrite>;
 }
 
 /** A writer in another process. */

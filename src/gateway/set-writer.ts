@@ -168,14 +168,15 @@ export class SetWriter implements DirectedWriter {
    * Sends one write to every mirror in sync and resolves with its outcome. The gate must be open at the call: nothing is awaited
    * before the tag is issued, or the write is on its way to the OSD that issues it.
    */
-  async write(draft: WriteDraft): Promise<SettledWrite> {
+  write(draft: WriteDraft): Promise<SettledWrite> {
     invariant(this.gate.isOpen, 'I6: a write passes an open gate');
     const write = this.#path.write(draft);
     this.inFlight.add(write);
-    const outcome = await write.outcome;
-    this.inFlight.finish(write, outcome);
-    const { tag, issuedAfter, hasNotBegun } = write;
-    return { outcome, tag, issuedAfter, hasNotBegun };
+    return write.outcome.then((outcome) => {
+      this.inFlight.finish(write, outcome);
+      const { tag, issuedAfter, hasNotBegun } = write;
+      return { outcome, tag, issuedAfter, hasNotBegun };
+    });
   }
 
   /** Looks at a write again after an answer, or after the in-sync set changed. */

@@ -66,21 +66,24 @@ export class RequestBody {
    * Hands the whole body to `consume`. Rejects with what `consume` threw, with ClientGoneError, or with S3Error
    * RequestTimeout (S3Limits.bodyIdleTimeoutMs). After a rejection the rest is unread; see `drain`.
    */
-  read(consume: PieceConsumer): Promise<void> {
-    if (this.#isEnded) return Promise.resolve();
+  async read(consume: PieceConsumer): Promise<void> {
+    if (this.#isEnded) return;
     if (this.#waitsForContinue) {
       this.#waitsForContinue = false;
       this.#response.writeContinue();
     }
+    // What is to take the body may not be ready before `read` has returned, nor is a body that came with its headers here before then.
+    await Promise.resolve();
     const message = this.#message;
-    if (message.destroyed && !message.readableEnded) return Promise.reject(new ClientGoneError());
+    if (message.destroyed && !message.readableEnded) throw new ClientGoneError();
     // Of a small body that came together with its headers all is here, although node has not yet been told of its end.
     const isHere = message.readableFlowing === null && message.readableLength === this.lengthBytes;
-    return isHere ? this.#takeWhole(consume) : this.#takePieces(consume);
+    const busy = isHere ? this.#takeWhole(consume) : this.#takePieces(consume);
+    if (busy !== undefined) await busy;
   }
 
   /** Needs no stream, nobody to watch the client, and no limit on progress (bench/README.md). */
-  async #takeWhole(consume: PieceConsumer): Promise<void> {
+  #takeWhole(consume: PieceConsumer): Promise<void> | undefined {
     const whole: unknown = this.#message.read();
     invariant(
       Buffer.isBuffer(whole) && whole.length === this.lengthBytes,
@@ -90,10 +93,7 @@ export class RequestBody {
     this.#receivedBytes = whole.length;
     // Takes note of the end, which follows.
     this.#message.resume();
-    // Like any other body, not before `read` has returned: what is to take it may not be ready yet.
-    await Promise.resolve();
-    const busy = consume(whole);
-    if (busy !== undefined) await busy;
+    return consume(whole);
   }
 
   #takePieces(consume: PieceConsumer): Promise<void> {

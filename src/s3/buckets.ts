@@ -15,6 +15,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ObjectStorage, StagedContent } from '../gateway/object-storage.js';
 import { invariant } from '../protocol/invariant.js';
 import { makeObjectId, type ObjectId } from '../protocol/object-id.js';
+import type { Soon } from '../protocol/soon.js';
 import { decodeBucketAttributes, encodeBucketAttributes, type BucketAttributes } from './attributes.js';
 import {
   BUCKET_DOCUMENT_KINDS,
@@ -104,14 +105,9 @@ export class BucketDirectory {
     this.#documents.clear();
   }
 
-  /** The bucket if it is remembered; who does not get it asks `get`. */
-  known(name: string): Bucket | undefined {
-    return this.#cached.get(name);
-  }
-
   /** Throws S3Error NoSuchBucket. */
-  async get(name: string): Promise<Bucket> {
-    return this.known(name) ?? this.#locks.shared(name, () => this.#load(name));
+  get(name: string): Soon<Bucket> {
+    return this.#cached.get(name) ?? this.#locks.shared(name, () => this.#load(name));
   }
 
   /**
@@ -128,7 +124,7 @@ export class BucketDirectory {
   }
 
   /** For those who run under `withBucket` already: the bucket as it is. */
-  heldBucket(bucket: Bucket): Bucket | Promise<Bucket> {
+  heldBucket(bucket: Bucket): Soon<Bucket> {
     invariant(this.#locks.isHeld(bucket.name), 'a mutation of objects holds their bucket', {
       bucket: bucket.name,
     });
@@ -156,18 +152,12 @@ export class BucketDirectory {
     });
   }
 
-  /** What `document` would say, where that is remembered; else undefined. */
-  knownDocument<Value>(bucket: Bucket, { kind }: BucketDocument<Value>): Value | null | undefined {
-    const known = this.#documents.get(bucket.name)?.get(kind);
-    // What is remembered under a kind came from the one document of that kind.
-    return known !== undefined && this.#isPresent(bucket) ? (known as Value | null) : undefined;
-  }
-
   /** Null: the bucket has no such document. Not for those who hold the bucket. Throws S3Error NoSuchBucket. */
-  document<Value>(bucket: Bucket, document: BucketDocument<Value>): Promise<Value | null> {
+  document<Value>(bucket: Bucket, document: BucketDocument<Value>): Soon<Value | null> {
     const { name } = bucket;
-    const known = this.knownDocument(bucket, document);
-    if (known !== undefined) return Promise.resolve(known);
+    const known = this.#documents.get(name)?.get(document.kind);
+    // What is remembered under a kind came from the one document of that kind.
+    if (known !== undefined && this.#isPresent(bucket)) return known as Value | null;
     return this.#locks.shared(name, async () => {
       await this.#present(bucket);
       return this.#loadDocument(name, document);

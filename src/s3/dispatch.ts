@@ -1,6 +1,7 @@
 /** The way of a request: detect the operation, authenticate the caller, decide on access, screen what is asked, act. */
 import { ObjectStorageError } from '../gateway/object-storage.js';
 import { invariant, unreachable } from '../protocol/invariant.js';
+import { type Soon, whenKnown } from '../protocol/soon.js';
 import { authorize, hidingAbsence, wishOf, type AccessWish } from './access/authorize.js';
 import { exceedsKey } from './access/decide.js';
 import { ACCESS_RULES } from './access/rules.js';
@@ -15,7 +16,7 @@ import type { SignedOperation } from './operations/operation.js';
 import { screen } from './operations/screen.js';
 import { OPERATIONS } from './operations/table.js';
 import type { S3Request } from './request.js';
-import type { HeaderList, S3Response } from './response.js';
+import { type HeaderList, NO_HEADERS, type S3Response } from './response.js';
 
 export interface Dispatch {
   readonly services: Services;
@@ -30,7 +31,7 @@ export class RequestTrail {
   /** Null: not authenticated (yet). */
   accessKeyId: string | null = null;
   /** For the answer, be it an error. */
-  headers: HeaderList = [];
+  headers: readonly string[] = NO_HEADERS;
 }
 
 function checkExpectedOwner(context: ServiceContext, ownerId: string): void {
@@ -39,18 +40,17 @@ function checkExpectedOwner(context: ServiceContext, ownerId: string): void {
 }
 
 /** Opens the target's bucket, and decides on access to the target. */
-async function openTarget(
+function openTarget(
   context: ServiceContext,
   name: OperationName,
   target: { readonly bucket: string; readonly key: string | null },
-): Promise<AccessWish> {
+): Soon<AccessWish> {
   checkBucketName(target.bucket);
-  const { buckets } = context.services;
-  const bucket = buckets.known(target.bucket) ?? (await buckets.get(target.bucket));
-  checkExpectedOwner(context, bucket.ownerId);
-  const wish = wishOf(name, bucket, target.key, context.request.query.get('versionId') ?? null);
-  if (!ACCESS_RULES[name].isPerKey) await authorize(context, wish);
-  return wish;
+  return whenKnown(context.services.buckets.get(target.bucket), (bucket) => {
+    checkExpectedOwner(context, bucket.ownerId);
+    const wish = wishOf(name, bucket, target.key, context.request.query.get('versionId') ?? null);
+    return ACCESS_RULES[name].isPerKey ? wish : whenKnown(authorize(context, wish), () => wish);
+  });
 }
 
 /** Buckets are made by accounts. */
@@ -58,21 +58,22 @@ function authorizeNewBucket({ identity }: ServiceContext, bucketName: string): v
   if (identity.isAnonymous || exceedsKey(identity, bucketName, true)) throw new S3Error('AccessDenied');
 }
 
-async function actOnObject(
+function actOnObject(
   name: OperationName,
   operation: Extract<SignedOperation, { kind: 'object' }>,
   context: ServiceContext,
-): Promise<S3Response> {
+): Soon<S3Response> {
   const { services, request, identity, payload, signature } = context;
   const { target } = request;
   invariant(target.level === 'object', 'an object operation is at object level');
-  const wish = await openTarget(context, name, target);
-  screen(request, operation.match, operation.honours);
   const { key } = target;
-  const { bucket } = wish;
-  // Field by field: a spread with further fields costs V8 a slow path for each of them (bench/README.md).
-  const object: ObjectContext = { services, request, identity, payload, signature, bucket, key };
-  return hidingAbsence(context, wish, () => operation.act(object));
+  return whenKnown(openTarget(context, name, target), (wish) => {
+    screen(request, operation.match, operation.honours);
+    const { bucket } = wish;
+    // Field by field: a spread with further fields costs V8 a slow path for each of them (bench/README.md).
+    const object: ObjectContext = { services, request, identity, payload, signature, bucket, key };
+    return hidingAbsence(context, wish, () => operation.act(object));
+  });
 }
 
 async function act(
@@ -117,27 +118,37 @@ async function findCorsHeaders(services: Services, request: S3Request): Promise<
   }
 }
 
-/** Rejects with S3Error, ObjectStorageError, ClientGoneError or what is our own fault. */
-export async function dispatch(
-  request: S3Request,
-  { services, authentication, detector }: Dispatch,
-  trail: RequestTrail,
-): Promise<S3Response> {
-  const name = detector.detect(request);
-  const operation = OPERATIONS[name];
+/** Throws S3Error, ObjectStorageError, ClientGoneError or what is our own fault. */
+export function dispatch(request: S3Request, way: Dispatch, trail: RequestTrail): Soon<S3Response> {
+  const name = way.detector.detect(request);
   trail.operation = name;
-  if (name !== 'PreflightRequest' && request.headers.has('origin'))
-    trail.headers = await findCorsHeaders(services, request);
+  const isOfScript = name !== 'PreflightRequest' && request.headers.has('origin');
+  return whenKnown(isOfScript ? findCorsHeaders(way.services, request) : NO_HEADERS, (headers) => {
+    trail.headers = headers;
+    return perform(name, request, way, trail);
+  });
+}
+
+function perform(
+  name: OperationName,
+  request: S3Request,
+  { services, authentication }: Dispatch,
+  trail: RequestTrail,
+): Soon<S3Response> {
+  const operation = OPERATIONS[name];
   if (operation.kind === 'unsigned') return operation.act({ services, request, authentication });
-  const { identity, payload, signature } = await authenticate(request, authentication);
-  trail.accessKeyId = identity.accessKeyId;
-  if (operation.kind === 'not-implemented') {
-    if (identity.isAnonymous) throw new S3Error('AccessDenied');
-    throw new S3Error('NotImplemented', {
-      message: `${name} is not implemented.`,
-      details: { Operation: name },
-    });
-  }
-  const context: ServiceContext = { services, request, identity, payload, signature };
-  return operation.kind === 'object' ? actOnObject(name, operation, context) : act(name, operation, context);
+  return whenKnown(authenticate(request, authentication), ({ identity, payload, signature }) => {
+    trail.accessKeyId = identity.accessKeyId;
+    if (operation.kind === 'not-implemented') {
+      if (identity.isAnonymous) throw new S3Error('AccessDenied');
+      throw new S3Error('NotImplemented', {
+        message: `${name} is not implemented.`,
+        details: { Operation: name },
+      });
+    }
+    const context: ServiceContext = { services, request, identity, payload, signature };
+    return operation.kind === 'object'
+      ? actOnObject(name, operation, context)
+      : act(name, operation, context);
+  });
 }

@@ -83,7 +83,8 @@ export class S3Handler {
         this.#domains,
       );
       const answer = await dispatch(parsed, this.#dispatch, trail);
-      await sendResponse(answer, exchange, trail.headers);
+      const sending = sendResponse(answer, exchange, trail.headers);
+      if (sending !== undefined) await sending;
       const { requestId } = exchange;
       this.#logger().debug({ requestId, operation: trail.operation, status: answer.status }, 'S3 request');
       end = endOf(answer, null, exchange);

@@ -8,11 +8,14 @@
 import type { ServerResponse } from 'node:http';
 import type { ObjectBody } from '../gateway/object-storage.js';
 import { invariant } from '../protocol/invariant.js';
+import { type Soon, whenKnown } from '../protocol/soon.js';
 import type { RequestBody } from './body.js';
 import type { S3Limits } from './limits.js';
 
 /** Header names and values in turn; values one character a byte. */
 export type HeaderList = string[];
+
+export const NO_HEADERS: readonly string[] = [];
 
 export type ResponseBody =
   | { readonly kind: 'none' }
@@ -65,7 +68,7 @@ export function bodyLength(body: ResponseBody): number | null {
 function responseHeaders(
   answer: S3Response,
   { requestId, hostId }: Exchange,
-  further: HeaderList,
+  further: readonly string[],
   closes: boolean,
 ): HeaderList {
   const headers = ['x-amz-request-id', requestId, 'x-amz-id-2', hostId, 'Server', 'Tally'];
@@ -149,37 +152,37 @@ async function linger(exchange: Exchange): Promise<void> {
  * Sends the answer. Rejects when a streamed body failed: before its first byte nothing was sent and an error can still
  * be answered (`headersSent` is false), after that the caller destroys the connection. `further` are headers beside the answer's own.
  */
-export async function sendResponse(
-  answer: S3Response,
-  exchange: Exchange,
-  further: HeaderList,
-): Promise<void> {
+export function sendResponse(answer: S3Response, exchange: Exchange, further: readonly string[]): Soon<void> {
   const { response, body: rest } = exchange;
-  if (response.destroyed) {
-    await letGo(answer.body);
-    return;
-  }
-  const isClear = rest.isEnded || (await clearRest(rest));
-  const closes = !isClear || exchange.isClosing();
-  const headers = responseHeaders(answer, exchange, further, closes);
-  const { body } = answer;
-  if (body.kind === 'stream' && !exchange.isHead) {
-    await writePieces(exchange, body, () => response.writeHead(answer.status, headers));
-    return;
-  }
-  response.writeHead(answer.status, headers);
-  if (isClear) {
-    if (body.kind === 'bytes' && !exchange.isHead) response.end(body.bytes);
-    else response.end();
-    // What the operating system took at once needs no patience. Without a socket it waits behind answers to earlier requests.
-    const isSent = response.socket?.writableLength === 0;
-    if (!isSent) response.setTimeout(exchange.limits.responseIdleTimeoutMs);
-    return;
-  }
-  response.setTimeout(exchange.limits.responseIdleTimeoutMs);
-  if (body.kind === 'bytes' && !exchange.isHead) response.write(body.bytes);
-  else response.flushHeaders();
-  await linger(exchange);
+  if (response.destroyed) return letGo(answer.body);
+  return whenKnown(rest.isEnded || clearRest(rest), (isClear) => {
+    const closes = !isClear || exchange.isClosing();
+    const headers = responseHeaders(answer, exchange, further, closes);
+    const { body } = answer;
+    if (body.kind === 'stream' && !exchange.isHead)
+      return writePieces(exchange, body, () => response.writeHead(answer.status, headers));
+    response.writeHead(answer.status, headers);
+    const bytes = body.kind === 'bytes' && !exchange.isHead ? body.bytes : null;
+    if (!isClear) return sendBeforeClosing(exchange, bytes);
+    sendWhole(exchange, bytes);
+    return undefined;
+  });
+}
+
+function sendWhole({ response, limits }: Exchange, bytes: Buffer | string | null): void {
+  if (bytes === null) response.end();
+  else response.end(bytes);
+  // What the operating system took at once needs no patience. Without a socket it waits behind answers to earlier requests.
+  const isSent = response.socket?.writableLength === 0;
+  if (!isSent) response.setTimeout(limits.responseIdleTimeoutMs);
+}
+
+function sendBeforeClosing(exchange: Exchange, bytes: Buffer | string | null): Promise<void> {
+  const { response, limits } = exchange;
+  response.setTimeout(limits.responseIdleTimeoutMs);
+  if (bytes === null) response.flushHeaders();
+  else response.write(bytes);
+  return linger(exchange);
 }
 
 /** Releases a body that nobody will read. */

@@ -1,4 +1,5 @@
 /** A fair lock per name: many may share it, one may have it alone. Names that nobody holds take no memory. */
+import { endingWith } from '../protocol/soon.js';
 
 export interface NamedLocks {
   /** Runs `task` beside other shared ones. */
@@ -65,18 +66,21 @@ export class SharedLocks implements NamedLocks {
     return;
   }
 
-  async #run<Result>(name: string, isExclusive: boolean, task: () => Promise<Result>): Promise<Result> {
+  #run<Result>(name: string, isExclusive: boolean, task: () => Promise<Result>): Promise<Result> {
     const lock = this.#locks.get(name) ?? this.#makeLock(name);
-    const isFree = lock.waiters.length === 0 && !lock.isExclusive && (!isExclusive || lock.shared === 0);
-    if (isFree) hold(lock, isExclusive);
-    else await new Promise<void>((resolve) => lock.waiters.push({ isExclusive, start: resolve }));
-    try {
-      return await task();
-    } finally {
+    const letGo = (): void => {
       if (isExclusive) lock.isExclusive = false;
       else lock.shared -= 1;
       this.#startWaiters(name, lock);
+    };
+    const isFree = lock.waiters.length === 0 && !lock.isExclusive && (!isExclusive || lock.shared === 0);
+    if (isFree) {
+      hold(lock, isExclusive);
+      return endingWith(task, letGo);
     }
+    return new Promise<void>((resolve) => lock.waiters.push({ isExclusive, start: resolve })).then(() =>
+      endingWith(task, letGo),
+    );
   }
 
   #makeLock(name: string): NamedLock {

@@ -10,6 +10,7 @@
  * A client that signs x-amz-content-sha256, as all others do, is not concerned: taken off its request, the signature breaks.
  */
 import { createHash } from 'node:crypto';
+import { type Soon, whenKnown } from '../../protocol/soon.js';
 import { readAll } from '../body.js';
 import { S3Error } from '../errors.js';
 import { parseBasicIsoDate, parseHttpDate, toBasicIsoDate, toIsoDate } from '../http-date.js';
@@ -262,10 +263,7 @@ function authenticatePresigned(
  * Throws S3Error: AccessDenied, AuthorizationHeaderMalformed, AuthorizationQueryParametersError, InvalidAccessKeyId, InvalidRequest,
  * InvalidArgument, InvalidToken, RequestTimeTooSkewed, SignatureDoesNotMatch.
  */
-export async function authenticate(
-  request: S3Request,
-  options: AuthenticationOptions,
-): Promise<Authentication> {
+export function authenticate(request: S3Request, options: AuthenticationOptions): Soon<Authentication> {
   if (request.presigned !== null) return authenticatePresigned(request, request.presigned, options);
   const header = request.headers.get('authorization');
   if (header === undefined) return authenticateNobody(request);
@@ -287,8 +285,11 @@ export async function authenticate(
   const identity = identityOf(credential);
   const stated = request.headers.get(CONTENT_SHA256);
   if (stated === undefined) {
-    const payload = await unstatedPayload(request, claim, options.limits);
-    return { identity, payload, signature: 'header' };
+    return whenKnown(unstatedPayload(request, claim, options.limits), (payload) => ({
+      identity,
+      payload,
+      signature: 'header',
+    }));
   }
   if (!isSigned(request, claim, stated)) throw mismatch(request, claim, stated);
   return { identity, payload: statedPayload(stated, claim), signature: 'header' };

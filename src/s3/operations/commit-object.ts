@@ -2,8 +2,9 @@
  * The one place where a new current version of an object comes into being: PutObject, CopyObject, CompleteMultipartUpload and the
  * form upload end here. Call it under `buckets.withBucket`, once all of the content is staged and verified.
  */
-import type { StagedContent } from '../../gateway/object-storage.js';
+import type { Decide, StagedContent } from '../../gateway/object-storage.js';
 import { decodeObjectAttributes, encodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
+import type { Bucket } from '../buckets.js';
 import { checkWrite, type Conditions } from '../conditions.js';
 import { contentBytes } from '../encryption/sealing.js';
 import type { HeaderList } from '../response.js';
@@ -42,25 +43,29 @@ function checkCommit(
   judge?.(visible);
 }
 
-async function commitPlain(context: ObjectContext, commit: ObjectCommit): Promise<CommittedObject> {
+function commitPlain(context: ObjectContext, commit: ObjectCommit): Promise<CommittedObject> {
   const { content, conditions, judge } = commit;
   const { attributes: wanted } = commit;
   const isPlain = wanted.version === null && !wanted.isDeleteMarker;
   const attributes: ObjectAttributes = isPlain ? wanted : { ...wanted, version: null, isDeleteMarker: false };
   const text = encodeObjectAttributes(attributes);
-  await context.services.storage.replace({
-    id: objectId(context),
+  const isFree = conditions === null && judge === undefined;
+  const id = objectId(context);
+  const replacing = context.services.storage.replace({
+    id,
     content,
-    attributes:
-      conditions === null && judge === undefined
-        ? text
-        : (current) => {
-            const before = current === null ? null : decodeObjectAttributes(current.attributes);
-            checkCommit(commit, context.key, before);
-            return text;
-          },
+    attributes: isFree ? text : checkedText(context.key, commit, text),
   });
-  return { attributes, sizeBytes: contentBytes(content.sizeBytes, attributes), versionId: null };
+  const sizeBytes = contentBytes(content.sizeBytes, attributes);
+  return replacing.then(() => ({ attributes, sizeBytes, versionId: null }));
+}
+
+/** The text, once it is known that the commit may be. */
+function checkedText(key: string, commit: ObjectCommit, text: string): Decide<string> {
+  return (current) => {
+    checkCommit(commit, key, current === null ? null : decodeObjectAttributes(current.attributes));
+    return text;
+  };
 }
 
 function commitVersion(context: ObjectContext, place: Place, commit: ObjectCommit): Promise<CommittedObject> {
@@ -90,10 +95,17 @@ function commitVersion(context: ObjectContext, place: Place, commit: ObjectCommi
 }
 
 /** Throws S3Error PreconditionFailed or NoSuchKey, ObjectStorageError. */
-export async function commitObject(context: ObjectContext, commit: ObjectCommit): Promise<CommittedObject> {
-  const bucket = await context.services.buckets.heldBucket(context.bucket);
-  if (bucket.configuration.versioning === 'unversioned') return commitPlain(context, commit);
-  return commitVersion(context, { bucket, key: context.key }, commit);
+export function commitObject(context: ObjectContext, commit: ObjectCommit): Promise<CommittedObject> {
+  const held = context.services.buckets.heldBucket(context.bucket);
+  return held instanceof Promise
+    ? held.then((bucket) => commitInto(bucket, context, commit))
+    : commitInto(held, context, commit);
+}
+
+function commitInto(bucket: Bucket, context: ObjectContext, commit: ObjectCommit): Promise<CommittedObject> {
+  return bucket.configuration.versioning === 'unversioned'
+    ? commitPlain(context, commit)
+    : commitVersion(context, { bucket, key: context.key }, commit);
 }
 
 /** The headers by which an answer names the version that it made. */

@@ -1,7 +1,9 @@
 /** PutObject: replaces the whole object (S3 API reference "PutObject"). */
+import { type Soon, whenKnown } from '../../protocol/soon.js';
 import { newObjectAccess } from '../access/object-access.js';
 import type { ObjectAttributes } from '../attributes.js';
 import { readConditions } from '../conditions.js';
+import type { CustomerKey } from '../encryption/customer-key.js';
 import { encryptionHeaders, type Seal } from '../encryption/seals.js';
 import { S3Error } from '../errors.js';
 import { contentEtag, quoteEtag } from '../etags.js';
@@ -9,7 +11,7 @@ import type { ReceivedPayload } from '../payload/receive.js';
 import { NO_BODY, type S3Response } from '../response.js';
 import { parseTaggingHeader } from '../tagging.js';
 import { readLockHeaders } from '../versions/object-lock.js';
-import { commitObject, versionHeaders } from './commit-object.js';
+import { commitObject, type CommittedObject, versionHeaders } from './commit-object.js';
 import { objectId, type ObjectContext } from './context.js';
 import { expirationHeaders } from './expiration-header.js';
 import { checksumHeaders, readMetadata, readStoredHeaders } from './object-headers.js';
@@ -58,19 +60,14 @@ export function newObjectAttributes(
   });
 }
 
-export async function putObject(context: ObjectContext): Promise<S3Response> {
-  checkDirective(context);
-  const conditions = readConditions(context.request);
-  const { seal, customerKey } = openWriteSeal(context);
-  const makeAttributes = newObjectAttributes(context, seal);
-  const expectations = contentExpectations(context);
-  const wish = { target: objectId(context), expectations, seal };
-  const stored = await storeContent(context, wish, (content, received) =>
-    commitObject(context, { content, attributes: makeAttributes(received), conditions }),
-  );
+/** `customerKey` null: the request brought none. */
+function answerPut(
+  context: ObjectContext,
+  stored: CommittedObject,
+  customerKey: CustomerKey | null,
+): Soon<S3Response> {
   const { attributes } = stored;
-  const expiration = await expirationHeaders(context, stored);
-  return {
+  return whenKnown(expirationHeaders(context, stored), (expiration) => ({
     status: 200,
     headers: [
       'ETag',
@@ -81,5 +78,18 @@ export async function putObject(context: ObjectContext): Promise<S3Response> {
       ...expiration,
     ],
     body: NO_BODY,
-  };
+  }));
+}
+
+export function putObject(context: ObjectContext): Promise<S3Response> {
+  checkDirective(context);
+  const conditions = readConditions(context.request);
+  const { seal, customerKey } = openWriteSeal(context);
+  const makeAttributes = newObjectAttributes(context, seal);
+  const expectations = contentExpectations(context);
+  const wish = { target: objectId(context), expectations, seal };
+  const storing = storeContent(context, wish, (content, received) =>
+    commitObject(context, { content, attributes: makeAttributes(received), conditions }),
+  );
+  return storing.then((stored) => answerPut(context, stored, customerKey));
 }

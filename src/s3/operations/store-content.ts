@@ -2,9 +2,10 @@
  * The common part of PutObject, append and PATCH: the payload goes to the store as it comes, and is named by one mutation once
  * all of it is there and verified. Whatever fails before that leaves nothing behind.
  */
-import type { StagedContent } from '../../gateway/object-storage.js';
+import type { ContentSink, StagedContent } from '../../gateway/object-storage.js';
 import { invariant } from '../../protocol/invariant.js';
 import type { ObjectId } from '../../protocol/object-id.js';
+import type { Soon } from '../../protocol/soon.js';
 import { openSink, storedSize } from '../encryption/sealed-sink.js';
 import type { Seal } from '../encryption/seals.js';
 import { readExpectations, type PayloadExpectations } from '../payload/expectations.js';
@@ -25,35 +26,35 @@ interface ContentWish {
   readonly seal: Seal | null;
 }
 
-async function stage(
-  context: ObjectContext,
-  { target, expectations, seal }: ContentWish,
-): Promise<{ content: StagedContent; received: ReceivedPayload }> {
-  const { services, request, payload } = context;
-  const sink = openSink(services.storage, { target, sizeBytes: expectations.sizeBytes, seal });
-  try {
-    const received = await receivePayload(
-      { mode: payload, body: request.body, expectations },
-      services.limits,
-      (piece) => sink.write(piece),
-    );
-    const content = await sink.finish();
-    return { content, received };
-  } catch (error) {
-    sink.abort();
-    throw error;
-  }
+function receive(
+  { services, request, payload }: ObjectContext,
+  expectations: PayloadExpectations,
+  sink: ContentSink,
+): Soon<ReceivedPayload> {
+  const { body } = request;
+  return receivePayload({ mode: payload, body, expectations }, services.limits, (piece) => sink.write(piece));
 }
 
 /** Rejects with what the payload, the store or `commit` refuses. */
 export async function storeContent<Result>(
   context: ObjectContext,
-  wish: ContentWish,
+  { target, expectations, seal }: ContentWish,
   commit: Commit<Result>,
 ): Promise<Result> {
-  const { content, received } = await stage(context, wish);
+  const { storage } = context.services;
+  const sink = openSink(storage, { target, sizeBytes: expectations.sizeBytes, seal });
+  let received: ReceivedPayload;
+  let content: StagedContent;
   try {
-    const sizeBytes = storedSize(received.sizeBytes, wish.seal);
+    received = await receive(context, expectations, sink);
+    const finishing = sink.finish();
+    content = finishing instanceof Promise ? await finishing : finishing;
+  } catch (error) {
+    sink.abort();
+    throw error;
+  }
+  try {
+    const sizeBytes = storedSize(received.sizeBytes, seal);
     invariant(content.sizeBytes === sizeBytes, 'the store has as many bytes as the client sent');
     return await context.services.buckets.withBucket(context.bucket, () => commit(content, received));
   } finally {

@@ -3,6 +3,7 @@
  * was promised with what came. When `receivePayload` resolves the payload is whole and right; only then may it be
  * committed.
  */
+import { type Soon, whenKnown } from '../../protocol/soon.js';
 import type { PayloadMode } from '../auth/authenticate.js';
 import type { RequestBody } from '../body.js';
 import { S3Error } from '../errors.js';
@@ -113,14 +114,25 @@ async function acceptAll(pieces: readonly Buffer[], accept: PayloadConsumer): Pr
  * Throws S3Error: IncompleteBody, EntityTooLarge, SignatureDoesNotMatch, InvalidChunkSizeError, MalformedTrailerError,
  * XAmzContentSHA256Mismatch, BadDigest, InvalidRequest, RequestTimeout; ClientGoneError; and what `accept` throws.
  */
-export async function receivePayload(
+export function receivePayload(
   payload: Payload,
   limits: S3Limits,
   accept: PayloadConsumer,
-): Promise<ReceivedPayload> {
-  const { mode, body, expectations } = payload;
-  const algorithm = expectations.checksum?.algorithm ?? expectations.computes;
-  const checksum = algorithm === undefined ? null : await CHECKSUMS[algorithm].open();
+): Soon<ReceivedPayload> {
+  const { checksum, computes } = payload.expectations;
+  const algorithm = checksum?.algorithm ?? computes;
+  return whenKnown(algorithm === undefined ? null : CHECKSUMS[algorithm].open(), (open) =>
+    receiveWith(open, payload, limits, accept),
+  );
+}
+
+/** `checksum` is the one to compute; null: none. */
+function receiveWith(
+  checksum: Checksum | null,
+  { mode, body, expectations }: Payload,
+  limits: S3Limits,
+  accept: PayloadConsumer,
+): Soon<ReceivedPayload> {
   const digests = new Digests(mode, checksum);
   const decoder = openDecoder(mode, expectations.sizeBytes);
   const take = (piece: Buffer): Promise<void> | undefined => {
@@ -130,24 +142,23 @@ export async function receivePayload(
     }
     return piece.length === 0 ? undefined : accept(piece);
   };
-  if (mode.kind === 'buffered') {
-    await take(mode.bytes);
-  } else if (decoder === null) {
-    await body.read(take);
-  } else {
-    await body.read((piece) => {
-      const decoded = decoder.push(piece);
-      const [only, second] = decoded;
-      if (only === undefined) return undefined;
-      if (second === undefined) return take(only);
-      for (const part of decoded) digests.update(part);
-      return acceptAll(decoded, accept);
-    });
-    decoder.finish();
-  }
-  checkSha256(mode, digests.sha256);
-  const md5 = digests.md5.digest();
-  checkMd5(expectations.contentMd5, md5);
-  const value = checkChecksum(expectations, checksum, decoder?.trailers ?? null);
-  return { sizeBytes: digests.sizeBytes, md5, checksum: value };
+  const takeDecoded = (decoded: readonly Buffer[]): Promise<void> | undefined => {
+    const [only, second] = decoded;
+    if (only === undefined) return undefined;
+    if (second === undefined) return take(only);
+    for (const part of decoded) digests.update(part);
+    return acceptAll(decoded, accept);
+  };
+  const taking =
+    mode.kind === 'buffered'
+      ? take(mode.bytes)
+      : body.read(decoder === null ? take : (piece) => takeDecoded(decoder.push(piece)));
+  return whenKnown<unknown, ReceivedPayload>(taking, () => {
+    decoder?.finish();
+    checkSha256(mode, digests.sha256);
+    const md5 = digests.md5.digest();
+    checkMd5(expectations.contentMd5, md5);
+    const value = checkChecksum(expectations, checksum, decoder?.trailers ?? null);
+    return { sizeBytes: digests.sizeBytes, md5, checksum: value };
+  });
 }

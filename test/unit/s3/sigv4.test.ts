@@ -258,9 +258,9 @@ describe('a request that differs from what was signed is refused', () => {
   });
 
   it('an unsigned Content-Type is no reason (restic and mc send one)', async () => {
-    await expect(
-      authenticate(toRequest(PUT_OBJECT, { 'Content-Type': 'text/plain' }), OPTIONS),
-    ).resolves.toBeDefined();
+    expect(
+      await authenticate(toRequest(PUT_OBJECT, { 'Content-Type': 'text/plain' }), OPTIONS),
+    ).toBeDefined();
   });
 
   it('SignatureDoesNotMatch shows the string to sign and the canonical request, as S3 does', async () => {
@@ -280,24 +280,27 @@ describe('a request that differs from what was signed is refused', () => {
     [-16, 'RequestTimeTooSkewed'],
   ])('a clock that is %i minutes off is too far off (15 minutes are allowed)', async (minutes, code) => {
     const options = { ...OPTIONS, clock: () => Date.UTC(2013, 4, 24, 0, minutes) };
-    await expect(authenticate(toRequest(GET_OBJECT), options)).rejects.toMatchObject({ code, status: 403 });
+    await expect(async () => authenticate(toRequest(GET_OBJECT), options)).rejects.toMatchObject({
+      code,
+      status: 403,
+    });
   });
 
   it('a clock that is 14 minutes off is accepted', async () => {
     const options = { ...OPTIONS, clock: () => Date.UTC(2013, 4, 24, 0, 14) };
-    await expect(authenticate(toRequest(GET_OBJECT), options)).resolves.toBeDefined();
+    expect(await authenticate(toRequest(GET_OBJECT), options)).toBeDefined();
   });
 
   it('an unknown access key is InvalidAccessKeyId', async () => {
     const options = { ...OPTIONS, credentials: fixedCredentials([]) };
-    await expect(authenticate(toRequest(GET_OBJECT), options)).rejects.toMatchObject({
+    await expect(async () => authenticate(toRequest(GET_OBJECT), options)).rejects.toMatchObject({
       code: 'InvalidAccessKeyId',
       details: { AWSAccessKeyId: 'AKIAIOSFODNN7EXAMPLE' },
     });
   });
 
   it('another region is AuthorizationHeaderMalformed and names the right one', async () => {
-    await expect(
+    await expect(async () =>
       authenticate(toRequest(GET_OBJECT), {
         ...OPTIONS,
         region: 'eu-central-1',
