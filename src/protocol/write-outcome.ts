@@ -16,9 +16,14 @@ export type MirrorVerdict = { readonly kind: 'committed' } | NotCommitted;
 export type MirrorAnswer =
   { readonly kind: 'committed'; readonly token: Token; readonly witness: Witness } | NotCommitted;
 
+/** The mirrors that a write was sent to, with their answers so far; null: none yet. A map is one. */
+export interface AnswersByMirror<Answer> {
+  get(mirror: MirrorId): Answer | null | undefined;
+  values(): Iterable<Answer | null>;
+}
+
 export interface WriteProgress {
-  /** The mirrors that the write was sent to, with their answers so far; null: none yet. */
-  readonly answers: ReadonlyMap<MirrorId, MirrorAnswer | null>;
+  readonly answers: AnswersByMirror<MirrorAnswer>;
   /** The in-sync set that the authority has on disk now. */
   readonly inSync: readonly MirrorId[];
   /** All mirrors that the set is configured to have, reachable or not. */
@@ -27,7 +32,7 @@ export interface WriteProgress {
 
 /** As much of it as decides the outcome. */
 export interface AnswersSoFar {
-  readonly answers: ReadonlyMap<MirrorId, MirrorVerdict | null>;
+  readonly answers: AnswersByMirror<MirrorVerdict>;
   readonly inSync: readonly MirrorId[];
 }
 
@@ -81,15 +86,14 @@ export interface ReadyToken {
  * merely all that are reachable or in sync (F6, F11): otherwise none is, and the rows stay as the to-do list.
  */
 export function readyTokens(progress: WriteProgress): ReadyToken[] {
-  const committed: { mirror: MirrorId; token: Token; witness: Witness }[] = [];
-  for (const mirror of progress.configured) {
+  const committed = progress.configured.map((mirror) => {
     const answer = progress.answers.get(mirror);
-    if (answer?.kind !== 'committed') return [];
-    committed.push({ mirror, token: answer.token, witness: answer.witness });
-  }
-  return committed.map(({ mirror, token }) => ({
+    return answer?.kind === 'committed' ? { mirror, answer } : null;
+  });
+  if (!committed.every((one) => one !== null)) return [];
+  return committed.map(({ mirror, answer }, index) => ({
     mirror,
-    token,
-    witnesses: committed.filter((other) => other.mirror !== mirror).map((other) => other.witness),
+    token: answer.token,
+    witnesses: committed.toSpliced(index, 1).map((other) => other.answer.witness),
   }));
 }

@@ -146,6 +146,8 @@ export interface TransactionItem {
   readonly contentChecksum: number;
   /** Of whoever follows the write; absent: nobody does. It has no part in any decision. */
   readonly traceparent?: string;
+  /** How it travels, kept by whoever encodes it when it is null here: it is the same for every mirror that is given the same item. */
+  encoded?: Buffer | null;
 }
 
 /** One write on its way to this OSD, for whoever follows it. */

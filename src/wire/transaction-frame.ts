@@ -22,7 +22,7 @@ import { invariant } from '../protocol/invariant.js';
 import type { Epoch } from '../protocol/tag.js';
 import { toToken } from '../protocol/token.js';
 import type { WriteKind, WriteMode, WriteTransaction } from '../protocol/write.js';
-import { ContentCursor, encodeFrame, parseJson, splitFrame } from './frame.js';
+import { ContentCursor, joinFrame, parseJson, splitFrame } from './frame.js';
 import { MalformedMessage } from './malformed-message.js';
 import {
   BATCH_CLEARS_MAX,
@@ -135,19 +135,9 @@ const CONTENT_WORDS: Readonly<Record<TransactionContent['kind'], (typeof CONTENT
 };
 
 /** Field by field, since V8 is slow with fields behind a spread. What is undefined is left out. */
-function encodeItem(batch: TransactionBatch, item: TransactionItem, contents: Buffer[]): object {
+function describeItem(item: TransactionItem): object {
   const { content, contentChecksum } = item;
-  const { setId, epoch, length, tag, objectId, kind, previousTag, offset, mode, attributes, checksum } =
-    item.transaction;
-  invariant(setId === batch.setId && epoch === batch.epoch, 'a batch is of one set and one epoch', {
-    setId,
-    epoch,
-  });
-  if (content.kind === 'bytes') {
-    const actual = content.bytes.length;
-    invariant(actual === length, 'a transaction states the length of its content', { length, actual });
-    contents.push(content.bytes);
-  }
+  const { length, tag, objectId, kind, previousTag, offset, mode, attributes, checksum } = item.transaction;
   return {
     tag,
     objectId,
@@ -166,11 +156,39 @@ function encodeItem(batch: TransactionBatch, item: TransactionItem, contents: Bu
   };
 }
 
+/** JSON, made once for all mirrors. */
+function encodeItem(item: TransactionItem): Buffer {
+  const encoded = item.encoded ?? Buffer.from(JSON.stringify(describeItem(item)));
+  if (item.encoded === null) item.encoded = encoded;
+  return encoded;
+}
+
+const COMMA = Buffer.from(',');
+
 export function encodeTransactions(batch: TransactionBatch): Buffer {
+  const { floor, clears } = batch;
+  const header: Buffer[] = [
+    Buffer.from(
+      `{"setId":${JSON.stringify(batch.setId)},"epoch":${batch.epoch},"floor":${JSON.stringify(floor)},"writes":[`,
+    ),
+  ];
   const contents: Buffer[] = [];
-  const { setId, epoch, floor, clears } = batch;
-  const writes = batch.writes.map((item) => encodeItem(batch, item, contents));
-  return encodeFrame({ setId, epoch, floor, writes, clears }, contents);
+  batch.writes.forEach((item, index) => {
+    const { setId, epoch, length } = item.transaction;
+    invariant(setId === batch.setId && epoch === batch.epoch, 'a batch is of one set and one epoch', {
+      setId,
+      epoch,
+    });
+    if (index > 0) header.push(COMMA);
+    header.push(encodeItem(item));
+    if (item.content.kind !== 'bytes') return;
+    const { bytes } = item.content;
+    const actual = bytes.length;
+    invariant(actual === length, 'a transaction states the length of its content', { length, actual });
+    contents.push(bytes);
+  });
+  header.push(Buffer.from(`],"clears":${JSON.stringify(clears)}}`));
+  return joinFrame(header, contents);
 }
 
 interface BatchScope {

@@ -11,6 +11,7 @@ import { invariant } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import { isLater, type Tag } from '../protocol/tag.js';
 import type { MirrorVerdict } from '../protocol/write-outcome.js';
+import { MirrorAnswers } from './mirror-answers.js';
 
 /**
  * - `acknowledged`: on every mirror in sync.
@@ -29,6 +30,8 @@ export interface SettledWrite extends TagKnowledge {
   readonly hasNotBegun: boolean;
 }
 
+const NOBODY: readonly (() => void)[] = [];
+
 export interface BegunWrite extends TagKnowledge {
   readonly objectId: ObjectId;
   readonly isRemoval: boolean;
@@ -38,7 +41,7 @@ export class InFlightWrite<Answer extends MirrorVerdict = MirrorVerdict> {
   readonly objectId: ObjectId;
   readonly isRemoval: boolean;
   readonly issuedAfter: Tag | null;
-  readonly answers: Map<MirrorId, Answer | null>;
+  readonly answers: MirrorAnswers<Answer>;
   /** Resolves once, when the outcome is decided. */
   readonly outcome: Promise<SettledOutcome>;
   /** It was to be forwarded, and certainly never reached the OSD that issues the tags. */
@@ -49,7 +52,7 @@ export class InFlightWrite<Answer extends MirrorVerdict = MirrorVerdict> {
   #onOver: (() => void) | null = null;
   readonly #resolveOutcome: (outcome: SettledOutcome) => void;
   /** Those who wait for every mirror to have answered. */
-  #answerWaiters: (() => void)[] = [];
+  #answerWaiters: readonly (() => void)[] = NOBODY;
 
   constructor(write: BegunWrite, mirrors: readonly MirrorId[]) {
     let resolveOutcome!: (outcome: SettledOutcome) => void;
@@ -57,8 +60,7 @@ export class InFlightWrite<Answer extends MirrorVerdict = MirrorVerdict> {
     this.issuedAfter = write.issuedAfter;
     this.objectId = write.objectId;
     this.isRemoval = write.isRemoval;
-    this.answers = new Map();
-    for (const mirror of mirrors) this.answers.set(mirror, null);
+    this.answers = new MirrorAnswers(mirrors);
     this.#unanswered = mirrors.length;
     this.outcome = new Promise((resolve) => {
       resolveOutcome = resolve;
@@ -101,12 +103,15 @@ export class InFlightWrite<Answer extends MirrorVerdict = MirrorVerdict> {
     if (this.#unanswered > 0) return;
     this.#reviewOver();
     for (const wake of this.#answerWaiters) wake();
-    this.#answerWaiters = [];
+    this.#answerWaiters = NOBODY;
   }
 
   /** Resolves when every mirror that the write was sent to has answered. */
   async allAnswered(): Promise<void> {
-    if (!this.isAnswered) await new Promise<void>((resolve) => this.#answerWaiters.push(resolve));
+    if (this.isAnswered) return;
+    await new Promise<void>((resolve) => {
+      this.#answerWaiters = [...this.#answerWaiters, resolve];
+    });
   }
 
   settle(outcome: SettledOutcome): void {

@@ -19,6 +19,7 @@ import {
   OsdRefusal,
   OsdUnreachable,
   type TransactionBatch,
+  type TransactionBatchReply,
   type TransactionItem,
   type TransactionReply,
 } from '../wire/osd-connection.js';
@@ -48,9 +49,40 @@ export interface MirrorLinkContext {
 /** As much of an OSD as writes need. */
 export type WriteTarget = Pick<OsdConnection, 'trace' | 'transact'>;
 
-interface Pending {
+type TakeAnswer = (answer: MirrorAnswer) => void;
+
+/** A transaction that has no answer yet. */
+class Pending {
   readonly item: TransactionItem;
-  readonly answer: (answer: MirrorAnswer) => void;
+  readonly #take: TakeAnswer;
+  #isAnswered = false;
+
+  constructor(item: TransactionItem, take: TakeAnswer) {
+    this.item = item;
+    this.#take = take;
+  }
+
+  /** Of a mirror that was given up, the answer may come when its transactions were told one already. */
+  answer(answer: MirrorAnswer): void {
+    if (this.#isAnswered) return;
+    this.#isAnswered = true;
+    this.#take(answer);
+  }
+}
+
+/** What became of a request, retries included. */
+type Transacted =
+  | { readonly kind: 'replied'; readonly reply: TransactionBatchReply }
+  | { readonly kind: 'failed'; readonly answer: MirrorAnswer };
+
+const UNSENT: MirrorAnswer = { kind: 'refused', code: 'osd-unreachable' };
+const UNMENTIONED: MirrorAnswer = { kind: 'unknown', reason: 'the reply has no answer for it' };
+
+/** In a turn of its own, like the answers that come over the wire: whoever sends or gives up is not in the middle of something. */
+function answerSoon(batch: readonly Pending[], answer: MirrorAnswer): void {
+  queueMicrotask(() => {
+    for (const pending of batch) pending.answer(answer);
+  });
 }
 
 function toAnswer(reply: TransactionReply, storeId: StoreId): MirrorAnswer {
@@ -84,7 +116,7 @@ export class MirrorLink {
   #isPumpScheduled = false;
   #flushTimer: NodeJS.Timeout | null = null;
   #isCut = false;
-  readonly #onWire = new Set<Pending>();
+  readonly #onWire = new Set<readonly Pending[]>();
   #idleWaiters: (() => void)[] = [];
 
   constructor(mirror: MirrorId, connection: WriteTarget, context: MirrorLinkContext) {
@@ -93,31 +125,23 @@ export class MirrorLink {
     this.#context = context;
   }
 
-  /** Sends one transaction. Always resolves, and just once. */
-  submit(item: TransactionItem): Promise<MirrorAnswer> {
-    return new Promise((resolve) => {
-      if (this.#isCut) {
-        resolve({ kind: 'refused', code: 'osd-unreachable' });
-        return;
-      }
-      this.#queue.push(this.#followed({ item, answer: resolve }));
-      this.#schedulePump();
-    });
+  /** Sends one transaction. `take` is always called, just once, and not before this has returned. */
+  send(item: TransactionItem, take: TakeAnswer): void {
+    if (this.#isCut) {
+      answerSoon([new Pending(item, take)], UNSENT);
+      return;
+    }
+    this.#queue.push(this.#followed(item, take));
+    this.#schedulePump();
   }
 
-  #followed(pending: Pending): Pending {
-    const trace = this.#connection.trace ?? null;
-    if (trace === null) return pending;
-    const { item, answer } = pending;
-    const follower = trace.followWrite(item.transaction);
-    if (follower === null) return pending;
-    return {
-      item: { ...item, traceparent: follower.traceparent },
-      answer: (given) => {
-        follower.ended(given);
-        answer(given);
-      },
-    };
+  #followed(item: TransactionItem, take: TakeAnswer): Pending {
+    const follower = this.#connection.trace?.followWrite(item.transaction) ?? null;
+    if (follower === null) return new Pending(item, take);
+    return new Pending({ ...item, traceparent: follower.traceparent, encoded: null }, (answer) => {
+      follower.ended(answer);
+      take(answer);
+    });
   }
 
   /** Writes that wait to be sent. */
@@ -150,8 +174,8 @@ export class MirrorLink {
     this.#ready = [];
     const unsent = this.#queue;
     this.#queue = [];
-    for (const pending of unsent) pending.answer({ kind: 'refused', code: 'osd-unreachable' });
-    for (const pending of this.#onWire) pending.answer({ kind: 'unknown', reason });
+    answerSoon(unsent, UNSENT);
+    for (const batch of this.#onWire) answerSoon(batch, { kind: 'unknown', reason });
     this.#onWire.clear();
     this.#wakeIdleWaiters();
   }
@@ -183,10 +207,11 @@ export class MirrorLink {
 
   #sendBatch(batch: Pending[]): void {
     const clears = this.#ready.splice(0, BATCH_CLEARS_MAX);
-    for (const pending of batch) this.#onWire.add(pending);
+    this.#onWire.add(batch);
     this.#requestsInFlight += 1;
+    // Nothing but a broken invariant of those who take the answers rejects: that ends the process.
     void this.#exchange(batch, clears).finally(() => {
-      for (const pending of batch) this.#onWire.delete(pending);
+      this.#onWire.delete(batch);
       this.#requestsInFlight -= 1;
       if (this.#isCut) return;
       this.#pump();
@@ -195,7 +220,6 @@ export class MirrorLink {
     });
   }
 
-  /** Never rejects. */
   async #exchange(batch: readonly Pending[], clears: readonly Clear[]): Promise<void> {
     const request: TransactionBatch = {
       setId: this.#context.setId,
@@ -204,30 +228,32 @@ export class MirrorLink {
       writes: batch.map(({ item }) => item),
       clears,
     };
+    const result = await this.#transact(request);
+    if (result.kind === 'failed') {
+      this.#returnTokens(clears);
+      for (const pending of batch) pending.answer(result.answer);
+      return;
+    }
+    const { writes, storeId, clears: cleared } = result.reply;
+    if (cleared?.kind === 'refused') this.#takeRefusedClears(clears, cleared.code);
+    batch.forEach((pending, index) => {
+      const reply = writes[index];
+      pending.answer(reply === undefined ? UNMENTIONED : toAnswer(reply, storeId));
+    });
+  }
+
+  /** Never rejects. What came of it is told outside: whoever throws when told must not pass for a request that failed. */
+  async #transact(request: TransactionBatch): Promise<Transacted> {
     const startMs = performance.now();
     let wasSent = false;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const reply = await this.#connection.transact(request);
-        batch.forEach((pending, index) => {
-          const transactionReply = reply.writes[index];
-          pending.answer(
-            transactionReply === undefined
-              ? { kind: 'unknown', reason: 'the reply has no answer for it' }
-              : toAnswer(transactionReply, reply.storeId),
-          );
-        });
-        if (reply.clears?.kind === 'refused') this.#takeRefusedClears(clears, reply.clears.code);
-        return;
+        return { kind: 'replied', reply: await this.#connection.transact(request) };
       } catch (error) {
         if (error instanceof OsdUnreachable) wasSent ||= error.sent;
         const mayRetry =
           attempt === 1 && error instanceof OsdUnreachable && performance.now() - startMs < FAST_FAILURE_MS;
-        if (mayRetry && !this.#isCut) continue;
-        this.#returnTokens(clears);
-        const failure = toFailure(error, wasSent);
-        for (const pending of batch) pending.answer(failure);
-        return;
+        if (!mayRetry || this.#isCut) return { kind: 'failed', answer: toFailure(error, wasSent) };
       }
     }
   }

@@ -12,7 +12,7 @@ import { invariant } from '../protocol/invariant.js';
 import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
 import type { WriteTransaction } from '../protocol/write.js';
 import { type MirrorAnswer, readyTokens } from '../protocol/write-outcome.js';
-import type { OsdConnection } from '../wire/osd-connection.js';
+import type { OsdConnection, TransactionItem } from '../wire/osd-connection.js';
 import { transactionChecksum } from '../wire/transaction-checksum.js';
 import { InFlightWrite } from './in-flight-writes.js';
 import { MirrorLink } from './mirror-link.js';
@@ -46,6 +46,33 @@ export interface MirrorWriterOptions {
   readonly onAnswer: (write: SentWrite) => void;
 }
 
+/** What goes to the mirrors for one write: the same item to all that are given the same content, so that it is encoded once. */
+class ItemsOfWrite {
+  readonly #draft: WriteDraft;
+  readonly #transaction: WriteTransaction;
+  #latest: TransactionItem | null = null;
+
+  constructor(draft: WriteDraft, transaction: WriteTransaction) {
+    this.#draft = draft;
+    this.#transaction = transaction;
+  }
+
+  /** Null: that mirror was never given the content. */
+  itemFor(mirror: MirrorId): TransactionItem | null {
+    const content = this.#draft.contentFor(mirror);
+    if (content === null) return null;
+    if (this.#latest?.content !== content) {
+      const { contentChecksum } = this.#draft;
+      this.#latest = { transaction: this.#transaction, content, contentChecksum, encoded: null };
+    }
+    return this.#latest;
+  }
+
+  whyMissing(mirror: MirrorId): string {
+    return this.#draft.whyMissing?.(mirror) ?? 'content-not-there';
+  }
+}
+
 export class MirrorWriter {
   readonly #options: MirrorWriterOptions;
   /** Of the epoch that it writes in, or wrote in last. */
@@ -53,6 +80,8 @@ export class MirrorWriter {
   #isWriting = false;
   #links: ReadonlyMap<MirrorId, MirrorLink> = new Map();
   readonly #rebuilding = new Map<MirrorId, MirrorLink>();
+  /** Whom a write goes to now: the mirrors of both. */
+  #mirrors: readonly MirrorId[] = [];
 
   constructor(options: MirrorWriterOptions) {
     this.#options = options;
@@ -84,7 +113,12 @@ export class MirrorWriter {
         before.get(mirror) ?? this.#makeLink(mirror, connection),
       ]),
     );
+    this.#noteMirrors();
     this.#isWriting = true;
+  }
+
+  #noteMirrors(): void {
+    this.#mirrors = [...this.#links.keys(), ...this.#rebuilding.keys()];
   }
 
   #makeLink(mirror: MirrorId, connection: Target['connection']): MirrorLink {
@@ -107,13 +141,12 @@ export class MirrorWriter {
     const tag = generator.issue();
     const { objectId, kind } = draft;
     const isRemoval = kind === 'remove';
-    const write: SentWrite = new InFlightWrite({ tag, issuedAfter: null, objectId, isRemoval }, [
-      ...this.#links.keys(),
-      ...this.#rebuilding.keys(),
-    ]);
+    const begun = { tag, issuedAfter: null, objectId, isRemoval };
+    const write: SentWrite = new InFlightWrite(begun, this.#mirrors);
     const transaction = this.#makeTransaction(draft, tag, generator.epoch);
-    for (const link of this.#links.values()) this.#send(write, link, draft, transaction);
-    for (const link of this.#rebuilding.values()) this.#sendAlong(write, link, draft, transaction);
+    const items = new ItemsOfWrite(draft, transaction);
+    for (const link of this.#links.values()) this.#send(write, link, items);
+    for (const link of this.#rebuilding.values()) this.#sendAlong(write, link, items);
     // A tag is in flight until no request of it is on its way, to a mirror that nobody waits for either.
     write.whenOver(() => generator.settle(tag));
     return write;
@@ -122,27 +155,46 @@ export class MirrorWriter {
   #makeTransaction(draft: WriteDraft, tag: Tag, epoch: Epoch): WriteTransaction {
     const { setId } = this.#options;
     const { objectId, kind, previousTag, offset, length, mode, attributes, contentChecksum } = draft;
-    const fields = { setId, epoch, tag, objectId, kind, previousTag, offset, length, mode, attributes };
-    const checksum = transactionChecksum(fields, contentChecksum);
-    return { setId, epoch, tag, objectId, kind, previousTag, offset, length, mode, attributes, checksum };
+    // One object, since every write has it until it is answered: the checksum is over all the others.
+    const transaction = {
+      setId,
+      epoch,
+      tag,
+      objectId,
+      kind,
+      previousTag,
+      offset,
+      length,
+      mode,
+      attributes,
+      checksum: 0,
+    };
+    transaction.checksum = transactionChecksum(transaction, contentChecksum);
+    return transaction;
   }
 
   /** To a mirror that is being rebuilt: never more than it takes. */
-  #sendAlong(write: SentWrite, link: MirrorLink, draft: WriteDraft, transaction: WriteTransaction): void {
-    if (link.queuedCount < REBUILDING_QUEUE_MAX) this.#send(write, link, draft, transaction);
+  #sendAlong(write: SentWrite, link: MirrorLink, items: ItemsOfWrite): void {
+    if (link.queuedCount < REBUILDING_QUEUE_MAX) this.#send(write, link, items);
     else write.record(link.mirror, { kind: 'refused', code: 'too-far-behind' });
   }
 
-  #send(write: SentWrite, link: MirrorLink, draft: WriteDraft, transaction: WriteTransaction): void {
-    const content = draft.contentFor(link.mirror);
-    const answer: Promise<MirrorAnswer> =
-      content === null
-        ? Promise.resolve({ kind: 'refused', code: draft.whyMissing?.(link.mirror) ?? 'content-not-there' })
-        : link.submit({ transaction, content, contentChecksum: draft.contentChecksum });
-    void answer.then((received) => {
-      write.record(link.mirror, received);
+  #send(write: SentWrite, link: MirrorLink, items: ItemsOfWrite): void {
+    const { mirror } = link;
+    const take = (answer: MirrorAnswer): void => {
+      write.record(mirror, answer);
       this.#giveTokensBack(write);
       this.#options.onAnswer(write);
+    };
+    const item = items.itemFor(mirror);
+    if (item !== null) {
+      link.send(item, take);
+      return;
+    }
+    const code = items.whyMissing(mirror);
+    // Like any other answer, not before `write` has returned.
+    queueMicrotask(() => {
+      take({ kind: 'refused', code });
     });
   }
 
@@ -168,12 +220,14 @@ export class MirrorWriter {
   letIn({ mirror, connection }: Target): void {
     invariant(!this.#links.has(mirror), 'a mirror in sync is not rebuilt', { mirror });
     this.#rebuilding.set(mirror, this.#makeLink(mirror, connection));
+    this.#noteMirrors();
   }
 
   /** What is rebuilt is rebuilt in one epoch; in the next it is let in again. */
   endRebuilding(reason: string): void {
     for (const link of this.#rebuilding.values()) link.cut(reason);
     this.#rebuilding.clear();
+    this.#noteMirrors();
   }
 
   /** Sends all ready tokens, and waits until nothing is on its way. */
@@ -187,5 +241,6 @@ export class MirrorWriter {
     this.endRebuilding(reason);
     this.giveUpOn([...this.#links.keys()], reason);
     this.#links = new Map();
+    this.#noteMirrors();
   }
 }

@@ -144,7 +144,7 @@ export class ForwardedWriter implements WritePath {
     if (outcome.kind === 'lost' && !outcome.mayHaveBegun) write.hasNotBegun = true;
     const reason =
       outcome.kind === 'lost' ? `the writer is lost: ${outcome.reason}` : 'the writer did not say';
-    for (const [mirror, answer] of write.answers) {
+    for (const [mirror, answer] of write.answers.entries()) {
       if (answer === null) write.record(mirror, { kind: 'unknown', reason });
     }
   }

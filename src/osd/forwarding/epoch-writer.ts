@@ -159,7 +159,7 @@ export class EpochWriter {
     resolve?.({
       kind: 'written',
       tag,
-      answers: [...write.answers].flatMap(([mirror, answer]) => {
+      answers: write.answers.entries().flatMap(([mirror, answer]) => {
         if (answer === null) return [];
         return [{ mirror, answer: answer.kind === 'committed' ? { kind: answer.kind } : answer }];
       }),

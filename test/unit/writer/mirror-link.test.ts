@@ -5,6 +5,7 @@ import { makeObjectId } from '../../../src/protocol/object-id.js';
 import { makeTag, toEpoch, toGeneratorId } from '../../../src/protocol/tag.js';
 import { makeToken, toStoreId } from '../../../src/protocol/token.js';
 import type { WriteTransaction } from '../../../src/protocol/write.js';
+import type { MirrorAnswer } from '../../../src/protocol/write-outcome.js';
 import {
   BATCH_WRITES_MAX,
   OsdRefusal,
@@ -67,6 +68,12 @@ function linkTo(transact: (batch: TransactionBatch) => Promise<TransactionBatchR
   );
 }
 
+function submitTo(link: MirrorLink, item: TransactionItem): Promise<MirrorAnswer> {
+  return new Promise((resolve) => {
+    link.send(item, resolve);
+  });
+}
+
 describe('the way of transactions to one mirror', () => {
   it('sends together what waits together, never more than a batch may hold, each with its own answer', async () => {
     const batches: TransactionBatch[] = [];
@@ -76,7 +83,7 @@ describe('the way of transactions to one mirror', () => {
     });
     const count = BATCH_WRITES_MAX + 10;
     const answers = await Promise.all(
-      Array.from({ length: count }, (_, index) => link.submit(itemOf(index + 1))),
+      Array.from({ length: count }, (_, index) => submitTo(link, itemOf(index + 1))),
     );
     expect(batches.map((batch) => batch.writes.length)).toEqual([BATCH_WRITES_MAX, 10]);
     expect(answers.every((answer) => answer.kind === 'committed')).toBe(true);
@@ -89,7 +96,7 @@ describe('the way of transactions to one mirror', () => {
       if (tags.length === 1) throw new OsdUnreachable('connection reset', true);
       return commitAll(batch);
     });
-    await expect(link.submit(itemOf(1))).resolves.toMatchObject({ kind: 'committed' });
+    await expect(submitTo(link, itemOf(1))).resolves.toMatchObject({ kind: 'committed' });
     expect(tags).toEqual([[tagOf(1)], [tagOf(1)]]);
   });
 
@@ -99,12 +106,12 @@ describe('the way of transactions to one mirror', () => {
       new OsdRefusal('not-active', 409, 'restarted'),
     ];
     const link = linkTo(async () => Promise.reject(failures.shift() ?? new Error('asked too often')));
-    await expect(link.submit(itemOf(1))).resolves.toMatchObject({ kind: 'unknown' });
+    await expect(submitTo(link, itemOf(1))).resolves.toMatchObject({ kind: 'unknown' });
   });
 
   it('calls a write refused when no attempt can have arrived', async () => {
     const link = linkTo(async () => Promise.reject(new OsdUnreachable('connection refused', false)));
-    await expect(link.submit(itemOf(1))).resolves.toEqual({ kind: 'refused', code: 'osd-unreachable' });
+    await expect(submitTo(link, itemOf(1))).resolves.toEqual({ kind: 'refused', code: 'osd-unreachable' });
   });
 
   it('calls a write unknown that a store failed to commit half-way', async () => {
@@ -113,19 +120,40 @@ describe('the way of transactions to one mirror', () => {
       writes: [{ kind: 'refused', code: 'io-error', lastTag: null }],
       clears: null,
     }));
-    await expect(link.submit(itemOf(1))).resolves.toMatchObject({ kind: 'unknown' });
+    await expect(submitTo(link, itemOf(1))).resolves.toMatchObject({ kind: 'unknown' });
   });
 
   it('answers what is on its way as unknown and what is not as refused when the mirror is given up', async () => {
     const link = linkTo(async () => new Promise(() => undefined));
-    const onWire = link.submit(itemOf(1));
+    const onWire = submitTo(link, itemOf(1));
     await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setImmediate(resolve));
-    const unsent = link.submit(itemOf(2));
+    const unsent = submitTo(link, itemOf(2));
     link.cut('given up');
     expect((await onWire).kind).toBe('unknown');
     expect((await unsent).kind).toBe('refused');
-    expect((await link.submit(itemOf(3))).kind).toBe('refused');
+    expect((await submitTo(link, itemOf(3))).kind).toBe('refused');
+  });
+
+  it('tells a transaction one answer, although that of a mirror that was given up comes after all', async () => {
+    let reply = (): void => {};
+    const link = linkTo(
+      (batch) =>
+        new Promise((resolve) => {
+          reply = () => {
+            resolve(commitAll(batch));
+          };
+        }),
+    );
+    const answers: string[] = [];
+    link.send(itemOf(1), ({ kind }) => answers.push(kind));
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    link.cut('given up');
+    expect(answers).toEqual([]);
+    reply();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(answers).toEqual(['unknown']);
   });
 
   it('lets ready tokens ride on the next write, and sends them by themselves when there is none', async () => {
@@ -136,7 +164,7 @@ describe('the way of transactions to one mirror', () => {
     });
     const token = makeToken({ storeId, commitSequence: 1, tag: tagOf(1), objectId });
     link.offerToken({ mirror: link.mirror, token, witnesses: [] });
-    await link.submit(itemOf(2));
+    await submitTo(link, itemOf(2));
     expect(batches[0]?.clears.map((clear) => clear.token)).toEqual([token]);
     link.offerToken({ mirror: link.mirror, token, witnesses: [] });
     await expect.poll(() => batches.length).toBe(2);
