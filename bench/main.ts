@@ -30,6 +30,7 @@ const HELP = `Usage: npm run bench -- [options]
                        ${SUITE_NAMES.join(', ')}
   --connections LIST   for the suites of many requests (default 64,16)
   --seconds N          for each of their loads (default 5)
+  --warm-up N          seconds of the same load before each of them (default 5)
   --keys N             stored names for list (default and least ${LISTED_KEYS_MIN})
   --uploads NxMIB      for memory: so many at once, of so many MiB (default 20x64)
   --minutes N          for soak (default 1)
@@ -89,6 +90,7 @@ function readOptions() {
     options: {
       suite: { type: 'string', default: DEFAULT_SUITES },
       seconds: { type: 'string', default: '5' },
+      'warm-up': { type: 'string', default: '5' },
       connections: { type: 'string', default: '64,16' },
       keys: { type: 'string', default: String(LISTED_KEYS_MIN) },
       uploads: { type: 'string', default: '20x64' },
@@ -124,7 +126,11 @@ function readOptions() {
       missed: countsOf('missed', values.missed),
       seconds: Number(values.seconds),
     },
-    pace: { seconds: Number(values.seconds), connections: values.connections.split(',').map(Number) },
+    pace: {
+      seconds: Number(values.seconds),
+      warmUpSeconds: countsOf('warm-up', values['warm-up'])[0] ?? 0,
+      connections: values.connections.split(',').map(Number),
+    },
     data: values.data ?? null,
     workers: workersOf(values.workers),
     endpoint: values.endpoint ?? null,

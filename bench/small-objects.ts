@@ -7,7 +7,6 @@ import { BENCH_BUCKET, type BenchTarget } from './target.js';
 const FILL_CONNECTIONS = 16;
 const FILL_BYTES_MAX = 64 * 1024 * 1024;
 const FILL_KEYS_MAX = 2000;
-const WARM_UP_SECONDS = 2;
 /** DELETE removes what was put for it, so it is measured over so many requests, not over a time. */
 const DELETES_PER_SECOND_WISHED = 1000;
 
@@ -25,6 +24,8 @@ export interface SmallOptions {
   readonly operation: SmallOperation;
   readonly sizeBytes: number;
   readonly seconds: number;
+  /** Of the same load, before it counts: a process runs its code some 20,000 times until that is compiled as it will stay. */
+  readonly warmUpSeconds: number;
   readonly connections: readonly number[];
 }
 
@@ -54,7 +55,7 @@ async function measureOne(
   connections: number,
   options: SmallOptions,
 ): Promise<Measurement> {
-  const { operation, seconds, sizeBytes, suite } = options;
+  const { operation, seconds, warmUpSeconds, sizeBytes, suite } = options;
   const methods = METHODS[operation];
   const order: LoadOrder = {
     ...base,
@@ -63,7 +64,7 @@ async function measureOne(
   };
   const deletes = seconds * DELETES_PER_SECOND_WISHED;
   if (operation === 'delete') await put(order, deletes);
-  else await generateLoad({ ...order, keyPrefix: `warm-up-${order.keyPrefix}`, seconds: WARM_UP_SECONDS });
+  else await generateLoad({ ...order, keyPrefix: `warm-up-${order.keyPrefix}`, seconds: warmUpSeconds });
   const load = operation === 'delete' ? { ...order, amount: deletes } : order;
   const { result, usage } = await measureUsage(target.processes, () => generateLoad(load));
   return {
@@ -116,10 +117,10 @@ export const LISTED_KEYS_MIN = 5000;
 /** LIST of 1,000 names out of many. */
 export async function benchList(
   target: BenchTarget,
-  options: { readonly keyCount: number; readonly seconds: number; readonly connections: readonly number[] },
+  options: Pick<SmallOptions, 'seconds' | 'warmUpSeconds' | 'connections'> & { readonly keyCount: number },
   report: (line: string) => void,
 ): Promise<Measurement[]> {
-  const { keyCount, seconds } = options;
+  const { keyCount, seconds, warmUpSeconds } = options;
   const stored = { keyPrefix: 'listed-', keyCount };
   const base: BaseOrder = {
     ...{ access: target.access, bucket: BENCH_BUCKET, keyPrefix: '', firstIndex: 0, sizeBytes: 64, stored },
@@ -128,7 +129,7 @@ export async function benchList(
   const measurements: Measurement[] = [];
   for (const connections of options.connections) {
     const order: LoadOrder = { ...base, methods: ['LIST'], connections, seconds, amount: null };
-    await generateLoad({ ...order, seconds: WARM_UP_SECONDS });
+    await generateLoad({ ...order, seconds: warmUpSeconds });
     const { result, usage } = await measureUsage(target.processes, () => generateLoad(order));
     const { requests, failures, latencyMs, cpuSeconds: generatorCpuSeconds } = result;
     const operation = `list 1000 of ${keyCount}`;
