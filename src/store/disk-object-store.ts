@@ -92,6 +92,7 @@ export class DiskObjectStore implements ObjectStore {
     this.#tombstones.start();
     this.#compaction.start();
     this.#reclamation.start();
+    core.parts.idIndex.start(core.objectCount + core.tombstoneCount);
   }
 
   report(): StoreReport {
@@ -316,7 +317,7 @@ export class DiskObjectStore implements ObjectStore {
     const { commit, parts } = this.#core;
     this.#core.markClosed();
     await this.#tombstones.stop();
-    await Promise.all([this.#reclamation.stop(), this.#compaction.stop()]);
+    await Promise.all([this.#reclamation.stop(), this.#compaction.stop(), parts.idIndex.stop()]);
     this.#stages.discardAll();
     await parts.packed.drain();
     if (this.#core.hasLooseEnds && commit.failure === null) commit.open();

@@ -28,6 +28,8 @@ export interface StoreLimits {
   readonly objectCacheBytesMax: number;
   /** Of a tag table with no more rows than that it is known in memory which objects have any: some 100 bytes for each. */
   readonly rowsIndexedMax: number;
+  /** Of a store with no more objects than that it is known in memory which names are new (id-index.ts): two bytes for each. */
+  readonly idIndexBytesMax: number;
   /** Files that are kept open for the next read: of segments, and of blobs that have one of their own. */
   readonly openBlobsMax: number;
   /** Fragments of which the checksums are kept for the next read. */
@@ -79,6 +81,7 @@ export const DEFAULT_LIMITS: StoreLimits = {
   writeGatherBytesMin: 32 * KIBI,
   objectCacheBytesMax: 16 * MEBI,
   rowsIndexedMax: 50_000,
+  idIndexBytesMax: 8 * MEBI,
   openBlobsMax: 64,
   openFragmentsMax: 256,
   segmentBytesMax: 256 * MEBI,

@@ -1,4 +1,4 @@
-/** Reading what the disk has of one object: its record, else its tombstone, and whether it may have rows. */
+/** Reading what the disk has of one object: its record, else its tombstone, and whether it may have rows. A new name needs no read. */
 import type { ObjectId } from '../protocol/object-id.js';
 import * as keys from './keys.js';
 import type { LoadListener } from './object-table.js';
@@ -10,33 +10,41 @@ import { decodeObject, decodeTombstone, type StoredObject } from './records.js';
 export interface LoadContext {
   readonly reads: PointReads;
   readonly tombstoneCount: number;
+  /** True when it is certain that there is neither a record nor a tombstone. */
+  isUnknown(id: ObjectId): boolean;
   /** True when the tag table is known to have no row of the object, which is `stored` on disk. */
   knowsNoRowsOf(id: ObjectId, stored: StoredObject | null): boolean;
 }
+
+const NO_KEY = Buffer.alloc(0);
 
 export class ObjectLoading implements ReadListener {
   readonly #context: LoadContext;
   readonly #id: ObjectId;
   readonly #listener: LoadListener;
-  #key: Buffer;
+  #key: Buffer = NO_KEY;
   #place: 'object' | 'tombstone' = 'object';
 
   constructor(context: LoadContext, id: ObjectId, listener: LoadListener) {
     this.#context = context;
     this.#id = id;
     this.#listener = listener;
-    this.#key = keys.objectKey(id);
   }
 
   start(): void {
-    this.#context.reads.ask(this.#key, this);
+    if (this.#context.isUnknown(this.#id)) this.#tell(null);
+    else this.#ask(keys.objectKey(this.#id));
+  }
+
+  #ask(key: Buffer): void {
+    this.#key = key;
+    this.#context.reads.ask(key, this);
   }
 
   found(value: Buffer | undefined): void {
     if (value === undefined && this.#place === 'object' && this.#context.tombstoneCount > 0) {
       this.#place = 'tombstone';
-      this.#key = keys.tombstoneKey(this.#id);
-      this.start();
+      this.#ask(keys.tombstoneKey(this.#id));
       return;
     }
     let stored: StoredObject | null;
@@ -46,6 +54,10 @@ export class ObjectLoading implements ReadListener {
       this.fail(asError(error));
       return;
     }
+    this.#tell(stored);
+  }
+
+  #tell(stored: StoredObject | null): void {
     this.#listener.loaded(stored, this.#context.knowsNoRowsOf(this.#id, stored));
   }
 

@@ -20,6 +20,7 @@ import { DeadInline } from './dead-inline.js';
 import { type FilePort, nodeFiles } from './file-port.js';
 import { FragmentReads } from './fragment-reads.js';
 import { FreeSpace } from './free-space.js';
+import { IdIndex } from './id-index.js';
 import * as keys from './keys.js';
 import { inspectLevelFolder } from './level-inspection.js';
 import { DEFAULT_LIMITS, limitsForDisk, type StoreLimits } from './limits.js';
@@ -174,6 +175,7 @@ function assemble(
     packed,
     freeSpace,
     deadInline: new DeadInline(),
+    idIndex: new IdIndex({ database, logger, bytesMax: limits.idIndexBytesMax }),
   };
   return new StoreCore({ ...disk, format, limits, clock, logger, observer, blobFiles, rowIndex }, start);
 }

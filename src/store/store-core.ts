@@ -18,6 +18,7 @@ import { inlineBytes, referenceChanges } from './extent-map.js';
 import type { FragmentReads } from './fragment-reads.js';
 import type { FreeSpace } from './free-space.js';
 import { type CommitBatch, GroupCommit } from './group-commit.js';
+import type { IdIndex } from './id-index.js';
 import * as keys from './keys.js';
 import type { StoreLimits } from './limits.js';
 import type { ObjectEntry } from './object-entry.js';
@@ -73,6 +74,7 @@ export interface StoreParts {
   readonly freeSpace: FreeSpace;
   readonly deadInline: DeadInline;
   readonly rowIndex: RowIndex;
+  readonly idIndex: IdIndex;
   readonly format: StoreFormat;
   readonly limits: StoreLimits;
   readonly clock: () => number;
@@ -254,6 +256,7 @@ export class StoreCore {
       batch.delete(keys.tombstoneKey(entry.id));
       this.#tombstoneCount -= 1;
     }
+    if (before === null && next !== null) this.parts.idIndex.put(entry.id);
     const owned = next === null ? null : this.#putObject(batch, entry.id, next);
     if (before?.kind !== 'present' && next?.kind === 'present') this.#objectCount += 1;
     if (before?.kind !== 'tombstone' && next?.kind === 'tombstone') this.#tombstoneCount += 1;
@@ -303,6 +306,10 @@ export class StoreCore {
     this.onRowDeleted(row.objectId, row.tag);
   }
 
+  get objectCount(): number {
+    return this.#objectCount;
+  }
+
   get tombstoneCount(): number {
     return this.#tombstoneCount;
   }
@@ -328,6 +335,11 @@ export class StoreCore {
   async readText(key: Buffer): Promise<string | null> {
     const value = await this.reads.get(key);
     return value === undefined ? null : values.decodeText(key, value);
+  }
+
+  /** True when it is certain that there is neither a record nor a tombstone. */
+  isUnknown(id: ObjectId): boolean {
+    return this.parts.idIndex.hasNone(id);
   }
 
   /** True when it is certain. A store that lost something may have rows of objects that it does not know. */
