@@ -1,12 +1,18 @@
 /** The file system as far as blobs need it: a port, so that tests can count, fail and cut short every call. */
-import { readSync } from 'node:fs';
+import { constants, readSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rm, statfs } from 'node:fs/promises';
+import { StoreError } from './object-store.js';
 
 export interface WritableFile {
   /** Writes all of it. */
   write(pieces: readonly Buffer[], position: number): Promise<void>;
   /** The content written so far is on disk when this resolves. */
   datasync(): Promise<void>;
+  /**
+   * Writes all of it, and that is on disk when this resolves. `no space` means that it was not written; when it was, and could not be
+   * synced, StoreError `io-error`, whatever the operating system says.
+   */
+  writeSynced(pieces: readonly Buffer[], position: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -48,29 +54,81 @@ export function isNoSpace(error: unknown): boolean {
 }
 
 class NodeWritableFile implements WritableFile {
+  readonly #path: string;
   readonly #handle: FileHandle;
+  /** Each of its writes is synced by itself: one call, and one hop to another thread, where two would be needed. */
+  #syncing: Promise<FileHandle> | null = null;
 
-  constructor(handle: FileHandle) {
+  constructor(path: string, handle: FileHandle) {
+    this.#path = path;
     this.#handle = handle;
   }
 
-  async write(pieces: readonly Buffer[], position: number): Promise<void> {
-    let rest = pieces;
-    let at = position;
-    while (rest.length > 0) {
-      const { bytesWritten } = await this.#handle.writev(rest, at);
-      at += bytesWritten;
-      rest = dropWritten(rest, bytesWritten);
-    }
+  write(pieces: readonly Buffer[], position: number): Promise<void> {
+    return writeAll(this.#handle, pieces, position);
   }
 
   async datasync(): Promise<void> {
     await this.#handle.datasync();
   }
 
+  async writeSynced(pieces: readonly Buffer[], position: number): Promise<void> {
+    if (!HAS_SYNCED_WRITES) {
+      await this.write(pieces, position);
+      await syncWritten(this);
+      return;
+    }
+    const syncing = await this.#openSyncing();
+    try {
+      await writeAll(syncing, pieces, position);
+    } catch (error) {
+      // Which of the two was refused? What could not be synced is told to the other handle, too.
+      if (isNoSpace(error)) await syncWritten(this);
+      throw error;
+    }
+  }
+
+  #openSyncing(): Promise<FileHandle> {
+    this.#syncing ??= open(this.#path, constants.O_WRONLY | constants.O_DSYNC).catch((error: unknown) => {
+      this.#syncing = null;
+      throw error;
+    });
+    return this.#syncing;
+  }
+
   async close(): Promise<void> {
+    const syncing = await this.#syncing?.catch(() => null);
+    await syncing?.close();
     await this.#handle.close();
   }
+}
+
+/** Elsewhere it may not mean that the disk itself has it. */
+const HAS_SYNCED_WRITES = process.platform === 'linux';
+
+/** After a failed sync nobody knows what is on disk, and a second one may lie. Even "no space" comes too late here. */
+export async function syncWritten(file: Pick<WritableFile, 'datasync'>): Promise<void> {
+  try {
+    await file.datasync();
+  } catch (cause) {
+    throw new StoreError('io-error', 'what was written could not be synced', { cause });
+  }
+}
+
+async function writeAll(handle: FileHandle, pieces: readonly Buffer[], position: number): Promise<void> {
+  let rest = pieces;
+  let at = position;
+  while (rest.length > 0) {
+    const { bytesWritten } = await handle.writev(rest, at);
+    at += bytesWritten;
+    rest = bytesWritten === bytesOf(rest) ? [] : dropWritten(rest, bytesWritten);
+  }
+}
+
+function bytesOf(pieces: readonly Buffer[]): number {
+  let bytes = 0;
+  for (const piece of pieces) bytes += piece.length;
+  return bytes;
 }
 
 function dropWritten(pieces: readonly Buffer[], writtenBytes: number): Buffer[] {
@@ -124,7 +182,7 @@ async function reopenFile(path: string): Promise<{ file: WritableFile; sizeBytes
   const handle = await open(path, 'r+');
   try {
     const { size } = await handle.stat();
-    return { file: new NodeWritableFile(handle), sizeBytes: size };
+    return { file: new NodeWritableFile(path, handle), sizeBytes: size };
   } catch (error) {
     await handle.close();
     throw error;
@@ -160,7 +218,7 @@ async function totalBytes(path: string): Promise<number> {
 }
 
 export const nodeFiles: FilePort = {
-  createFile: async (path) => new NodeWritableFile(await open(path, 'wx')),
+  createFile: async (path) => new NodeWritableFile(path, await open(path, 'wx')),
   reopenFile,
   openFile: async (path) => new NodeReadableFile(await open(path, 'r')),
   makeFolder: async (path) => {

@@ -1,5 +1,5 @@
 /**
- * Small contents, packed: what waits goes into one place of a segment, with one write and one sync for all of it. The
+ * Small contents, packed: what waits goes into one place of a segment, with one synced write for all of it. The
  * place starts on a page of its own, the fragments in it follow one another without gaps.
  */
 import type { BlobId } from './keys.js';
@@ -90,8 +90,7 @@ export class PackedLane {
     const place = await this.#space.reserve(this.#laneName, totalBytes, totalBytes);
     const { pieces, fragments } = layOut(contents, place);
     try {
-      await this.#space.write(place, pieces, place.offset);
-      await this.#space.sync(place.segment);
+      await this.#space.writeSynced(place, pieces);
     } catch (error) {
       // Nothing of it will be named. When the sync failed, the store writes no more anyway.
       this.#space.settle(place, 0);

@@ -143,14 +143,22 @@ export class SegmentSpace {
 
   /** Throws StoreError `no-space` or `io-error`. */
   async write({ segment }: Reservation, pieces: readonly Buffer[], position: number): Promise<void> {
-    const lengthBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    segment.writtenBytes = Math.max(segment.writtenBytes, position + lengthBytes);
-    if (segment.file === null) throw new StoreError('closed', 'the segment is closed');
     try {
-      await segment.file.write(pieces, position);
+      await noteWriting(segment, pieces, position).write(pieces, position);
     } catch (error) {
       throw asWriteFailure(error);
     }
+  }
+
+  /** Fills a place, and that is on disk when it resolves. Throws StoreError `no-space` or `io-error`. */
+  async writeSynced({ segment, offset }: Reservation, pieces: readonly Buffer[]): Promise<void> {
+    const startMs = performance.now();
+    try {
+      await noteWriting(segment, pieces, offset).writeSynced(pieces, offset);
+    } catch (error) {
+      throw asWriteFailure(error);
+    }
+    this.onSynced(performance.now() - startMs);
   }
 
   /** Everything that was written to the segment before is on disk when it resolves. Throws StoreError `io-error`. */
@@ -223,6 +231,14 @@ export class SegmentSpace {
   get openSegments(): Segment[] {
     return Object.values(this.#lanes).flatMap(({ segment }) => (segment === null ? [] : [segment]));
   }
+}
+
+/** The file to write to. */
+function noteWriting(segment: Segment, pieces: readonly Buffer[], position: number): WritableFile {
+  const lengthBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  segment.writtenBytes = Math.max(segment.writtenBytes, position + lengthBytes);
+  if (segment.file === null) throw new StoreError('closed', 'the segment is closed');
+  return segment.file;
 }
 
 function asWriteFailure(error: unknown): StoreError {

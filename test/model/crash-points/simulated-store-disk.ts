@@ -11,7 +11,12 @@
  */
 import type { Hash } from 'node:crypto';
 import type { Database, DatabaseBatch, OpenDatabase } from '../../../src/store/database.js';
-import type { FilePort, ReadableFile, WritableFile } from '../../../src/store/file-port.js';
+import {
+  type FilePort,
+  type ReadableFile,
+  syncWritten,
+  type WritableFile,
+} from '../../../src/store/file-port.js';
 
 export type CrashKind = 'kept' | 'dropped' | 'torn';
 
@@ -104,7 +109,7 @@ export class SimulatedStoreDisk {
   }
 
   #writable(path: string): WritableFile {
-    return {
+    const simulated: WritableFile = {
       write: (pieces, position) =>
         this.#change(() => {
           const file = this.#file(path);
@@ -119,8 +124,13 @@ export class SimulatedStoreDisk {
           const file = this.#file(path);
           file.syncedBytes = file.bytes;
         }),
+      writeSynced: async (pieces, position) => {
+        await simulated.write(pieces, position);
+        await syncWritten(simulated);
+      },
       close: async () => undefined,
     };
+    return simulated;
   }
 
   #readable(path: string): ReadableFile {

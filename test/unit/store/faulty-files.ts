@@ -2,7 +2,7 @@
 import { closeSync, cpSync, existsSync, openSync, rmSync, writeSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { type DatabaseBatch, openDatabase, type OpenDatabase } from '../../../src/store/database.js';
-import { type FilePort, nodeFiles, type WritableFile } from '../../../src/store/file-port.js';
+import { type FilePort, nodeFiles, syncWritten, type WritableFile } from '../../../src/store/file-port.js';
 
 export type DiskCall =
   'createFile' | 'reopenFile' | 'write' | 'datasync' | 'syncFolder' | 'removeFile' | 'makeFolder' | 'commit';
@@ -61,7 +61,7 @@ export class WatchedDisk {
   #watchFile(path: string, file: WritableFile): WritableFile {
     const unsynced = this.#unsyncedContent.get(path) ?? new Set();
     this.#unsyncedContent.set(path, unsynced);
-    return {
+    const watched: WritableFile = {
       write: (pieces, position) =>
         this.#around('write', path, async () => {
           const lengthBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
@@ -74,8 +74,13 @@ export class WatchedDisk {
           await file.datasync();
           for (const write of before) unsynced.delete(write);
         }),
+      writeSynced: async (pieces, position) => {
+        await watched.write(pieces, position);
+        await syncWritten(watched);
+      },
       close: () => file.close(),
     };
+    return watched;
   }
 
   /** Every batch is a call of its own: LevelDB is quiet whenever a hook runs. */

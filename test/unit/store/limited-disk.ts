@@ -1,7 +1,7 @@
 /** The file port on a disk of a few megabytes, as far as the store can see: what its folder takes counts, and no more fits. */
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { errorCodeOf, type FilePort, type WritableFile } from '../../../src/store/file-port.js';
+import { errorCodeOf, type FilePort, syncWritten, type WritableFile } from '../../../src/store/file-port.js';
 import { failure } from './faulty-files.js';
 
 const BLOCK_BYTES = 512;
@@ -44,7 +44,7 @@ export class LimitedDisk {
   }
 
   #limit(folder: string, file: WritableFile): WritableFile {
-    return {
+    const limited: WritableFile = {
       write: async (pieces, position) => {
         const lengthBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
         if (lengthBytes > this.freeBytes(folder)) throw failure('ENOSPC');
@@ -52,7 +52,12 @@ export class LimitedDisk {
         this.leastFreeBytes = Math.min(this.leastFreeBytes, this.freeBytes(folder));
       },
       datasync: () => file.datasync(),
+      writeSynced: async (pieces, position) => {
+        await limited.write(pieces, position);
+        await syncWritten(limited);
+      },
       close: () => file.close(),
     };
+    return limited;
   }
 }
