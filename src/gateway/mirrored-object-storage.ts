@@ -135,11 +135,17 @@ function hasWritten(mutated: Mutated | null): mutated is ObjectHead {
   return mutated !== null && mutated.lastTag !== null;
 }
 
-type Written =
+/** What became of a mutation under one hold. Null: there was nothing to do. */
+type Attempted = Mutated | null | 'hold-lost';
+
+type Decided =
   | { readonly kind: 'written'; readonly lastTag: Tag | null }
   /** Nobody has it, and it may be made anew. */
-  | { readonly kind: 'again' }
-  | { readonly kind: 'hold-lost' };
+  | { readonly kind: 'again' };
+
+function mutatedBy({ draft, sizeBytes }: Prepared, lastTag: Tag | null): Mutated {
+  return { id: draft.objectId, sizeBytes, lastTag, attributes: draft.attributes ?? '' };
+}
 
 export class MirroredObjectStorage implements ObjectStorage {
   readonly #set: SetWriter;
@@ -286,33 +292,35 @@ export class MirroredObjectStorage implements ObjectStorage {
   /** Null when `prepare` finds nothing to do. */
   #mutate(mutation: Mutation): Promise<Mutated | null> {
     const { id, sourceIds } = mutation;
-    const holding = this.#writers.hold([id, ...sourceIds], (hold) => this.#attempt(mutation, hold));
+    const holding = this.#writers.hold([id, ...sourceIds], (hold) =>
+      Promise.resolve(this.#attempt(mutation, hold)),
+    );
     return holding.then((result) => {
-      if (result === 'nothing-to-do') return null;
       if (result !== 'hold-lost') return result;
       mutation.attemptsLeft -= 1;
       return this.#mutate(mutation);
     });
   }
 
-  async #attempt(mutation: Mutation, hold: Hold): Promise<Mutated | 'nothing-to-do' | 'hold-lost'> {
-    const { id, look, prepare } = mutation;
-    for (; mutation.attemptsLeft > 0; mutation.attemptsLeft -= 1) {
-      if (!this.#set.gate.isOpen) await this.#set.pass();
+  #attempt(mutation: Mutation, hold: Hold): Soon<Attempted> {
+    if (mutation.attemptsLeft === 0)
+      throw new ObjectStorageError('unavailable', 'the mirrors keep coming and going');
+    return whenKnown(this.#set.gate.isOpen ? undefined : this.#set.pass(), () => {
       if (hold.isLost) return 'hold-lost';
+      const { look, prepare } = mutation;
       const { epoch } = this.#set;
-      const current = look === null ? null : await look();
-      // A recovery that came between may have decided an older write of this object.
-      if (!this.#set.gate.isOpen || this.#set.epoch !== epoch) continue;
-      const prepared = prepare(current);
-      if (prepared === null) return 'nothing-to-do';
-      const { draft, sizeBytes } = prepared;
-      const written = await this.#write(hold, draft, epoch);
-      if (written.kind === 'again') continue;
-      if (written.kind === 'hold-lost') return 'hold-lost';
-      return { id, sizeBytes, lastTag: written.lastTag, attributes: draft.attributes ?? '' };
-    }
-    throw new ObjectStorageError('unavailable', 'the mirrors keep coming and going');
+      return whenKnown(look === null ? null : look(), (current) => {
+        // A recovery that came between may have decided an older write of this object.
+        if (!this.#set.gate.isOpen || this.#set.epoch !== epoch) return this.#attemptAgain(mutation, hold);
+        const prepared = prepare(current);
+        return prepared === null ? null : this.#write(mutation, hold, prepared, epoch);
+      });
+    });
+  }
+
+  #attemptAgain(mutation: Mutation, hold: Hold): Soon<Attempted> {
+    mutation.attemptsLeft -= 1;
+    return this.#attempt(mutation, hold);
   }
 
   /** As `#mutate` for a `prepare` that always finds something to do. */
@@ -354,24 +362,28 @@ export class MirroredObjectStorage implements ObjectStorage {
     return lastTag;
   }
 
-  #write(hold: Hold, draft: WriteDraft, epoch: Epoch): Soon<Written> {
-    return whenKnown(hold.write(draft, epoch), (written) => {
-      if (written.kind === 'stale') return { kind: 'again' };
-      if (written.kind === 'lost') return { kind: 'hold-lost' };
-      return written.settled.then((settled) => this.#conclude(hold, draft, settled));
+  #write(mutation: Mutation, hold: Hold, prepared: Prepared, epoch: Epoch): Soon<Attempted> {
+    return whenKnown(hold.write(prepared.draft, epoch), (written) => {
+      if (written.kind === 'stale') return this.#attemptAgain(mutation, hold);
+      if (written.kind === 'lost') return 'hold-lost';
+      return written.settled.then((settled) => this.#conclude(mutation, hold, prepared, settled));
     });
   }
 
-  #conclude(hold: Hold, draft: WriteDraft, settled: SettledWrite): Soon<Written> {
+  #conclude(mutation: Mutation, hold: Hold, prepared: Prepared, settled: SettledWrite): Soon<Attempted> {
     const { outcome, tag } = settled;
     if (outcome.kind === 'refused') throw refusalError(outcome.code);
-    if (outcome.kind === 'undecided') return this.#awaitDecision(hold, draft, settled);
+    if (outcome.kind === 'undecided') {
+      return this.#awaitDecision(hold, prepared.draft, settled).then((decided) =>
+        decided.kind === 'again' ? this.#attemptAgain(mutation, hold) : mutatedBy(prepared, decided.lastTag),
+      );
+    }
     invariant(tag !== null, 'a write that is acknowledged has its tag');
-    return { kind: 'written', lastTag: tag };
+    return mutatedBy(prepared, tag);
   }
 
   /** After the recovery the mirrors either all have the write or none has: nobody else wrote to the object meanwhile. */
-  async #awaitDecision(hold: Hold, draft: WriteDraft, settled: SettledWrite): Promise<Written> {
+  async #awaitDecision(hold: Hold, draft: WriteDraft, settled: SettledWrite): Promise<Decided> {
     let head: ObjectHead | null;
     try {
       // Not before the activation: until then a mirror that has it may still come back as a source.

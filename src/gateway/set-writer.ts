@@ -62,6 +62,7 @@ export class SetWriter implements DirectedWriter {
   /** Who serves reads while the read gate is open. */
   #readable: readonly MirrorId[] = [];
   #state: AuthorityState;
+  #rowsKeptFor: readonly MirrorId[];
   #isStopping = false;
   /** Called when only a recovery can go on. Set once, before the first write. */
   onRecoveryNeeded: (cause: RecoveryCause, reason: string) => void = () => undefined;
@@ -71,6 +72,7 @@ export class SetWriter implements DirectedWriter {
   constructor(options: SetWriterOptions, state: AuthorityState) {
     this.#options = options;
     this.#state = state;
+    this.#rowsKeptFor = rowsKeptFor(state);
     this.setId = options.setId;
     this.members = options.members;
     this.#readLease = new ReadLease(options.readLeaseMs);
@@ -81,7 +83,7 @@ export class SetWriter implements DirectedWriter {
     };
     this.#direct = new MirrorWriter({
       ...{ setId, generator, logger, onAnswer },
-      rowsKeptFor: () => rowsKeptFor(this.#state),
+      rowsKeptFor: () => this.#rowsKeptFor,
     });
     this.#forwarded = new ForwardedWriter({
       ...{ setId, generator, logger, onAnswer },
@@ -256,6 +258,7 @@ export class SetWriter implements DirectedWriter {
   /** What the authority has on disk. */
   async takeState(state: AuthorityState): Promise<void> {
     this.#state = state;
+    this.#rowsKeptFor = rowsKeptFor(state);
     this.#readLease.follow(state);
     this.#forwarded.follow(state);
   }

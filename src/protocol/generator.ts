@@ -5,17 +5,19 @@
  * flight, is the floor.
  */
 import { invariant } from './invariant.js';
-import { type Epoch, type GeneratorId, makeTag, type Tag } from './tag.js';
+import { type Epoch, type GeneratorId, type Tag, tagMaker } from './tag.js';
 
 export class TagGenerator {
   readonly generator: GeneratorId;
   #epoch: Epoch;
+  #makeTag: (counter: number) => Tag;
   #counter = 0;
   readonly #inFlight = new Set<Tag>();
 
   constructor(generator: GeneratorId, epoch: Epoch) {
     this.generator = generator;
     this.#epoch = epoch;
+    this.#makeTag = tagMaker(epoch, generator);
   }
 
   get epoch(): Epoch {
@@ -29,13 +31,14 @@ export class TagGenerator {
       count: this.#inFlight.size,
     });
     this.#epoch = epoch;
+    this.#makeTag = tagMaker(epoch, this.generator);
     this.#counter = 0;
   }
 
   /** The next tag, in flight from now until `settle`. */
   issue(): Tag {
     this.#counter += 1;
-    const tag = makeTag({ epoch: this.#epoch, counter: this.#counter, generator: this.generator });
+    const tag = this.#makeTag(this.#counter);
     this.#inFlight.add(tag);
     return tag;
   }
@@ -56,6 +59,6 @@ export class TagGenerator {
   /** Every tag below this one is settled. */
   floor(): Tag {
     for (const lowest of this.#inFlight) return lowest;
-    return makeTag({ epoch: this.#epoch, counter: this.#counter + 1, generator: this.generator });
+    return this.#makeTag(this.#counter + 1);
   }
 }

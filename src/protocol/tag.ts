@@ -54,14 +54,19 @@ export function toGeneratorId(value: number): GeneratorId {
 
 export const EPOCH_NONE: Epoch = toEpoch(0);
 
+/** Makes the texts of one generator's tags of one epoch from their counters. */
+export function tagMaker(epoch: Epoch, generator: GeneratorId): (counter: number) => Tag {
+  const start = epoch.toString(16).padStart(12, '0');
+  const end = generator.toString(16).padStart(4, '0');
+  return (counter) => {
+    invariant(isIntegerUpTo(counter, COUNTER_MAX), 'the counter of a tag fits in 48 bits', { counter });
+    return (start + counter.toString(16).padStart(12, '0') + end) as Tag;
+  };
+}
+
 /** Makes the text of a tag from its parts. */
-export function makeTag(parts: TagParts): Tag {
-  const { counter } = parts;
-  invariant(isIntegerUpTo(counter, COUNTER_MAX), 'the counter of a tag fits in 48 bits', { counter });
-  const epoch = parts.epoch.toString(16).padStart(12, '0');
-  return (epoch +
-    counter.toString(16).padStart(12, '0') +
-    parts.generator.toString(16).padStart(4, '0')) as Tag;
+export function makeTag({ epoch, counter, generator }: TagParts): Tag {
+  return tagMaker(epoch, generator)(counter);
 }
 
 export function isTag(text: unknown): text is Tag {

@@ -24,6 +24,7 @@ import {
   type BucketDocumentKind,
 } from './bucket-configuration.js';
 import { S3Error } from './errors.js';
+import { checkBucketName } from './keys.js';
 import { type NamedLocks, SharedLocks } from './shared-lock.js';
 
 /** No bucket name begins with a dot. */
@@ -105,9 +106,14 @@ export class BucketDirectory {
     this.#documents.clear();
   }
 
-  /** Throws S3Error NoSuchBucket. */
+  /** Throws S3Error InvalidBucketName or NoSuchBucket. */
   get(name: string): Soon<Bucket> {
-    return this.#cached.get(name) ?? this.#locks.shared(name, () => this.#load(name));
+    return this.#cached.get(name) ?? this.#find(name);
+  }
+
+  #find(name: string): Promise<Bucket> {
+    checkBucketName(name);
+    return this.#locks.shared(name, () => this.#load(name));
   }
 
   /**

@@ -8,7 +8,6 @@ import { ACCESS_RULES } from './access/rules.js';
 import { authenticate, type AuthenticationOptions } from './auth/authenticate.js';
 import { corsHeaders } from './cors-headers.js';
 import { S3Error } from './errors.js';
-import { checkBucketName } from './keys.js';
 import type { ObjectContext, ServiceContext, Services } from './operations/context.js';
 import type { OperationDetector } from './operations/detect.js';
 import type { OperationName } from './operations/names.js';
@@ -45,7 +44,6 @@ function openTarget(
   name: OperationName,
   target: { readonly bucket: string; readonly key: string | null },
 ): Soon<AccessWish> {
-  checkBucketName(target.bucket);
   return whenKnown(context.services.buckets.get(target.bucket), (bucket) => {
     checkExpectedOwner(context, bucket.ownerId);
     const wish = wishOf(name, bucket, target.key, context.request.query.get('versionId') ?? null);

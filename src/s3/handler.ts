@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { FastifyBaseLogger } from 'fastify';
 import { InvariantViolation } from '../protocol/invariant.js';
+import { type Soon, whenKnown } from '../protocol/soon.js';
 import { RequestBody } from './body.js';
 import { dispatch, RequestTrail, type Dispatch } from './dispatch.js';
 import { errorMessage, errorResponse } from './error-response.js';
@@ -11,7 +12,7 @@ import { ClientGoneError, S3Error } from './errors.js';
 import type { S3Limits } from './limits.js';
 import type { RequestIds } from './request-ids.js';
 import type { EndedRequest, RequestObserver } from './request-observer.js';
-import { parseRequest } from './request.js';
+import { parseRequest, type RawRequest } from './request.js';
 import { bodyLength, sendResponse, type Exchange, type S3Response } from './response.js';
 
 interface S3HandlerSetup {
@@ -26,6 +27,14 @@ interface S3HandlerSetup {
   readonly isStopping: () => boolean;
   /** Told of our own bugs, after they are logged and answered. */
   readonly onInvariantViolation: (violation: InvariantViolation) => void;
+}
+
+/** A request on its way to its answer. */
+interface Run {
+  readonly raw: RawRequest;
+  readonly exchange: Exchange;
+  readonly trail: RequestTrail;
+  readonly startMs: number;
 }
 
 export class S3Handler {
@@ -64,37 +73,48 @@ export class S3Handler {
 
   /** Never rejects. */
   async serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { socket } = message;
-    this.#responses.set(socket, response);
-    const body = new RequestBody(message, response, this.#limits, this.#waitingForContinue.has(message));
-    const exchange = this.#makeExchange(message, response, body);
-    const trail = new RequestTrail();
-    const { method = '', url: rawUrl = '' } = message;
-    const remoteAddress = socket.remoteAddress ?? null;
-    const startMs = performance.now();
-    this.#observer?.requestBegan();
+    const run = this.#begin(message, response);
     let end: RequestEnd;
     try {
-      const { rawHeaders } = message;
-      const isSecure = socket instanceof TLSSocket;
-      const parsed = parseRequest(
-        { method, rawUrl, rawHeaders, remoteAddress, isSecure, body },
-        this.#limits,
-        this.#domains,
-      );
-      const answer = await dispatch(parsed, this.#dispatch, trail);
-      const sending = sendResponse(answer, exchange, trail.headers);
-      if (sending !== undefined) await sending;
-      const { requestId } = exchange;
-      this.#logger().debug({ requestId, operation: trail.operation, status: answer.status }, 'S3 request');
-      end = endOf(answer, null, exchange);
+      end = await this.#answer(run);
     } catch (thrown) {
-      end = await this.#sendError(thrown, pathOf(rawUrl), exchange, trail);
+      end = await this.#sendError(thrown, run);
     }
+    this.#tellEnd(run, end);
+  }
+
+  #begin(message: IncomingMessage, response: ServerResponse): Run {
+    const { socket, method = '', url: rawUrl = '', rawHeaders } = message;
+    this.#responses.set(socket, response);
+    const body = new RequestBody(message, response, this.#limits, this.#waitingForContinue.has(message));
+    const remoteAddress = socket.remoteAddress ?? null;
+    const isSecure = socket instanceof TLSSocket;
+    this.#observer?.requestBegan();
+    return {
+      raw: { method, rawUrl, rawHeaders, remoteAddress, isSecure, body },
+      exchange: this.#makeExchange(message, response, body),
+      trail: new RequestTrail(),
+      startMs: performance.now(),
+    };
+  }
+
+  #answer({ raw, exchange, trail }: Run): Soon<RequestEnd> {
+    const request = parseRequest(raw, this.#limits, this.#domains);
+    return whenKnown(dispatch(request, this.#dispatch, trail), (answer) =>
+      whenKnown(sendResponse(answer, exchange, trail.headers), () => {
+        const { requestId } = exchange;
+        this.#logger().debug({ requestId, operation: trail.operation, status: answer.status }, 'S3 request');
+        return endOf(answer, null, exchange);
+      }),
+    );
+  }
+
+  #tellEnd({ raw, exchange, trail, startMs }: Run, { status, errorCode, sentBytes }: RequestEnd): void {
+    const { method, rawUrl, remoteAddress, body } = raw;
     this.#observer?.requestEnded({
-      status: end.status,
-      errorCode: end.errorCode,
-      sentBytes: end.sentBytes,
+      status,
+      errorCode,
+      sentBytes,
       requestId: exchange.requestId,
       operation: trail.operation,
       method,
@@ -107,12 +127,8 @@ export class S3Handler {
   }
 
   /** The one place where a failed request is answered and logged. Never rejects. */
-  async #sendError(
-    thrown: unknown,
-    resource: string,
-    exchange: Exchange,
-    trail: RequestTrail,
-  ): Promise<RequestEnd> {
+  async #sendError(thrown: unknown, { raw, exchange, trail }: Run): Promise<RequestEnd> {
+    const resource = pathOf(raw.rawUrl);
     const logger = this.#logger();
     const { response, requestId } = exchange;
     const { operation } = trail;

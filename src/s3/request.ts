@@ -52,8 +52,8 @@ export function collectHeaders(
 
 /** The bucket of `bucket.domain[:port]`; null when the host is no such name (then addresses are path style). */
 function bucketOfHost(host: string | undefined, domains: readonly string[]): string | null {
-  const name = host?.replace(/:\d*$/, '').toLowerCase();
-  if (name === undefined) return null;
+  if (host === undefined || domains.length === 0) return null;
+  const name = host.replace(/:\d*$/, '').toLowerCase();
   const domain = domains.find((candidate) => name.endsWith(`.${candidate}`));
   return domain === undefined ? null : name.slice(0, -domain.length - 1);
 }
@@ -78,7 +78,7 @@ function parseTarget(rawPath: string): Target {
 }
 
 /** The message as fastify passes it on; `rawUrl` is the request target before any rewriting. */
-interface RawRequest {
+export interface RawRequest {
   readonly method: string;
   readonly rawUrl: string;
   readonly rawHeaders: readonly string[];
@@ -89,6 +89,12 @@ interface RawRequest {
 
 /** An IPv4 address as it reaches a socket that listens on IPv6. */
 const MAPPED_ADDRESS = /^::ffff:(?=\d+\.)/i;
+
+function ownForm(address: string | null): string | null {
+  return address?.startsWith(':') === true ? address.replace(MAPPED_ADDRESS, '') : address;
+}
+
+const NO_NAMES: ReadonlySet<string> = new Set();
 
 /**
  * `domains` are the names of this endpoint under which buckets are hosts, lower case. Throws S3Error InvalidURI, KeyTooLongError,
@@ -111,8 +117,9 @@ export function parseRequest(raw: RawRequest, limits: S3Limits, domains: readonl
     query,
     headers: fromQuery.size === 0 ? sent : new Map([...fromQuery, ...sent]),
     presigned,
-    presignedHeaders: new Set([...fromQuery.keys()].filter((name) => !sent.has(name))),
-    remoteAddress: raw.remoteAddress?.replace(MAPPED_ADDRESS, '') ?? null,
+    presignedHeaders:
+      fromQuery.size === 0 ? NO_NAMES : new Set([...fromQuery.keys()].filter((name) => !sent.has(name))),
+    remoteAddress: ownForm(raw.remoteAddress),
     isSecure: raw.isSecure,
     body: raw.body,
   };

@@ -90,10 +90,12 @@ export function decodePercent(raw: string): string {
   }
 }
 
+const NO_QUERY: ReadonlyMap<string, string> = new Map();
+
 /** Parses a query. Throws S3Error: InvalidURI as `decodePercent`, InvalidArgument when a name comes twice. */
 export function parseQuery(rawQuery: string): ReadonlyMap<string, string> {
+  if (rawQuery === '') return NO_QUERY;
   const query = new Map<string, string>();
-  if (rawQuery === '') return query;
   for (const field of rawQuery.split('&')) {
     if (field === '') continue;
     const equals = field.indexOf('=');

@@ -25,6 +25,8 @@ const DECIMAL = /^-?\d{1,15}$/;
 
 type Texts = ReadonlyMap<string, string>;
 
+const NO_TEXTS: Texts = new Map();
+
 export interface SplitQuery {
   /** What is about the operation. */
   readonly query: Texts;
@@ -37,7 +39,7 @@ export interface SplitQuery {
 /** Takes a presigned query apart. Any other one stays as it is. */
 export function splitPresignedQuery(query: Texts): SplitQuery {
   if (!query.has('X-Amz-Algorithm') && !query.has('X-Amz-Signature')) {
-    return { query, presigned: null, headers: new Map() };
+    return { query, presigned: null, headers: NO_TEXTS };
   }
   const rest = new Map<string, string>();
   const presigned = new Map<string, string>();

@@ -40,13 +40,16 @@ export function readStoredHeaders(request: S3Request): ObjectAttributes['headers
   return headers;
 }
 
+const NO_METADATA: ObjectAttributes['metadata'] = {};
+
 /** Throws S3Error MetadataTooLarge (UserGuide "User-defined object metadata": 2 KB of names and values). */
 export function readMetadata(request: S3Request): ObjectAttributes['metadata'] {
   const entries: [name: string, value: string][] = [];
   let sizeBytes = 0;
-  for (const [header, value] of request.headers) {
+  for (const header of request.headers.keys()) {
     if (!header.startsWith(METADATA_PREFIX)) continue;
     const name = header.slice(METADATA_PREFIX.length);
+    const value = request.headers.get(header) ?? '';
     sizeBytes += name.length + value.length;
     entries.push([name, value]);
   }
@@ -55,7 +58,7 @@ export function readMetadata(request: S3Request): ObjectAttributes['metadata'] {
       details: { Size: String(sizeBytes), MaxSizeAllowed: String(USER_METADATA_BYTES_MAX) },
     });
   }
-  return Object.fromEntries(entries);
+  return entries.length === 0 ? NO_METADATA : Object.fromEntries(entries);
 }
 
 /** `whole` is the checksum of the object when the first one is that of a part. */

@@ -67,16 +67,14 @@ function answerPut(
   customerKey: CustomerKey | null,
 ): Soon<S3Response> {
   const { attributes } = stored;
+  const headers = ['ETag', quoteEtag(attributes.etag)].concat(
+    checksumHeaders(attributes.checksum),
+    encryptionHeaders(attributes, customerKey),
+    versionHeaders(stored),
+  );
   return whenKnown(expirationHeaders(context, stored), (expiration) => ({
     status: 200,
-    headers: [
-      'ETag',
-      quoteEtag(attributes.etag),
-      ...checksumHeaders(attributes.checksum),
-      ...encryptionHeaders(attributes, customerKey),
-      ...versionHeaders(stored),
-      ...expiration,
-    ],
+    headers: expiration.length === 0 ? headers : headers.concat(expiration),
     body: NO_BODY,
   }));
 }

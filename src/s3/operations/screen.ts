@@ -58,7 +58,7 @@ function screenQuery(name: string, match: Match, honours: Honours): void {
 /** Throws S3Error NotImplemented. */
 export function screen(request: S3Request, match: Match, honours: Honours): void {
   for (const name of request.query.keys()) screenQuery(name, match, honours);
-  for (const [name, value] of request.headers) {
-    if (name.startsWith('x-amz-')) screenHeader(name, value, match, honours);
+  for (const name of request.headers.keys()) {
+    if (name.startsWith('x-amz-')) screenHeader(name, request.headers.get(name) ?? '', match, honours);
   }
 }

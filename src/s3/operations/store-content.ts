@@ -5,7 +5,7 @@
 import type { ContentSink, StagedContent } from '../../gateway/object-storage.js';
 import { invariant } from '../../protocol/invariant.js';
 import type { ObjectId } from '../../protocol/object-id.js';
-import type { Soon } from '../../protocol/soon.js';
+import { endingWith, type Soon } from '../../protocol/soon.js';
 import { openSink, storedSize } from '../encryption/sealed-sink.js';
 import type { Seal } from '../encryption/seals.js';
 import { readExpectations, type PayloadExpectations } from '../payload/expectations.js';
@@ -35,29 +35,37 @@ function receive(
   return receivePayload({ mode: payload, body, expectations }, services.limits, (piece) => sink.write(piece));
 }
 
-/** Rejects with what the payload, the store or `commit` refuses. */
-export async function storeContent<Result>(
+async function stage(
   context: ObjectContext,
   { target, expectations, seal }: ContentWish,
-  commit: Commit<Result>,
-): Promise<Result> {
-  const { storage } = context.services;
-  const sink = openSink(storage, { target, sizeBytes: expectations.sizeBytes, seal });
-  let received: ReceivedPayload;
-  let content: StagedContent;
+): Promise<{ content: StagedContent; received: ReceivedPayload }> {
+  const sink = openSink(context.services.storage, { target, sizeBytes: expectations.sizeBytes, seal });
   try {
-    received = await receive(context, expectations, sink);
+    const received = await receive(context, expectations, sink);
     const finishing = sink.finish();
-    content = finishing instanceof Promise ? await finishing : finishing;
+    const content = finishing instanceof Promise ? await finishing : finishing;
+    return { content, received };
   } catch (error) {
     sink.abort();
     throw error;
   }
-  try {
-    const sizeBytes = storedSize(received.sizeBytes, seal);
-    invariant(content.sizeBytes === sizeBytes, 'the store has as many bytes as the client sent');
-    return await context.services.buckets.withBucket(context.bucket, () => commit(content, received));
-  } finally {
-    content.discard();
-  }
+}
+
+/** Rejects with what the payload, the store or `commit` refuses. */
+export function storeContent<Result>(
+  context: ObjectContext,
+  wish: ContentWish,
+  commit: Commit<Result>,
+): Promise<Result> {
+  const { bucket, services } = context;
+  return stage(context, wish).then(({ content, received }) => {
+    const name = (): Promise<Result> => {
+      const sizeBytes = storedSize(received.sizeBytes, wish.seal);
+      invariant(content.sizeBytes === sizeBytes, 'the store has as many bytes as the client sent');
+      return services.buckets.withBucket(bucket, () => commit(content, received));
+    };
+    return endingWith(name, () => {
+      content.discard();
+    });
+  });
 }

@@ -106,6 +106,23 @@ function checkChecksum(
   return { algorithm: checksum.algorithm, base64 };
 }
 
+/** `take` is for what comes out as one piece. */
+function decoding(
+  decoder: AwsChunkedDecoder,
+  digests: Digests,
+  take: PayloadConsumer,
+  accept: PayloadConsumer,
+): PayloadConsumer {
+  return (piece) => {
+    const decoded = decoder.push(piece);
+    const [only, second] = decoded;
+    if (only === undefined) return undefined;
+    if (second === undefined) return take(only);
+    for (const part of decoded) digests.update(part);
+    return acceptAll(decoded, accept);
+  };
+}
+
 async function acceptAll(pieces: readonly Buffer[], accept: PayloadConsumer): Promise<void> {
   for (const piece of pieces) await accept(piece);
 }
@@ -142,17 +159,10 @@ function receiveWith(
     }
     return piece.length === 0 ? undefined : accept(piece);
   };
-  const takeDecoded = (decoded: readonly Buffer[]): Promise<void> | undefined => {
-    const [only, second] = decoded;
-    if (only === undefined) return undefined;
-    if (second === undefined) return take(only);
-    for (const part of decoded) digests.update(part);
-    return acceptAll(decoded, accept);
-  };
   const taking =
     mode.kind === 'buffered'
       ? take(mode.bytes)
-      : body.read(decoder === null ? take : (piece) => takeDecoded(decoder.push(piece)));
+      : body.read(decoder === null ? take : decoding(decoder, digests, take, accept));
   return whenKnown<unknown, ReceivedPayload>(taking, () => {
     decoder?.finish();
     checkSha256(mode, digests.sha256);
