@@ -5,7 +5,8 @@
  * head and, when it is to be synced, its slot of the commit ring; then LevelDB writes it whole. Batches are written one
  * at a time, in order. A batch that changes an object is synced and takes the next commit sequence. One that only holds a
  * fence or the like is synced but not counted: a fence must not carry a rolled-back store closer to what its peers
- * witnessed (F17). One of clears alone is neither, and LevelDB's log keeps it in order all the same.
+ * witnessed (F17). One of clears alone is neither, and LevelDB's log keeps it in order all the same; it waits for transactions whose
+ * contents are being written just now, because it has all the time and they need a batch anyway (measured: bench/README.md).
  * After the first failure nothing is written any more: what a failed fsync left behind nobody knows.
  */
 import { invariant } from '../protocol/invariant.js';
@@ -39,6 +40,8 @@ export class CommitBatch {
   #isSynced = false;
   #isCounted = false;
   #isClosed = false;
+  /** It has let come along whom it could. */
+  hasWaited = false;
 
   constructor(sequence: number, database: Database) {
     this.sequence = sequence;
@@ -147,6 +150,8 @@ export interface GroupCommitSetup {
   readonly limits: StoreLimits;
   readonly lastSequence: number;
   readonly observer: StoreObserver | null;
+  /** True while contents of transactions are being written; `goOn` is called when some of them are. */
+  readonly isMoreComing: () => boolean;
   /** Adds to a batch that is about to be closed what every batch brings up to date. */
   readonly complete: (batch: CommitBatch) => void;
 }
@@ -158,6 +163,7 @@ export class GroupCommit {
   #closedSequence: number;
   #committedSequence: number;
   #pump: Promise<void> | null = null;
+  #isDraining = false;
   #failure: StoreError | null = null;
 
   constructor(setup: GroupCommitSetup) {
@@ -178,15 +184,31 @@ export class GroupCommit {
   /** The batch that takes the next operations. Precondition: no failure so far (throws it). */
   open(): CommitBatch {
     if (this.#failure !== null) throw this.#failure;
-    const last = this.#batches.at(-1);
-    if (last?.isClosed === false) {
-      if (!last.isFull(this.#setup.limits)) return last;
-      this.#close(last);
-    }
-    const batch = new CommitBatch(this.#closedSequence + 1, this.#setup.database);
-    this.#batches.push(batch);
+    const batch = this.#lastWithRoom() ?? this.#begin();
     this.#pump ??= this.#run();
     return batch;
+  }
+
+  #lastWithRoom(): CommitBatch | null {
+    const last = this.#batches.at(-1);
+    if (last === undefined || last.isClosed) return null;
+    if (!last.isFull(this.#setup.limits)) return last;
+    this.#close(last);
+    return null;
+  }
+
+  #begin(): CommitBatch {
+    const batch = new CommitBatch(this.#closedSequence + 1, this.#setup.database);
+    this.#batches.push(batch);
+    return batch;
+  }
+
+  /** Some contents were written, or will not be: what waited for their transactions waits no more. */
+  goOn(): void {
+    const [first] = this.#batches;
+    if (first === undefined) return;
+    first.hasWaited = true;
+    this.#pump ??= this.#run();
   }
 
   #close(batch: CommitBatch): void {
@@ -200,10 +222,16 @@ export class GroupCommit {
     await new Promise((resolve) => setImmediate(resolve));
     for (;;) {
       const batch = this.#batches[0];
-      if (batch === undefined || this.#failure !== null) break;
+      if (batch === undefined || this.#failure !== null || this.#waitsForOthers(batch)) break;
       await this.#write(batch);
     }
     this.#pump = null;
+  }
+
+  /** True: the batch waits until `open` or `goOn`. */
+  #waitsForOthers(batch: CommitBatch): boolean {
+    const isUrgent = batch.isSynced || batch.isClosed || batch.hasWaited || this.#isDraining;
+    return !isUrgent && this.#setup.isMoreComing();
   }
 
   async #write(batch: CommitBatch): Promise<void> {
@@ -231,6 +259,8 @@ export class GroupCommit {
 
   /** Resolves when nothing is waiting or being written. */
   async drain(): Promise<void> {
+    this.#isDraining = true;
+    this.goOn();
     while (this.#pump !== null) await this.#pump;
   }
 }

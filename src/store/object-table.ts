@@ -96,10 +96,10 @@ export class ObjectTable {
     this.#old = this.#young;
     this.#young = new Map();
     this.#youngIdleBytes = 0;
-    for (const [id, entry] of this.#old) {
+    for (const entry of this.#old.values()) {
       if (entry.users === 0) continue;
-      this.#old.delete(id);
-      this.#young.set(id, entry);
+      this.#old.delete(entry.id);
+      this.#young.set(entry.id, entry);
     }
   }
 

@@ -34,12 +34,18 @@ export class PackedLane {
   readonly #recent: RecentPlaces | null;
   #waiting: Waiting[] = [];
   #pump: Promise<void> | null = null;
+  /** Called when some of what waited is written, or failed, and those who wait for it have heard. */
+  onSettled: () => void = () => undefined;
 
   /** `recent`: hears of what is written; null for what is old, and only moves. */
   constructor(space: SegmentSpace, laneName: LaneName, recent: RecentPlaces | null) {
     this.#space = space;
     this.#laneName = laneName;
     this.#recent = recent;
+  }
+
+  get isBusy(): boolean {
+    return this.#pump !== null;
   }
 
   /** The content is on disk when it resolves, and holds its segment. Throws StoreError `no-space` or `io-error`. */
@@ -55,7 +61,10 @@ export class PackedLane {
   async #run(): Promise<void> {
     // Everything that arrives in this turn of the event loop shares the first place.
     await new Promise((resolve) => setImmediate(resolve));
-    while (this.#waiting.length > 0) await this.#writeSome(this.#takeSome());
+    while (this.#waiting.length > 0) {
+      await this.#writeSome(this.#takeSome());
+      this.onSettled();
+    }
     this.#pump = null;
   }
 

@@ -136,8 +136,10 @@ export class StoreCore {
       limits: parts.limits,
       lastSequence: start.head.commitSequence,
       observer: parts.observer,
+      isMoreComing: () => parts.packed.isBusy,
       complete: (batch) => this.#complete(batch),
     });
+    parts.packed.onSettled = () => this.commit.goOn();
     parts.space.connect(this.commit);
     this.table = new ObjectTable(
       (id, listener) => new ObjectLoading(this, id, listener).start(),
