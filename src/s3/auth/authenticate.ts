@@ -25,6 +25,7 @@ import {
   type CredentialStore,
   type Identity,
 } from './credentials.js';
+import type { HmacKey } from './hmac.js';
 import { parsePresigned, withoutSignature } from './presigned.js';
 import type { SigningKeys } from './signing-key.js';
 import {
@@ -71,7 +72,7 @@ export interface AuthenticationOptions {
 
 interface Claim extends ParsedAuthorization {
   readonly timestamp: string;
-  readonly signingKey: Buffer;
+  readonly signingKey: HmacKey;
 }
 
 /** Of x-amz-date SigV4 wants one form; Date may have either. */

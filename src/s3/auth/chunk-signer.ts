@@ -2,11 +2,12 @@
  * The chain of signatures over an aws-chunked body: each chunk's covers the one before, the first the request's own
  * (S3 API reference "Signature Calculations for the Authorization Header: Transferring Payload in Multiple Chunks").
  */
+import type { HmacKey } from './hmac.js';
 import { EMPTY_SHA256, scopeText, sign, signaturesEqual } from './sigv4.js';
 import type { SigningScope } from './signing-key.js';
 
 export interface ChunkSignerSeed {
-  readonly signingKey: Buffer;
+  readonly signingKey: HmacKey;
   readonly timestamp: string;
   readonly scope: SigningScope;
   /** The signature of the Authorization header. */
@@ -14,7 +15,7 @@ export interface ChunkSignerSeed {
 }
 
 export class ChunkSigner {
-  readonly #signingKey: Buffer;
+  readonly #signingKey: HmacKey;
   readonly #context: string;
   #previous: string;
 

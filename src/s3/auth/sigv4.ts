@@ -6,10 +6,11 @@
  * as they stand on the wire: curl before 8.3 signs those. Both determine the same request, so neither lets a
  * signature be used for another one.
  */
-import { createHmac, hash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import type { S3Request } from '../request.js';
 import { canonicalPath, canonicalQuery } from '../uri.js';
 import { ALGORITHM } from './authorization-header.js';
+import type { HmacKey } from './hmac.js';
 import type { SigningScope } from './signing-key.js';
 
 export const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
@@ -65,8 +66,8 @@ export function stringToSign(canonical: string, timestamp: string, scope: Signin
 }
 
 /** 64 lower-case hex digits. */
-export function sign(signingKey: Buffer, text: string): string {
-  return createHmac('sha256', signingKey).update(text, 'latin1').digest('hex');
+export function sign(signingKey: HmacKey, text: string): string {
+  return signingKey.signHex(text);
 }
 
 /** Compares two signatures of the same length without telling by time where they differ. */

@@ -1,10 +1,15 @@
 /** The client's side of aws-chunked, written from the S3 API reference, for the tests of our decoder. */
 import { createHash, createHmac } from 'node:crypto';
 import { ChunkSigner, type ChunkSignerSeed } from '../../../src/s3/auth/chunk-signer.js';
+import { HmacKey } from '../../../src/s3/auth/hmac.js';
 
 const EMPTY = createHash('sha256').digest('hex');
-export const SEED: ChunkSignerSeed = {
-  signingKey: Buffer.from('a signing key of some thirty byte'),
+const SIGNING_KEY = Buffer.from('a signing key of some thirty byte');
+/** A client has the key itself. */
+type ClientSeed = Omit<ChunkSignerSeed, 'signingKey'> & { readonly signingKey: Buffer | HmacKey };
+
+export const SEED: ClientSeed = {
+  signingKey: SIGNING_KEY,
   timestamp: '20260102T030405Z',
   scope: { date: '20260102', region: 'us-east-1', service: 's3' },
   signature: 'f'.repeat(64),
@@ -12,17 +17,17 @@ export const SEED: ChunkSignerSeed = {
 const CONTEXT = `${SEED.timestamp}\n20260102/us-east-1/s3/aws4_request`;
 
 export interface EncodeOptions {
-  readonly seed: ChunkSignerSeed | null;
+  readonly seed: ClientSeed | null;
   /** Null: no trailer; else its lines, perhaps none. */
   readonly trailers: readonly (readonly [name: string, value: string])[] | null;
 }
 
 export function makeSigner(): ChunkSigner {
-  return new ChunkSigner(SEED);
+  return new ChunkSigner({ ...SEED, signingKey: new HmacKey(SIGNING_KEY) });
 }
 
-function hmac(key: Buffer, text: string): string {
-  return createHmac('sha256', key).update(text).digest('hex');
+function hmac(key: Buffer | HmacKey, text: string): string {
+  return key instanceof HmacKey ? key.signHex(text) : createHmac('sha256', key).update(text).digest('hex');
 }
 
 function sha256(data: Buffer | string): string {
