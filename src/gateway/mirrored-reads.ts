@@ -75,7 +75,7 @@ export class MirroredReads {
     let servedBy: MirrorId | null = null;
     const read = await this.#decided(
       id,
-      async (connection, mirror) => {
+      (connection, mirror) => {
         servedBy = mirror;
         return this.#noteDamage(mirror, id, connection.read(this.#set.epoch, id, range));
       },
@@ -110,13 +110,11 @@ export class MirroredReads {
   }
 
   /** A mirror whose bytes are rotten is told to heal them, whatever becomes of this read. */
-  async #noteDamage<Answer>(mirror: MirrorId, id: ObjectId, reading: Promise<Answer>): Promise<Answer> {
-    try {
-      return await reading;
-    } catch (error) {
+  #noteDamage<Answer>(mirror: MirrorId, id: ObjectId, reading: Promise<Answer>): Promise<Answer> {
+    return reading.catch((error: unknown) => {
       if (isDamage(error)) this.#repair.found(mirror, id);
       throw error;
-    }
+    });
   }
 
   /** Asks one mirror after the other until one answers, and again until nothing in the answer is in flight. */
@@ -127,7 +125,8 @@ export class MirroredReads {
     discard: (answer: Answer) => void = () => undefined,
   ): Promise<Answer> {
     for (let attempt = 1; attempt <= READ_ATTEMPTS_MAX; attempt += 1) {
-      await this.#set.passToRead();
+      const passing = this.#set.passToRead();
+      if (passing instanceof Promise) await passing;
       const epoch = this.#set.epoch;
       const answer = await this.#askAnyone(spreadBy, ask);
       if (answer === null) continue;

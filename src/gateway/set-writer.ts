@@ -18,6 +18,7 @@
 import type { AuthorityState, MirrorId } from '../protocol/authority-state.js';
 import { rowsKeptFor } from '../protocol/forgone-rows.js';
 import { invariant, unreachable } from '../protocol/invariant.js';
+import type { Soon } from '../protocol/soon.js';
 import type { Epoch, GeneratorId, Tag } from '../protocol/tag.js';
 import { decideOutcome } from '../protocol/write-outcome.js';
 import type { OsdConnection } from '../wire/osd-connection.js';
@@ -157,8 +158,11 @@ export class SetWriter implements DirectedWriter {
   }
 
   /** Waits until reads are let in. Rejects with `unavailable`. */
-  async passToRead(): Promise<void> {
-    if (this.#letsReadsIn()) return;
+  passToRead(): Soon<void> {
+    return this.#letsReadsIn() ? undefined : this.#waitToRead();
+  }
+
+  async #waitToRead(): Promise<void> {
     const deadlineMs = performance.now() + this.#options.gateWaitMs;
     while (!this.#letsReadsIn()) {
       await this.#readGate.pass(deadlineMs - performance.now());

@@ -1,6 +1,12 @@
 /** GetObject and HeadObject, with ranges and conditions (S3 API reference "GetObject", "HeadObject"). */
-import { ObjectStorageError, type ObjectRead, type ReadRange } from '../../gateway/object-storage.js';
+import {
+  type ObjectBody,
+  ObjectStorageError,
+  type ObjectRead,
+  type ReadRange,
+} from '../../gateway/object-storage.js';
 import type { Extent } from '../../protocol/extent.js';
+import { type Soon, whenKnown } from '../../protocol/soon.js';
 import { decodeObjectAttributes, type ObjectAttributes } from '../attributes.js';
 import { evaluateRead, readConditions, type Conditions } from '../conditions.js';
 import { readCustomerKey, type CustomerKey } from '../encryption/customer-key.js';
@@ -12,7 +18,7 @@ import { etagMatches, parseEtagCondition } from '../etags.js';
 import { parseHttpDate } from '../http-date.js';
 import { READ_ATTEMPTS_MAX, RESPONSE_BUFFER_BYTES_MAX } from '../limits.js';
 import { contentRange, parseRange, resolveRange, unsatisfiable, WHOLE } from '../ranges.js';
-import { NO_BODY, type HeaderList, type ResponseBody, type S3Response } from '../response.js';
+import { NO_BODY, NO_HEADERS, type HeaderList, type ResponseBody, type S3Response } from '../response.js';
 import type { StoredVersion } from '../versions/versioned-objects.js';
 import { objectId, type ObjectContext } from './context.js';
 import { expirationHeaders } from './expiration-header.js';
@@ -79,24 +85,31 @@ function chooseRange(wish: Wish, attributes: ObjectAttributes): ReadRange {
 }
 
 /** Headers of the found object; `range` is what of it goes out. */
-async function describe(
+function describe(
   context: ObjectContext,
   object: { readonly sizeBytes: number; readonly attributes: ObjectAttributes },
   range: ReadRange,
-): Promise<HeaderList> {
+): Soon<HeaderList> {
   const { attributes } = object;
   const headers = objectHeaders(attributes, context.request.query);
   headers.push(...versionNameHeaders(context.bucket, attributes), ...annotationHeaders(attributes));
-  if (wantedVersion(context) === null) headers.push(...(await expirationHeaders(context, object)));
+  const isCurrent = wantedVersion(context) === null;
+  return whenKnown(isCurrent ? expirationHeaders(context, object) : NO_HEADERS, (expiration) => {
+    headers.push(...expiration, ...checksumOf(context, attributes, range));
+    return headers;
+  });
+}
+
+/** The checksum of what goes out, where it is asked for and known, and of how many parts the object is, where one is asked for. */
+function checksumOf(context: ObjectContext, attributes: ObjectAttributes, range: ReadRange): HeaderList {
   const wantsChecksum = context.request.headers.get('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED';
   const partNumber = readWantedPart(context.request);
-  if (partNumber !== null) headers.push(...partsCountHeaders(attributes));
-  if (wantsChecksum && partNumber !== null) {
-    headers.push(...checksumHeaders(checksumOfPart(attributes, partNumber), attributes.checksum));
-  } else if (wantsChecksum && range.kind === 'whole') {
-    headers.push(...checksumHeaders(attributes.checksum));
+  if (partNumber === null) {
+    return wantsChecksum && range.kind === 'whole' ? checksumHeaders(attributes.checksum) : [];
   }
-  return headers;
+  const counted = partsCountHeaders(attributes);
+  if (!wantsChecksum) return counted;
+  return counted.concat(checksumHeaders(checksumOfPart(attributes, partNumber), attributes.checksum));
 }
 
 async function collect(pieces: AsyncIterable<Buffer>, lengthBytes: number): Promise<ResponseBody> {
@@ -115,64 +128,89 @@ async function collect(pieces: AsyncIterable<Buffer>, lengthBytes: number): Prom
   };
 }
 
-async function bodyOf(
+function bodyOf(
   { bytes, body }: Pick<ObjectRead, 'bytes' | 'body'>,
   lengthBytes: number,
-): Promise<ResponseBody> {
+): Soon<ResponseBody> {
   if (bytes !== null) return { kind: 'bytes', bytes };
   if (lengthBytes <= RESPONSE_BUFFER_BYTES_MAX) return collect(body, lengthBytes);
   return { kind: 'stream', lengthBytes, pieces: body };
 }
 
 /** The headers of an answer that carries `read`. Throws what S3 says instead of such an answer. */
-async function headersOfRead(
+function headersOfRead(
   context: ObjectContext,
   { head, extent }: ObjectRead,
   attributes: ObjectAttributes,
   range: ReadRange,
-): Promise<HeaderList> {
+): Soon<HeaderList> {
   if (attributes.isDeleteMarker) throw deleteMarkerError(context, attributes, wantedVersion(context));
   const sizeBytes = contentBytes(head.sizeBytes, attributes);
   if (extent === null) throw unsatisfiable(context.request.headers.get('range'), sizeBytes);
-  const headers = await describe(context, { sizeBytes, attributes }, range);
-  if (range.kind !== 'whole') headers.push('Content-Range', contentRange(extent, sizeBytes));
-  return headers;
+  return whenKnown(describe(context, { sizeBytes, attributes }, range), (headers) => {
+    if (range.kind !== 'whole') headers.push('Content-Range', contentRange(extent, sizeBytes));
+    return headers;
+  });
+}
+
+/** What is known of an answer before its body is touched. */
+interface Described {
+  readonly headers: HeaderList;
+  /** Null: it is not encrypted. */
+  readonly seal: Seal | null;
 }
 
 /** Null: a range of what is encrypted; other stored bytes are to be read for that. */
-async function answerRead(
+function describeRead(
   context: ObjectContext,
   read: ObjectRead,
+  attributes: ObjectAttributes,
   range: ReadRange,
-): Promise<S3Response | null> {
-  const { head, extent, body } = read;
-  const attributes = decodeObjectAttributes(head.attributes);
+): Soon<Described | null> {
   const isSealed = attributes.sealing !== null;
-  let headers: HeaderList | null = null;
-  let seal: Seal | null = null;
-  try {
-    if (isSealed && range.kind !== 'whole') return null;
-    if (isSealed) seal = openSeal(attributes, null, context.services.encryption);
-    headers = await headersOfRead(context, read, attributes, range);
-  } finally {
-    if (headers === null && read.bytes === null) await body[Symbol.asyncIterator]().return?.();
-  }
-  if (seal === null) return answerBytes({ headers, range, lengthBytes: extent?.length ?? 0 }, read);
-  headers.push(...encryptionHeaders(attributes, null));
-  const lengthBytes = contentBytes(head.sizeBytes, attributes);
-  return answerBytes({ headers, range, lengthBytes }, { bytes: null, body: openWhole(body, head, seal) });
+  if (isSealed && range.kind !== 'whole') return null;
+  const seal = isSealed ? openSeal(attributes, null, context.services.encryption) : null;
+  return whenKnown(headersOfRead(context, read, attributes, range), (headers) => {
+    if (seal !== null) headers.push(...encryptionHeaders(attributes, null));
+    return { headers, seal };
+  });
 }
 
-async function answerBytes(
+/** Lets go of the body of a read that is not answered with. */
+async function describeOrLetGo(
+  body: ObjectBody,
+  describing: () => Soon<Described | null>,
+): Promise<Described | null> {
+  let described: Described | null = null;
+  try {
+    described = await describing();
+    return described;
+  } finally {
+    if (described === null) await body[Symbol.asyncIterator]().return?.();
+  }
+}
+
+/** Null: as of `describeRead`. */
+function answerRead(context: ObjectContext, read: ObjectRead, range: ReadRange): Soon<S3Response | null> {
+  const { head, extent, bytes, body } = read;
+  const attributes = decodeObjectAttributes(head.attributes);
+  const describing = (): Soon<Described | null> => describeRead(context, read, attributes, range);
+  return whenKnown(bytes === null ? describeOrLetGo(body, describing) : describing(), (described) => {
+    if (described === null) return null;
+    const { headers, seal } = described;
+    if (seal === null) return answerBytes({ headers, range, lengthBytes: extent?.length ?? 0 }, read);
+    const lengthBytes = contentBytes(head.sizeBytes, attributes);
+    return answerBytes({ headers, range, lengthBytes }, { bytes: null, body: openWhole(body, head, seal) });
+  });
+}
+
+function answerBytes(
   answer: { readonly headers: HeaderList; readonly range: ReadRange; readonly lengthBytes: number },
-  { bytes, body }: Pick<ObjectRead, 'bytes' | 'body'>,
-): Promise<S3Response> {
+  read: Pick<ObjectRead, 'bytes' | 'body'>,
+): Soon<S3Response> {
   const { headers, range, lengthBytes } = answer;
-  return {
-    status: range.kind === 'whole' ? 200 : 206,
-    headers,
-    body: await bodyOf({ bytes, body }, lengthBytes),
-  };
+  const status = range.kind === 'whole' ? 200 : 206;
+  return whenKnown(bodyOf(read, lengthBytes), (body) => ({ status, headers, body }));
 }
 
 /** The headers of an answer with `range` of the object, whole or not, and what of its content that is. */
@@ -231,9 +269,14 @@ export async function getObject(context: ObjectContext): Promise<S3Response> {
   if (isPlain && wantedVersion(context) === null) {
     const read = await context.services.storage.read(objectId(context), wish.range);
     if (read === null) throw noSuchObject(context.key, null);
-    const answer = await answerRead(context, read, wish.range);
+    const answering = answerRead(context, read, wish.range);
+    const answer = answering instanceof Promise ? await answering : answering;
     if (answer !== null) return answer;
   }
+  return getOtherwise(context, wish);
+}
+
+async function getOtherwise(context: ObjectContext, wish: Wish): Promise<S3Response> {
   for (let attempt = 0; attempt < READ_ATTEMPTS_MAX; attempt += 1) {
     const answer = await readConditionally(context, wish);
     if (answer !== null) return answer;

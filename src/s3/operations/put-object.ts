@@ -67,16 +67,14 @@ function answerPut(
   customerKey: CustomerKey | null,
 ): Soon<S3Response> {
   const { attributes } = stored;
-  const headers = ['ETag', quoteEtag(attributes.etag)].concat(
-    checksumHeaders(attributes.checksum),
-    encryptionHeaders(attributes, customerKey),
-    versionHeaders(stored),
-  );
-  return whenKnown(expirationHeaders(context, stored), (expiration) => ({
-    status: 200,
-    headers: expiration.length === 0 ? headers : headers.concat(expiration),
-    body: NO_BODY,
-  }));
+  return whenKnown(expirationHeaders(context, stored), (expiration) => {
+    const headers = ['ETag', quoteEtag(attributes.etag)];
+    headers.push(...checksumHeaders(attributes.checksum));
+    headers.push(...encryptionHeaders(attributes, customerKey));
+    headers.push(...versionHeaders(stored));
+    headers.push(...expiration);
+    return { status: 200, headers, body: NO_BODY };
+  });
 }
 
 export function putObject(context: ObjectContext): Promise<S3Response> {
