@@ -32,8 +32,10 @@ export class BatchedWrites {
     }
     const outcomes = await this.#options.store.writeMany(requests);
     const replies = outcomes.map((outcome, index) => this.#replyOf(requests[index]?.transaction, outcome));
-    for (const [index, { content }] of requests.entries())
-      if (content.kind === 'stage') await this.#settleStage(content.stageId, replies[index]);
+    for (let index = 0; index < requests.length; index += 1) {
+      const content = requests[index]?.content;
+      if (content?.kind === 'stage') await this.#settleStage(content.stageId, replies[index]);
+    }
     for (const outcome of outcomes) if (isBug(outcome)) throw outcome.failure;
     return requests.length === items.length ? replies : withMismatches(items, requests, replies);
   }

@@ -78,7 +78,8 @@ export interface ClearContext {
 export interface ClearRequest {
   readonly setId: string;
   readonly epoch: Epoch;
-  readonly token: TokenParts;
+  /** What it says of the store; the row that it names is not looked at. */
+  readonly token: Pick<TokenParts, 'storeId' | 'commitSequence'>;
   readonly witnesses: readonly Witness[];
 }
 

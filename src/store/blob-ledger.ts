@@ -259,7 +259,9 @@ export class BlobLedger {
   #evict(): void {
     if (this.#loadCount > 0) return; // what is being loaded may be older than what would be forgotten
     if (this.#rows.size <= this.#rowsMax) return;
-    for (const [blobId, { holds }] of this.#rows) if (holds === 0) this.#rows.delete(blobId);
+    this.#rows.forEach(({ holds }, blobId) => {
+      if (holds === 0) this.#rows.delete(blobId);
+    });
     // All at once and seldom: what can't go now is not looked at again with each batch.
     this.#rowsMax = this.#rows.size + IDLE_ROWS_MAX;
   }

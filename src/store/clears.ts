@@ -7,7 +7,7 @@
  * comparison. A claim about a commit that this store never made proves that it lost state (F10): it says so durably.
  */
 import { mayDropRows } from '../protocol/fence.js';
-import { EPOCH_NONE, type Epoch, type Tag } from '../protocol/tag.js';
+import { EPOCH_NONE, type Epoch } from '../protocol/tag.js';
 import {
   type ClearContext,
   decideClear,
@@ -22,8 +22,9 @@ import { type ObjectTask, type Wait, waitFor } from './object-turn.js';
 import { putSelfDoubt } from './self-doubt.js';
 import type { StoreCore } from './store-core.js';
 
+/** What a request says of a row, or (null) beside them. */
 interface Claim {
-  readonly rows: readonly TokenParts[];
+  readonly row: TokenParts | null;
   readonly witnesses: readonly Witness[];
 }
 
@@ -37,11 +38,12 @@ interface Claims {
 /** Refuses the whole batch when any of its tokens is refused: then nothing of it has happened. */
 export async function performClear(core: StoreCore, batch: ClearBatch): Promise<ClearReply> {
   const { setId, epoch, clears, floor } = batch;
-  const list: Claim[] = [{ rows: [], witnesses: [] }];
+  // The request itself is judged too, also when it has no clears.
+  const list: Claim[] = [{ row: null, witnesses: [] }];
   for (const { token, witnesses } of clears) {
-    const parts = parseOwnToken(core, token);
-    if (parts === null) return { kind: 'refused', code: 'foreign-token' };
-    list.push({ rows: [parts], witnesses });
+    const row = parseOwnToken(core, token);
+    if (row === null) return { kind: 'refused', code: 'foreign-token' };
+    list.push({ row, witnesses });
   }
   const claims = { setId, epoch, list };
   const refused = await judge(core, claims, core.fence.activeEpoch);
@@ -62,8 +64,10 @@ function parseOwnToken(core: StoreCore, token: ClearBatch['clears'][number]['tok
 
 export async function performRowDrop(core: StoreCore, drop: RowDrop): Promise<ClearReply> {
   const { setId, epoch, witnesses } = drop;
-  const rows = drop.rows.map((row) => ({ ...row, storeId: core.identity.storeId, commitSequence: 0 }));
-  const claims = { setId, epoch, list: [{ rows, witnesses }] };
+  const { storeId } = core.identity;
+  const list: Claim[] = [{ row: null, witnesses }];
+  for (const row of drop.rows) list.push({ row: { ...row, storeId, commitSequence: 0 }, witnesses });
+  const claims = { setId, epoch, list };
   const isAllowed = (): boolean => mayDropRows(core.fence, epoch);
   const refused = await judge(core, claims, isAllowed() ? epoch : EPOCH_NONE);
   return refused ?? deleteRows(core, claims, isAllowed);
@@ -81,38 +85,42 @@ async function judge(core: StoreCore, claims: Claims, activeEpoch: Epoch): Promi
     fencedEpoch,
     activeEpoch,
   };
-  // A claim itself is judged too when it has no row.
-  const noRow = [{ storeId, commitSequence: 0 } as TokenParts];
-  for (const { rows, witnesses } of claims.list) {
-    for (const token of rows.length > 0 ? rows : noRow) {
-      const { setId: claimedSetId, epoch } = claims;
-      const verdict = decideClear(context, { setId: claimedSetId, epoch, witnesses, token });
-      if (verdict.kind === 'clear') continue;
-      if (verdict.code === 'state-lost') {
-        await putSelfDoubt(
-          core,
-          `a peer knows of a later commit than ${committedSequence}: this store lost state`,
-        );
-      }
-      return { kind: 'refused', code: verdict.code };
+  const nothing = { storeId, commitSequence: 0 };
+  const { setId: claimedSetId, epoch } = claims;
+  for (const { row, witnesses } of claims.list) {
+    const verdict = decideClear(context, { setId: claimedSetId, epoch, witnesses, token: row ?? nothing });
+    if (verdict.kind === 'clear') continue;
+    if (verdict.code === 'state-lost') {
+      await putSelfDoubt(
+        core,
+        `a peer knows of a later commit than ${committedSequence}: this store lost state`,
+      );
     }
+    return { kind: 'refused', code: verdict.code };
   }
   return null;
 }
 
 /** `isAllowed` is asked again in each object's turn: a fence may have come between. */
 async function deleteRows(core: StoreCore, claims: Claims, isAllowed: () => boolean): Promise<ClearReply> {
-  const deletions = claims.list.flatMap(({ rows, witnesses }) => rows.map((row) => ({ row, witnesses })));
+  const deletions = claims.list.filter(hasRow);
   if (deletions.length === 0) {
     for (const { witnesses } of claims.list) core.hearWitnesses(witnesses);
     if (core.hasLooseEnds) await core.commit.open().written;
     return { kind: 'cleared', rowCount: 0 };
   }
   return new Promise((resolve, reject) => {
-    const gathered = new GatheredDeletions(deletions.length, { resolve, reject });
-    for (const { row, witnesses } of deletions)
-      core.table.run(row.objectId, new Deletion(core, { tag: row.tag, witnesses, isAllowed }, gathered));
+    const gathered = new GatheredDeletions(deletions.length, isAllowed, { resolve, reject });
+    for (const claim of deletions) core.table.run(claim.row.objectId, new Deletion(core, claim, gathered));
   });
+}
+
+interface RowClaim extends Claim {
+  readonly row: TokenParts;
+}
+
+function hasRow(claim: Claim): claim is RowClaim {
+  return claim.row !== null;
 }
 
 type DeletionOutcome = 'deleted' | 'absent' | 'fenced';
@@ -124,12 +132,14 @@ interface ReplyListener {
 
 /** What became of the rows of one request; it fails with the first that fails. */
 class GatheredDeletions {
+  readonly isAllowed: () => boolean;
   readonly #whenAll: ReplyListener;
   #missingCount: number;
   #deletedCount = 0;
   #isFenced = false;
 
-  constructor(count: number, whenAll: ReplyListener) {
+  constructor(count: number, isAllowed: () => boolean, whenAll: ReplyListener) {
+    this.isAllowed = isAllowed;
     this.#missingCount = count;
     this.#whenAll = whenAll;
   }
@@ -151,33 +161,27 @@ class GatheredDeletions {
   }
 }
 
-interface DeletionOrder {
-  readonly tag: Tag;
-  readonly witnesses: readonly Witness[];
-  readonly isAllowed: () => boolean;
-}
-
 /** The deletion of one row. */
 class Deletion implements ObjectTask<ObjectEntry>, BatchListener {
   readonly #core: StoreCore;
-  readonly #order: DeletionOrder;
+  readonly #claim: RowClaim;
   readonly #gathered: GatheredDeletions;
   /** What is told once the batch is written. */
   #outcome: DeletionOutcome = 'absent';
 
-  constructor(core: StoreCore, order: DeletionOrder, gathered: GatheredDeletions) {
+  constructor(core: StoreCore, claim: RowClaim, gathered: GatheredDeletions) {
     this.#core = core;
-    this.#order = order;
+    this.#claim = claim;
     this.#gathered = gathered;
   }
 
   attempt(entry: ObjectEntry): Wait | null {
-    const { tag, witnesses, isAllowed } = this.#order;
     const core = this.#core;
+    const { row: named, witnesses } = this.#claim;
     core.assertUsable();
-    if (!isAllowed()) return this.#answer(null, 'fenced');
-    const row = entry.row(tag);
-    if (row === 'unknown') return waitFor(() => core.loadRow(entry, tag));
+    if (!this.#gathered.isAllowed()) return this.#answer(null, 'fenced');
+    const row = entry.row(named.tag);
+    if (row === 'unknown') return waitFor(() => core.loadRow(entry, named.tag));
     core.hearWitnesses(witnesses);
     const batch = row !== null || core.hasLooseEnds ? core.commit.open() : entry.pendingBatch;
     if (batch === null || row === null) return this.#answer(batch, 'absent');

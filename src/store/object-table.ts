@@ -32,6 +32,13 @@ export class ObjectTable {
   /** Nothing in it is in use. */
   #old = new Map<ObjectId, ObjectEntry>();
   #youngIdleBytes = 0;
+  readonly #onLoaded = (entry: ObjectEntry): void => {
+    // Whoever comes later tries again.
+    if (entry.loadFailure !== null) this.#young.delete(entry.id);
+    entry.isLoaded = true;
+    entry.wakeLookers();
+    this.#advance(entry);
+  };
 
   constructor(load: LoadObject, idleBytesMax: number) {
     this.#load = load;
@@ -60,27 +67,8 @@ export class ObjectTable {
   #makeEntry(id: ObjectId): ObjectEntry {
     const entry = new ObjectEntry(id);
     this.#young.set(id, entry);
-    this.#load(id, {
-      loaded: (stored, hasNoRows) => {
-        entry.committed = stored;
-        entry.pending = stored;
-        entry.knowsAllRows = hasNoRows;
-        this.#goOn(entry);
-      },
-      fail: (failure) => {
-        entry.loadFailure = failure;
-        // Whoever comes later tries again.
-        this.#young.delete(entry.id);
-        this.#goOn(entry);
-      },
-    });
+    this.#load(id, new EntryLoading(entry, this.#onLoaded));
     return entry;
-  }
-
-  #goOn(entry: ObjectEntry): void {
-    entry.isLoaded = true;
-    entry.wakeLookers();
-    this.#advance(entry);
   }
 
   #release(entry: ObjectEntry): void {
@@ -171,6 +159,28 @@ export class ObjectTable {
       }
       this.#advance(entry);
     });
+  }
+}
+
+class EntryLoading implements LoadListener {
+  readonly #entry: ObjectEntry;
+  readonly #onLoaded: (entry: ObjectEntry) => void;
+
+  constructor(entry: ObjectEntry, onLoaded: (entry: ObjectEntry) => void) {
+    this.#entry = entry;
+    this.#onLoaded = onLoaded;
+  }
+
+  loaded(stored: StoredObject | null, hasNoRows: boolean): void {
+    this.#entry.committed = stored;
+    this.#entry.pending = stored;
+    this.#entry.knowsAllRows = hasNoRows;
+    this.#onLoaded(this.#entry);
+  }
+
+  fail(failure: Error): void {
+    this.#entry.loadFailure = failure;
+    this.#onLoaded(this.#entry);
   }
 }
 

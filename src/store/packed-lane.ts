@@ -88,10 +88,10 @@ export class PackedLane {
       for (const { listener } of some) listener.fail(error);
       return;
     }
-    for (const [index, { listener }] of some.entries()) {
+    some.forEach(({ listener }, index) => {
       const fragment = fragments[index];
       if (fragment !== undefined) listener.packed(fragment);
-    }
+    });
   }
 
   async #write(contents: readonly PackedContent[]): Promise<Fragment[]> {

@@ -60,9 +60,9 @@ export class PointReads {
     }
     this.#underWayCount -= 1;
     if (this.#wishes.length > 0) this.#schedule();
-    for (const [index, { listener }] of wishes.entries()) {
+    wishes.forEach(({ listener }, index) => {
       if (failure === null) listener.found(values[index]);
       else listener.fail(failure);
-    }
+    });
   }
 }

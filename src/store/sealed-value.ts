@@ -4,9 +4,9 @@
  *
  *   version u8 | body | CRC32C u32 of key, version and body          integers are big-endian, u64 below 2^53
  */
-import { crc32c } from '@node-rs/crc32';
 import { type Tag, TAG_LENGTH } from '../protocol/tag.js';
 import { DamagedRecord } from './object-store.js';
+import { checksumUpTo } from './short-checksum.js';
 
 const VERSION_BYTES = 1;
 const CHECKSUM_BYTES = 4;
@@ -122,7 +122,7 @@ export class ByteReader {
 }
 
 function checksumOf(key: Buffer, sealed: Buffer): number {
-  return crc32c(sealed.subarray(0, sealed.length - CHECKSUM_BYTES), crc32c(key));
+  return checksumUpTo(sealed, sealed.length - CHECKSUM_BYTES, checksumUpTo(key, key.length));
 }
 
 /** Makes the value to store under `key`; `fill` writes exactly `bodyBytes` bytes. */

@@ -16,6 +16,7 @@ import { CHUNK_BYTES, countChunks } from './chunk-checksums.js';
 import type { BlobId, SegmentId } from './keys.js';
 import { StoreError } from './object-store.js';
 import { ByteReader, ByteWriter } from './sealed-value.js';
+import { checksumUpTo } from './short-checksum.js';
 
 const SEGMENT_MAGIC = 'TALLYSEG';
 const FRAGMENT_MAGIC = 'TALLYFRG';
@@ -77,7 +78,7 @@ export function encodeFragmentTrailer(identity: FragmentIdentity, chunks: readon
   for (const checksum of chunks) writer.u32(checksum);
   writer.text(FRAGMENT_MAGIC).u32(FRAGMENT_VERSION);
   writer.u64(identity.blobId).u64(identity.blobOffset).u64(identity.length);
-  return writer.u32(crc32c(writer.bytes.subarray(0, writer.at))).bytes;
+  return writer.u32(checksumUpTo(writer.bytes, writer.at)).bytes;
 }
 
 /** The checksums of a fragment's chunks, from the trailer that must be its own. Throws StoreError `damaged`. */

@@ -10,6 +10,8 @@ import { invariant } from '../protocol/invariant.js';
 import { CHUNK_BYTES, ChunkChecksummer } from './chunk-checksums.js';
 import type { ExtentSource } from './extent-map.js';
 import { type StagedBlob, StoreError, type StageWriter } from './object-store.js';
+import type { BlobId } from './keys.js';
+import type { PackedContent, PackListener } from './packed-lane.js';
 import type { Fragment } from './segment-format.js';
 import type { FinishedBlob, SegmentWriter } from './segment-writer.js';
 import type { StoreCore } from './store-core.js';
@@ -104,16 +106,40 @@ export function storeSmall(
   contentChecksum: number,
   listener: StoreListener,
 ): void {
-  const blobId = core.parts.ledger.allocate();
-  const chunks = bytes.length <= CHUNK_BYTES ? [contentChecksum] : chunksOf(bytes);
-  const lengthBytes = bytes.length;
-  const packed = (fragment: Fragment): void =>
-    listener.stored(register(core, { blobId, lengthBytes, contentChecksum, fragments: [fragment] }));
-  const fail = (failure: unknown): void => {
-    core.failOn(failure);
-    listener.fail(failure);
-  };
-  core.parts.packed.add({ blobId, blobOffset: 0, pieces: [bytes], lengthBytes, chunks }, { packed, fail });
+  const content = new SmallContent(core, bytes, contentChecksum, listener);
+  core.parts.packed.add(content, content);
+}
+
+class SmallContent implements PackedContent, PackListener {
+  readonly blobId: BlobId;
+  readonly blobOffset = 0;
+  readonly pieces: readonly Buffer[];
+  readonly lengthBytes: number;
+  readonly chunks: readonly number[];
+  readonly #core: StoreCore;
+  readonly #contentChecksum: number;
+  readonly #listener: StoreListener;
+
+  constructor(core: StoreCore, bytes: Buffer, contentChecksum: number, listener: StoreListener) {
+    this.blobId = core.parts.ledger.allocate();
+    this.pieces = [bytes];
+    this.lengthBytes = bytes.length;
+    this.chunks = bytes.length <= CHUNK_BYTES ? [contentChecksum] : chunksOf(bytes);
+    this.#core = core;
+    this.#contentChecksum = contentChecksum;
+    this.#listener = listener;
+  }
+
+  packed(fragment: Fragment): void {
+    const { blobId, lengthBytes } = this;
+    const blob = { blobId, lengthBytes, contentChecksum: this.#contentChecksum, fragments: [fragment] };
+    this.#listener.stored(register(this.#core, blob));
+  }
+
+  fail(failure: unknown): void {
+    this.#core.failOn(failure);
+    this.#listener.fail(failure);
+  }
 }
 
 function chunksOf(bytes: Buffer): readonly number[] {

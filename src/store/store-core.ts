@@ -347,7 +347,7 @@ export class StoreCore {
   /** True when it is certain. A store that lost something may have rows of objects that it does not know. */
   knowsNoRowsOf(id: ObjectId, stored: StoredObject | null): boolean {
     const isSound = this.selfDoubt === null;
-    return this.parts.rowIndex.hasNone(id) || (isSound && (this.#rowCount === 0 || stored === null));
+    return (isSound && (this.#rowCount === 0 || stored === null)) || this.parts.rowIndex.hasNone(id);
   }
 
   #head(commitSequence: number): values.CommitHead {
