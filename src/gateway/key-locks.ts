@@ -3,11 +3,12 @@
  * Memory: one entry for each object that is being changed or waited for.
  */
 import type { ObjectId } from '../protocol/object-id.js';
+import { PassingMap } from '../protocol/passing-map.js';
 import { endingWith } from '../protocol/soon.js';
 
 export class KeyLocks {
   /** Objects that are being changed, with those who wait for their turn. */
-  readonly #queues = new Map<ObjectId, (() => void)[]>();
+  readonly #queues = new PassingMap<ObjectId, (() => void)[]>();
 
   /** Runs `work` when all that came before it for this object is over. */
   run<Result>(id: ObjectId, work: () => Promise<Result>): Promise<Result> {

@@ -5,6 +5,7 @@
  * flight, is the floor.
  */
 import { invariant } from './invariant.js';
+import { PassingMap } from './passing-map.js';
 import { type Epoch, type GeneratorId, type Tag, tagMaker } from './tag.js';
 
 export class TagGenerator {
@@ -12,7 +13,7 @@ export class TagGenerator {
   #epoch: Epoch;
   #makeTag: (counter: number) => Tag;
   #counter = 0;
-  readonly #inFlight = new Set<Tag>();
+  readonly #inFlight = new PassingMap<Tag, true>();
 
   constructor(generator: GeneratorId, epoch: Epoch) {
     this.generator = generator;
@@ -39,7 +40,7 @@ export class TagGenerator {
   issue(): Tag {
     this.#counter += 1;
     const tag = this.#makeTag(this.#counter);
-    this.#inFlight.add(tag);
+    this.#inFlight.set(tag, true);
     return tag;
   }
 
@@ -58,7 +59,6 @@ export class TagGenerator {
 
   /** Every tag below this one is settled. */
   floor(): Tag {
-    for (const lowest of this.#inFlight) return lowest;
-    return this.#makeTag(this.#counter + 1);
+    return this.#inFlight.firstKey() ?? this.#makeTag(this.#counter + 1);
   }
 }

@@ -9,6 +9,7 @@ import type { MirrorId } from '../protocol/authority-state.js';
 import { mayBeShown, type TagKnowledge } from '../protocol/forwarding.js';
 import { invariant } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
+import { PassingMap } from '../protocol/passing-map.js';
 import { isLater, type Tag } from '../protocol/tag.js';
 import type { MirrorVerdict } from '../protocol/write-outcome.js';
 import { MirrorAnswers } from './mirror-answers.js';
@@ -136,9 +137,9 @@ export class InFlightWrite<Answer extends MirrorVerdict = MirrorVerdict> {
 
 /** Writes by what an answer may show of them. */
 class OpenWrites {
-  readonly #byTag = new Map<Tag, InFlightWrite>();
+  readonly #byTag = new PassingMap<Tag, InFlightWrite>();
   /** Those that were forwarded. */
-  readonly #byObject = new Map<ObjectId, InFlightWrite>();
+  readonly #byObject = new PassingMap<ObjectId, InFlightWrite>();
 
   get size(): number {
     return this.#byTag.size + this.#byObject.size;
@@ -172,7 +173,7 @@ class OpenWrites {
   /** A tag that is no higher than any of theirs; null: there are none. */
   lowest(): Tag | null {
     // Tags rise, so the first is the lowest.
-    let [lowest = null] = this.#byTag.keys();
+    let lowest = this.#byTag.firstKey() ?? null;
     for (const { tag, issuedAfter } of this.#byObject.values()) {
       const known = tag ?? issuedAfter;
       if (known !== null && (lowest === null || known < lowest)) lowest = known;

@@ -116,7 +116,8 @@ export class MirrorLink {
   #isPumpScheduled = false;
   #flushTimer: NodeJS.Timeout | null = null;
   #isCut = false;
-  readonly #onWire = new Set<readonly Pending[]>();
+  /** As many as BATCHES_IN_FLIGHT_MAX. */
+  #onWire: readonly (readonly Pending[])[] = [];
   #idleWaiters: (() => void)[] = [];
 
   constructor(mirror: MirrorId, connection: WriteTarget, context: MirrorLinkContext) {
@@ -176,7 +177,7 @@ export class MirrorLink {
     this.#queue = [];
     answerSoon(unsent, UNSENT);
     for (const batch of this.#onWire) answerSoon(batch, { kind: 'unknown', reason });
-    this.#onWire.clear();
+    this.#onWire = [];
     this.#wakeIdleWaiters();
   }
 
@@ -207,11 +208,11 @@ export class MirrorLink {
 
   #sendBatch(batch: Pending[]): void {
     const clears = this.#ready.splice(0, BATCH_CLEARS_MAX);
-    this.#onWire.add(batch);
+    this.#onWire = [...this.#onWire, batch];
     this.#requestsInFlight += 1;
     // Nothing but a broken invariant of those who take the answers rejects: that ends the process.
     void this.#exchange(batch, clears).finally(() => {
-      this.#onWire.delete(batch);
+      this.#onWire = this.#onWire.filter((other) => other !== batch);
       this.#requestsInFlight -= 1;
       if (this.#isCut) return;
       this.#pump();
