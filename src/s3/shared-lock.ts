@@ -1,4 +1,5 @@
 /** A fair lock per name: many may share it, one may have it alone. Names that nobody holds take no memory. */
+import { PassingMap } from '../protocol/passing-map.js';
 import { endingWith } from '../protocol/soon.js';
 
 export interface NamedLocks {
@@ -46,7 +47,7 @@ interface NamedLock {
 }
 
 export class SharedLocks implements NamedLocks {
-  readonly #locks = new Map<string, NamedLock>();
+  readonly #locks = new PassingMap<string, NamedLock>();
 
   shared<Result>(name: string, task: () => Promise<Result>): Promise<Result> {
     return this.#run(name, false, task);

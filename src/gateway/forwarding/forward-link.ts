@@ -9,6 +9,7 @@
  * is lost too, which means that nobody knows.
  */
 import { type RequestNumber, RequestNumbers } from '../../protocol/forwarding.js';
+import { PassingMap } from '../../protocol/passing-map.js';
 import type { Epoch, GeneratorId } from '../../protocol/tag.js';
 import {
   BATCH_CONTENT_BYTES_MAX,
@@ -50,7 +51,7 @@ export class ForwardLink {
   readonly #context: ForwardLinkContext;
   readonly #numbers = new RequestNumbers();
   #queue: Pending[] = [];
-  readonly #onWire = new Set<Pending>();
+  readonly #onWire = new PassingMap<RequestNumber, Pending>();
   #requestsInFlight = 0;
   #isPumpScheduled = false;
   /** Why nothing more is sent; null: it is. */
@@ -90,7 +91,7 @@ export class ForwardLink {
   cut(reason: string): void {
     if (this.#lostReason !== null) return;
     this.#lostReason = reason;
-    const unanswered = [...this.#onWire, ...this.#queue];
+    const unanswered = [...this.#onWire.values(), ...this.#queue];
     this.#onWire.clear();
     this.#queue = [];
     for (const { wasSent, answer } of unanswered) answer({ kind: 'lost', reason, mayHaveBegun: wasSent });
@@ -130,7 +131,7 @@ export class ForwardLink {
   #sendBatch(batch: readonly Pending[]): void {
     for (const pending of batch) {
       pending.wasSent = true;
-      this.#onWire.add(pending);
+      this.#onWire.set(pending.item.request, pending);
     }
     this.#requestsInFlight += 1;
     void this.#exchange(batch).finally(() => {
@@ -150,7 +151,7 @@ export class ForwardLink {
     // Cut meanwhile: all of them have been told that they are lost.
     if (reply === null || this.#lostReason !== null) return;
     batch.forEach((pending, index) => {
-      this.#onWire.delete(pending);
+      this.#onWire.delete(pending.item.request);
       this.#numbers.settle(pending.item.request);
       pending.answer(toOutcome(reply.writes[index]));
     });

@@ -7,6 +7,7 @@
  * Messages: ['call', id, name, body, traceparent or null] · ['note', name, body] · ['reply', id, body] · ['failure', id, kind, message]
  */
 import { invariant } from '../../protocol/invariant.js';
+import { PassingMap } from '../../protocol/passing-map.js';
 import { ObjectStorageError, type ObjectStorageErrorKind } from '../object-storage.js';
 import type { Channel } from './channel.js';
 
@@ -49,7 +50,7 @@ export class Peer {
   readonly #channel: Channel;
   readonly #trace: PeerTrace | null;
   readonly #handlers = new Map<string, Handler>();
-  readonly #calls = new Map<number, Call>();
+  readonly #calls = new PassingMap<number, Call>();
   readonly #goneListeners: (() => void)[] = [];
   #callCount = 0;
   #isGone = false;
