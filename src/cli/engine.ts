@@ -2,25 +2,20 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-export type ServiceKind = 'gateway' | 'osd';
-
-/**
- * How much the old generation may grow over what was alive in it after its last collection, before the next one. A gateway has little
- * alive and much that passes; an OSD has its object cache alive, so that each percent is more.
- */
-const HEAP_GROWTH_PERCENT: Readonly<Record<ServiceKind, number>> = { gateway: 120, osd: 60 };
+/** How much the old generation may grow over what was alive in it after its last collection, before the next one. */
+const HEAP_GROWTH_PERCENT = 40;
 
 /**
  * undici's parser is WebAssembly, one function for the most part. V8 compiles it quickly at first, and again when it has become hot: on a
  * thread of its own, with 35 MiB that may come on top of anything. Compiled well at once it takes those before anyone is served.
  *
  * V8 lets the old generation of a process grow to a multiple of what is alive in it, and to 256 MiB before its first collection: a service
- * has 20 to 50 MiB alive, and took as much again and more for what was not. A collection is 20 to 50 ms, most of it beside the work, on
- * processors that are wanted elsewhere: more of them than this cost a PUT a tenth of its time (bench/README.md).
+ * has 20 to 50 MiB alive, and took as much again and more for what was not. A collection is 20 to 50 ms, most of it beside the work. Since
+ * little grows old there are few of them, and growing by three times as much saves no time that could be measured (bench/README.md).
  */
-export function setUpEngine(kind: ServiceKind): void {
+export function setUpEngine(): void {
   setFlagsFromString('--no-liftoff');
-  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT[kind]}`);
+  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT}`);
 }
 
 /** The growth counts from here. Call it once everything is loaded, and before anyone is served. */

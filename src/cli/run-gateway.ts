@@ -56,7 +56,6 @@ export async function runGateway(configuration: Configuration): Promise<ExitCode
   const setId = await findSetId(configuration);
   const keyring = await S3Keyring.open({ configuration, setId, logger });
   return liveAsService({
-    kind: 'gateway',
     logger,
     delayMs: configuration.shutdown.delayMs,
     stopWithinMs: configuration.shutdown.drainMs + GATEWAY_END_MS,

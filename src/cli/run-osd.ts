@@ -39,7 +39,6 @@ export async function runOsd(configuration: Configuration): Promise<ExitCode> {
   const secret = await secrets.watchSetSecret(set.secret);
   const metricsToken = await watchMetricsToken(configuration, secrets);
   return liveAsService({
-    kind: 'osd',
     logger,
     delayMs: configuration.shutdown.delayMs,
     stopWithinMs: configuration.shutdown.drainMs + OSD_END_MS,

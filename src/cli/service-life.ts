@@ -11,7 +11,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { type ServiceKind, setUpEngine, settleHeap } from './engine.js';
+import { setUpEngine, settleHeap } from './engine.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { explainError } from './explain-error.js';
 
@@ -31,7 +31,6 @@ export interface ServiceContext {
 }
 
 export interface ServiceLifeOptions {
-  readonly kind: ServiceKind;
   readonly logger: Logger;
   /** Between SIGTERM and the stop. */
   readonly delayMs: number;
@@ -45,8 +44,8 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** Resolves with the exit code after a clean stop. Rejects when the start fails. */
 export async function liveAsService(options: ServiceLifeOptions): Promise<ExitCode> {
-  const { kind, logger, delayMs, stopWithinMs, start } = options;
-  setUpEngine(kind);
+  const { logger, delayMs, stopWithinMs, start } = options;
+  setUpEngine();
   const endNow = (error: unknown): never => {
     const { message, exitCode } = explainError(error);
     logger.fatal({ err: error }, message);

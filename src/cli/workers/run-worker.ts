@@ -38,7 +38,7 @@ const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** Resolves when it was told to end. */
 export async function runWorker(configuration: Configuration): Promise<ExitCode> {
-  setUpEngine('gateway');
+  setUpEngine();
   for (const signal of SIGNALS) process.on(signal, () => undefined);
   const gateway = new Peer('the gateway', new ProcessChannel(process));
   // Whatever there was to save is with the OSDs.
