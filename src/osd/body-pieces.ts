@@ -8,11 +8,13 @@ import { refusal } from './refusal.js';
 /** Takes a piece. A promise means: hold the next one until it resolves. */
 type PieceConsumer = (piece: Buffer) => Promise<void> | undefined;
 
-/** Resolves at the end of the body. Rejects with what `consume` threw, and with OsdRefusal when the client goes away. */
+/** Resolves when the last piece of the body is taken. Rejects with what `consume` threw, and with OsdRefusal when the client goes away. */
 export function eachPiece(message: IncomingMessage, consume: PieceConsumer): Promise<void> {
   if (message.readableEnded) return Promise.resolve();
   if (message.destroyed) return Promise.reject(clientGone());
   return new Promise((resolve, reject) => {
+    let isBusy = false;
+    let hasEnded = false;
     const settle = (finish: () => void): void => {
       message.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
       finish();
@@ -23,24 +25,29 @@ export function eachPiece(message: IncomingMessage, consume: PieceConsumer): Pro
         reject(error instanceof Error ? error : new Error(String(error)));
       });
     };
-    const resume = (): void => {
-      message.resume();
+    const goOn = (): void => {
+      isBusy = false;
+      if (hasEnded) settle(resolve);
+      else message.resume();
     };
     const onData = (piece: Buffer): void => {
       try {
         const busy = consume(piece);
         if (busy === undefined) return;
+        isBusy = true;
         message.pause();
-        busy.then(resume, fail);
+        busy.then(goOn, fail);
       } catch (error) {
         fail(error);
       }
     };
+    // Node tells of the end once it has handed out the last piece, paused or not.
     const onEnd = (): void => {
-      settle(resolve);
+      hasEnded = true;
+      if (!isBusy) settle(resolve);
     };
     const onGone = (cause?: unknown): void => {
-      fail(clientGone(cause));
+      if (!hasEnded) fail(clientGone(cause));
     };
     message.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
   });

@@ -101,6 +101,7 @@ export class RequestBody {
     return new Promise((resolve, reject) => {
       let progressBytes = 0;
       let isPaused = false;
+      let hasEnded = false;
       const settle = (finish: () => void): void => {
         clearTimeout(timer);
         message.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
@@ -112,9 +113,10 @@ export class RequestBody {
           reject(error instanceof Error ? error : new Error(String(error)));
         });
       };
-      const resume = (): void => {
+      const goOn = (): void => {
         isPaused = false;
-        message.resume();
+        if (hasEnded) settle(resolve);
+        else message.resume();
       };
       const onData = (piece: Buffer): void => {
         progressBytes += piece.length;
@@ -128,17 +130,19 @@ export class RequestBody {
           if (busy === undefined) return;
           isPaused = true;
           message.pause();
-          busy.then(resume, fail);
+          busy.then(goOn, fail);
         } catch (error) {
           fail(error);
         }
       };
+      // Node tells of the end once it has handed out the last piece, paused or not.
       const onEnd = (): void => {
         this.#isEnded = true;
-        settle(resolve);
+        hasEnded = true;
+        if (!isPaused) settle(resolve);
       };
       const onGone = (): void => {
-        fail(new ClientGoneError());
+        if (!hasEnded) fail(new ClientGoneError());
       };
       const timer = setTimeout(() => {
         if (isPaused) timer.refresh();

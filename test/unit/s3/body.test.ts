@@ -1,0 +1,34 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { RequestBody } from '../../../src/s3/body.js';
+import { DEFAULT_S3_LIMITS } from '../../../src/s3/limits.js';
+import { PAUSE_MS, receivePiecewise } from '../../support/piecewise-client.js';
+
+const PIECE_BYTES = 32 * 1024;
+/** Everything has come before the first piece is taken. */
+const BUSY_MS = 5 * PAUSE_MS;
+const PIECES = [Buffer.alloc(PIECE_BYTES, 1), Buffer.alloc(PIECE_BYTES, 2)];
+
+it('a body is not read before its last piece is taken, though node tells of the end once it was handed out', async () => {
+  const takenBytes = await receivePiecewise(PIECES, async (message, response) => {
+    let bytes = 0;
+    await new RequestBody(message, response, DEFAULT_S3_LIMITS, false).read(async (piece) => {
+      await sleep(BUSY_MS);
+      bytes += piece.length;
+    });
+    return bytes;
+  });
+  expect(takenBytes).toBe(2 * PIECE_BYTES);
+});
+
+it('what the last piece is refused with is what reading rejects with', async () => {
+  const reading = receivePiecewise(PIECES, async (message, response) => {
+    let bytes = 0;
+    await new RequestBody(message, response, DEFAULT_S3_LIMITS, false).read(async (piece) => {
+      await sleep(BUSY_MS);
+      bytes += piece.length;
+      if (bytes === 2 * PIECE_BYTES) throw new Error('no room for it');
+    });
+  });
+  await expect(reading).rejects.toThrow('no room for it');
+});
