@@ -8,8 +8,11 @@ import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineConfig } from 'vite';
 
-/** They find their own files: compiled code, WebAssembly, the program of a thread. */
-const LOADED_FROM_THEIR_FOLDERS = ['classic-level', '@node-rs/crc32', 'undici', 'pino'];
+/**
+ * They find their own files: compiled code, WebAssembly, the program of a thread. The last is loaded when somebody asks for it, by when
+ * an upgrade may have replaced the chunks of this build below a running gateway.
+ */
+const LOADED_FROM_THEIR_FOLDERS = ['classic-level', '@node-rs/crc32', 'undici', 'pino', 'hash-wasm'];
 
 const outDir = join(import.meta.dirname, 'dist/cli');
 
