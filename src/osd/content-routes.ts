@@ -7,6 +7,7 @@ import {
   MEDIA_BYTES,
   MEDIA_FRAME,
   MEDIA_JSON,
+  MEDIA_TRANSACTIONS,
   OSD_PATHS,
   TRAILER_ERROR,
 } from '../wire/contract.js';
@@ -22,7 +23,8 @@ import { BATCH_PUSH_BYTES_MAX, decodePush, decodePushes, encodePushesReply } fro
 import { asObjectId } from '../wire/record-reader.js';
 import { OBJECT_PARAMETERS, rangeOfText } from '../wire/request-paths.js';
 import { decodeReads, encodeReadsReply } from '../wire/reads-frame.js';
-import { decodeTransactions, encodeTransactionsReply } from '../wire/transaction-frame.js';
+import * as inBytes from '../wire/transaction-bytes.js';
+import * as inJson from '../wire/transaction-frame.js';
 import type { StoreRead } from '../store/object-store.js';
 import { pushTogether } from './batched-pushes.js';
 import { readTogether } from './batched-reads.js';
@@ -49,7 +51,18 @@ export function hotRequests(osd: LocalOsd, responder: ErrorResponder, trace: Osd
         mediaType: MEDIA_FRAME,
         bytesMax: TRANSACTIONS_BYTES_MAX,
         answerMediaType: MEDIA_JSON,
-        perform: async (body) => encodeTransactionsReply(await transact(decodeTransactions(body))),
+        perform: async (body) =>
+          inJson.encodeTransactionsReply(await transact(inJson.decodeTransactions(body))),
+      },
+    ],
+    [
+      OSD_PATHS.byteTransactions,
+      {
+        mediaType: MEDIA_TRANSACTIONS,
+        bytesMax: TRANSACTIONS_BYTES_MAX,
+        answerMediaType: MEDIA_TRANSACTIONS,
+        perform: async (body) =>
+          inBytes.encodeTransactionsReply(await transact(inBytes.decodeTransactions(body))),
       },
     ],
     [

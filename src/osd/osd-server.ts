@@ -21,6 +21,7 @@ import {
   MEDIA_BYTES,
   MEDIA_FRAME,
   MEDIA_JSON,
+  MEDIA_TRANSACTIONS,
   OSD_PATHS,
   OSD_PATHS_WITHOUT_SECRET,
   SERVER_KEEP_ALIVE_MS,
@@ -192,9 +193,13 @@ function makeApp(
     },
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser([MEDIA_JSON, MEDIA_FRAME], { parseAs: 'buffer' }, (_request, body, done) => {
-    done(null, body);
-  });
+  app.addContentTypeParser(
+    [MEDIA_JSON, MEDIA_FRAME, MEDIA_TRANSACTIONS],
+    { parseAs: 'buffer' },
+    (_request, body, done) => {
+      done(null, body);
+    },
+  );
   app.addContentTypeParser(MEDIA_BYTES, (_request, payload, done) => {
     done(null, payload);
   });

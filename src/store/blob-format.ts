@@ -12,7 +12,7 @@ import { crc32c } from '@node-rs/crc32';
 import { countChunks } from './chunk-checksums.js';
 import type { BlobId } from './keys.js';
 import { StoreError } from './object-store.js';
-import { ByteReader } from './sealed-value.js';
+import { ByteReader } from '../protocol/bytes.js';
 
 const FOOTER_MAGIC = 'TALLYEND';
 const MAGIC_BYTES = 8;

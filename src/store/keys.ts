@@ -21,7 +21,7 @@
 import { describeObject, type ObjectId } from '../protocol/object-id.js';
 import type { GeneratorId, Tag } from '../protocol/tag.js';
 import type { StoreId } from '../protocol/token.js';
-import { ByteReader, ByteWriter, TAG_BYTES } from './sealed-value.js';
+import { ByteReader, ByteWriter, TAG_BYTES } from '../protocol/bytes.js';
 
 declare const blobIdBrand: unique symbol;
 /** Names one immutable blob of one store, for ever. Integers from 1 up, given out in order. */

@@ -22,7 +22,8 @@ import type { ObjectState } from '../protocol/write.js';
 import { covers, type ExtentMap, lostBytes, mapBytes, type StoredExtent } from './extent-map.js';
 import { toBlobId } from './keys.js';
 import type { PresentObject } from './object-store.js';
-import { type ByteReader, type ByteWriter, openValue, sealValue, TAG_BYTES } from './sealed-value.js';
+import { type ByteReader, type ByteWriter, TAG_BYTES } from '../protocol/bytes.js';
+import { openValue, sealValue } from './sealed-value.js';
 
 export type TombstoneState = Extract<ObjectState, { kind: 'tombstone' }>;
 

@@ -15,7 +15,7 @@ import { crc32c } from '@node-rs/crc32';
 import { CHUNK_BYTES, countChunks } from './chunk-checksums.js';
 import type { BlobId, SegmentId } from './keys.js';
 import { StoreError } from './object-store.js';
-import { ByteReader, ByteWriter } from './sealed-value.js';
+import { ByteReader, ByteWriter } from '../protocol/bytes.js';
 import { checksumUpTo } from './short-checksum.js';
 
 const SEGMENT_MAGIC = 'TALLYSEG';

@@ -21,7 +21,8 @@ import { type Epoch, type Tag, toEpoch } from '../protocol/tag.js';
 import { type StoreId, toStoreId } from '../protocol/token.js';
 import type { TagRow, WriteKind, WriteMode } from '../protocol/write.js';
 import { type BlobId, parseRowKey, type SegmentId, toBlobId, toSegmentId } from './keys.js';
-import { type ByteReader, openValue, sealValue, TAG_BYTES } from './sealed-value.js';
+import { type ByteReader, TAG_BYTES } from '../protocol/bytes.js';
+import { openValue, sealValue } from './sealed-value.js';
 import type { Fragment } from './segment-format.js';
 
 const VERSION = 1;

@@ -7,6 +7,7 @@
  *   version 1   before there were versions: whoever says nothing speaks this one, and no other
  *   version 2   the header; batches of pushes; pushes with lost bytes, and which objects have some; traces of reads and of
  *               forwarded writes; fences for one run. An answer may have members that its reader does not know; it drops them
+ *   version 3   transactions in bytes
  *
  * What a change of the contract takes:
  * - A new member of an answer: nothing, where a reader is right without it. It must go to no caller of version 1, who refuses what it does not know.
@@ -22,13 +23,16 @@ export interface ContractRange {
 }
 
 /** What this build speaks. */
-export const CONTRACT: ContractRange = { least: 1, greatest: 2 };
+export const CONTRACT: ContractRange = { least: 1, greatest: 3 };
 
 /** The version that brought `traceparent` to reads and forwarded writes. */
 export const TRACED_READS_SINCE = 2;
 
 /** The version that brought lost bytes: in a push, as a list, and what is kept beside them. */
 export const LOST_BYTES_SINCE = 2;
+
+/** The version that brought transactions in bytes. */
+export const BYTE_TRANSACTIONS_SINCE = 3;
 
 const UNSAID: ContractRange = { least: 1, greatest: 1 };
 const RANGE_PATTERN = /^([1-9][0-9]{0,5})-([1-9][0-9]{0,5})$/;

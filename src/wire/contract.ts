@@ -13,6 +13,7 @@ export const OSD_PATHS = {
   advance: '/v1/advance',
   rebuilding: '/v1/rebuilding',
   transactions: '/v1/transactions',
+  byteTransactions: '/v2/transactions',
   writer: '/v1/writer',
   writerDismissal: '/v1/writer/dismissal',
   forwardedWrites: '/v1/forwarded-writes',
@@ -62,6 +63,8 @@ export const TRAILER_ERROR = 'tally-error';
 export const MEDIA_JSON = 'application/json';
 /** u32 length, JSON header, bytes; see `frame.ts`. */
 export const MEDIA_FRAME = 'application/vnd.tally.frame';
+/** Fields in bytes; see `transaction-bytes.ts`. */
+export const MEDIA_TRANSACTIONS = 'application/vnd.tally.transactions';
 export const MEDIA_BYTES = 'application/octet-stream';
 
 /**

@@ -14,39 +14,18 @@ import { MalformedMessage } from './malformed-message.js';
 
 export const FRAME_PREFIX_BYTES = 4;
 
-function lengthOf(pieces: readonly Buffer[]): number {
-  let lengthBytes = 0;
-  for (const piece of pieces) lengthBytes += piece.length;
-  return lengthBytes;
-}
-
-function copyAll(pieces: readonly Buffer[], target: Buffer, start: number): void {
-  let position = start;
-  for (const piece of pieces) position += piece.copy(target, position);
-}
-
-/** A frame but for its header, which begins at FRAME_PREFIX_BYTES. */
-function makeFrame(headerBytes: number, contents: readonly Buffer[]): Buffer {
-  if (headerBytes > FRAME_HEADER_BYTES_MAX) throw new RangeError(`frame header of ${headerBytes} bytes`);
-  const contentStart = FRAME_PREFIX_BYTES + headerBytes;
-  const frame = Buffer.allocUnsafe(contentStart + lengthOf(contents));
-  frame.writeUInt32BE(headerBytes, 0);
-  copyAll(contents, frame, contentStart);
-  return frame;
-}
-
 /** One buffer of header and contents. Throws RangeError when the header is over its limit. */
 export function encodeFrame(header: object, contents: readonly Buffer[]): Buffer {
   const text = JSON.stringify(header);
-  const frame = makeFrame(Buffer.byteLength(text), contents);
+  const headerBytes = Buffer.byteLength(text);
+  if (headerBytes > FRAME_HEADER_BYTES_MAX) throw new RangeError(`frame header of ${headerBytes} bytes`);
+  let totalBytes = FRAME_PREFIX_BYTES + headerBytes;
+  for (const content of contents) totalBytes += content.length;
+  const frame = Buffer.allocUnsafe(totalBytes);
+  frame.writeUInt32BE(headerBytes, 0);
   frame.write(text, FRAME_PREFIX_BYTES, 'utf8');
-  return frame;
-}
-
-/** As `encodeFrame`, for a header whose JSON is there in pieces. */
-export function joinFrame(header: readonly Buffer[], contents: readonly Buffer[]): Buffer {
-  const frame = makeFrame(lengthOf(header), contents);
-  copyAll(header, frame, FRAME_PREFIX_BYTES);
+  let position = FRAME_PREFIX_BYTES + headerBytes;
+  for (const content of contents) position += content.copy(frame, position);
   return frame;
 }
 

@@ -23,12 +23,13 @@ import {
   MEDIA_BYTES,
   MEDIA_FRAME,
   MEDIA_JSON,
+  MEDIA_TRANSACTIONS,
   OSD_PATHS,
   secretsNow,
   type SetSecrets,
 } from './contract.js';
 import { ANSWER_HEADERS_BYTES_MAX } from './answer-parser.js';
-import { type ContractRange, TRACED_READS_SINCE } from './contract-version.js';
+import { BYTE_TRANSACTIONS_SINCE, type ContractRange, TRACED_READS_SINCE } from './contract-version.js';
 import type { Decoder } from './decoder.js';
 import { exchange, type HttpRequest } from './http-exchange.js';
 import { AnswerBody, ReadChannel, takeAll, takeFrameHeader } from './http-read.js';
@@ -120,7 +121,8 @@ import {
   summariesPath,
 } from './request-paths.js';
 import { type OsdPlaces, wayTo } from './way-to-osd.js';
-import { decodeClearsReply, decodeTransactionsReply, encodeTransactions } from './transaction-frame.js';
+import * as inBytes from './transaction-bytes.js';
+import * as inJson from './transaction-frame.js';
 
 export interface HttpOsdConnectionOptions extends Omit<OsdPlaces, 'connectMs'> {
   readonly secret: SetSecrets;
@@ -142,6 +144,10 @@ const REFUSAL_BYTES_MAX = 64 * 1024;
 const PUSH_BATCHES_SINCE = 2;
 /** The version that brought fences for one run. */
 const FENCED_RUN_SINCE = 2;
+
+/** How batches of writes travel. */
+const IN_BYTES = { ...inBytes, path: OSD_PATHS.byteTransactions, mediaType: MEDIA_TRANSACTIONS };
+const IN_JSON = { ...inJson, path: OSD_PATHS.transactions, mediaType: MEDIA_FRAME };
 
 const STATE_ONLY = { kind: 'none' } as const;
 
@@ -232,7 +238,9 @@ export class HttpOsdConnection implements OsdConnection {
   }
 
   async transact(batch: TransactionBatch): Promise<TransactionBatchReply> {
-    const body = await this.#send('POST', OSD_PATHS.transactions, MEDIA_FRAME, encodeTransactions(batch));
+    const { encodeTransactions, decodeTransactionsReply, path, mediaType } =
+      (this.contract?.agreed ?? 0) >= BYTE_TRANSACTIONS_SINCE ? IN_BYTES : IN_JSON;
+    const body = await this.#send('POST', path, mediaType, encodeTransactions(batch));
     return understand(() => decodeTransactionsReply(body, batch.writes.length));
   }
 
@@ -405,7 +413,7 @@ export class HttpOsdConnection implements OsdConnection {
   ): Promise<ClearsReply> {
     const request = Buffer.from(JSON.stringify({ setId, epoch, rows, witnesses }));
     const body = await this.#send('POST', OSD_PATHS.rowDrops, MEDIA_JSON, request);
-    return understand(() => decodeClearsReply(parseJson(body.toString('utf8'))));
+    return understand(() => inJson.decodeClearsReply(parseJson(body.toString('utf8'))));
   }
 
   async authorityRecord(): Promise<string | null> {

@@ -146,7 +146,7 @@ export interface TransactionItem {
   readonly contentChecksum: number;
   /** Of whoever follows the write; absent: nobody does. It has no part in any decision. */
   readonly traceparent?: string;
-  /** How it travels, kept by whoever encodes it when it is null here: it is the same for every mirror that is given the same item. */
+  /** How it travels in bytes, kept by whoever encodes it when it is null here: it is the same for every mirror that is given the same item. */
   encoded?: Buffer | null;
 }
 
@@ -181,7 +181,7 @@ export interface Clear {
   readonly witnesses: readonly Witness[];
 }
 
-/** Some small transactions and ready tokens in one request (POST /v1/transactions). */
+/** Some small transactions and ready tokens in one request (POST /v2/transactions, or /v1 to a peer of before). */
 export interface TransactionBatch {
   readonly setId: string;
   readonly epoch: Epoch;

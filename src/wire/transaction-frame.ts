@@ -1,5 +1,6 @@
 /**
- * The request and the answer of POST /v1/transactions, the hot path: checked by hand, no schema.
+ * The request and the answer of POST /v1/transactions, for peers that speak no version 3 of the contract (others: transaction-bytes.ts): checked
+ * by hand, no schema.
  *
  * Request, a frame (see `frame.ts`):
  *
@@ -22,7 +23,7 @@ import { invariant } from '../protocol/invariant.js';
 import type { Epoch } from '../protocol/tag.js';
 import { toToken } from '../protocol/token.js';
 import type { WriteKind, WriteMode, WriteTransaction } from '../protocol/write.js';
-import { ContentCursor, joinFrame, parseJson, splitFrame } from './frame.js';
+import { ContentCursor, encodeFrame, parseJson, splitFrame } from './frame.js';
 import { MalformedMessage } from './malformed-message.js';
 import {
   BATCH_CLEARS_MAX,
@@ -62,7 +63,7 @@ export const WRITE_KINDS: readonly WriteKind[] = [
 ];
 export const WRITE_MODES: readonly WriteMode[] = ['overwrite', 'extend'];
 const CONTENT_KINDS = ['none', 'inline', 'staged', 'composed'] as const;
-const WITNESSES_MAX = 64;
+export const WITNESSES_MAX = 64;
 
 const BATCH_MEMBERS: ReadonlySet<string> = new Set(['setId', 'epoch', 'floor', 'writes', 'clears']);
 const CLEAR_MEMBERS: ReadonlySet<string> = new Set(['token', 'witnesses']);
@@ -75,7 +76,7 @@ const WRITE_MEMBERS: ReadonlySet<string> = new Set([
 type RefusedTransaction = Extract<TransactionReply, { kind: 'refused' }>;
 type RefusedClears = Extract<ClearsReply, { kind: 'refused' }>;
 
-const TRANSACTION_REFUSALS: Readonly<Record<RefusedTransaction['code'], true>> = {
+export const TRANSACTION_REFUSALS: Readonly<Record<RefusedTransaction['code'], true>> = {
   'wrong-set': true,
   'stale-epoch': true,
   'not-active': true,
@@ -92,7 +93,7 @@ const TRANSACTION_REFUSALS: Readonly<Record<RefusedTransaction['code'], true>> =
   'io-error': true,
 };
 
-const CLEAR_REFUSALS: Readonly<Record<RefusedClears['code'], true>> = {
+export const CLEAR_REFUSALS: Readonly<Record<RefusedClears['code'], true>> = {
   'wrong-set': true,
   'stale-epoch': true,
   'not-active': true,
@@ -134,7 +135,7 @@ const CONTENT_WORDS: Readonly<Record<TransactionContent['kind'], (typeof CONTENT
   compose: 'composed',
 };
 
-/** Field by field, since V8 is slow with fields behind a spread. What is undefined is left out. */
+/** What is undefined is left out. */
 function describeItem(item: TransactionItem): object {
   const { content, contentChecksum } = item;
   const { length, tag, objectId, kind, previousTag, offset, mode, attributes, checksum } = item.transaction;
@@ -156,39 +157,18 @@ function describeItem(item: TransactionItem): object {
   };
 }
 
-/** JSON, made once for all mirrors. */
-function encodeItem(item: TransactionItem): Buffer {
-  const encoded = item.encoded ?? Buffer.from(JSON.stringify(describeItem(item)));
-  if (item.encoded === null) item.encoded = encoded;
-  return encoded;
-}
-
-const COMMA = Buffer.from(',');
-
-export function encodeTransactions(batch: TransactionBatch): Buffer {
-  const { floor, clears } = batch;
-  const header: Buffer[] = [
-    Buffer.from(
-      `{"setId":${JSON.stringify(batch.setId)},"epoch":${batch.epoch},"floor":${JSON.stringify(floor)},"writes":[`,
-    ),
-  ];
+export function encodeTransactions({ setId, epoch, floor, writes, clears }: TransactionBatch): Buffer {
   const contents: Buffer[] = [];
-  batch.writes.forEach((item, index) => {
-    const { setId, epoch, length } = item.transaction;
-    invariant(setId === batch.setId && epoch === batch.epoch, 'a batch is of one set and one epoch', {
-      setId,
-      epoch,
-    });
-    if (index > 0) header.push(COMMA);
-    header.push(encodeItem(item));
-    if (item.content.kind !== 'bytes') return;
-    const { bytes } = item.content;
-    const actual = bytes.length;
+  for (const { transaction, content } of writes) {
+    const isOfBatch = transaction.setId === setId && transaction.epoch === epoch;
+    invariant(isOfBatch, 'a batch is of one set and one epoch', { setId, epoch });
+    if (content.kind !== 'bytes') continue;
+    const { length } = transaction;
+    const actual = content.bytes.length;
     invariant(actual === length, 'a transaction states the length of its content', { length, actual });
-    contents.push(bytes);
-  });
-  header.push(Buffer.from(`],"clears":${JSON.stringify(clears)}}`));
-  return joinFrame(header, contents);
+    contents.push(content.bytes);
+  }
+  return encodeFrame({ setId, epoch, floor, writes: writes.map(describeItem), clears }, contents);
 }
 
 interface BatchScope {

@@ -1,7 +1,7 @@
 /**
  * Stands between a client and an OSD as if each were of the release before the other, and holds what passes to a frozen contract.
  *
- * The header with the versions is taken off both ways, so that both sides speak version 1. Each request and answer is compared with
+ * The header with the versions is taken off both ways, so that both sides speak version 1, or says what this one is told. Each request and answer is compared with
  * the document: its route, its parameters, its JSON or the header of its frame. Bodies pass as they come, with their trailers.
  */
 import {
@@ -14,6 +14,7 @@ import {
 import type { AddressInfo } from 'node:net';
 import { Compile } from 'typebox/schema';
 import { parse } from 'yaml';
+import { type ContractRange, formatContract } from '../../src/wire/contract-version.js';
 import { HEADER_CONTRACT, MEDIA_FRAME, MEDIA_JSON, SERVER_KEEP_ALIVE_MS } from '../../src/wire/contract.js';
 import { splitFrame } from '../../src/wire/frame.js';
 
@@ -145,17 +146,23 @@ export class FrozenContract {
   }
 }
 
+/** What exchanges are held to. */
+type Judge = Pick<FrozenContract, 'violationsOf' | 'operationIdOf'>;
+
 export class ContractWitness {
   /** What passed that is not what the contract says. */
   readonly violations: string[] = [];
   /** Operations that were answered with 200. */
   readonly operationsSeen = new Set<string>();
-  readonly #contract: FrozenContract;
+  readonly #contract: Judge;
+  readonly #said: Readonly<Record<string, string>>;
   readonly #server: Server;
   #target = '';
 
-  constructor(contract: FrozenContract) {
+  /** `said`: which versions each side hears of the other; null: nothing, as it was in version 1. */
+  constructor(contract: Judge, said: ContractRange | null = null) {
     this.#contract = contract;
+    this.#said = said === null ? {} : { [HEADER_CONTRACT]: formatContract(said) };
     this.#server = createServer((request, response) => {
       this.#pass(request, response);
     });
@@ -182,9 +189,9 @@ export class ContractWitness {
     const { [HEADER_CONTRACT]: _said, ...passed } = headers;
     const asked: Buffer[] = [];
     const answered: Buffer[] = [];
-    const upstream = send(this.#target + url, { method, headers: passed }, (answer) => {
+    const upstream = send(this.#target + url, { method, headers: { ...passed, ...this.#said } }, (answer) => {
       const { [HEADER_CONTRACT]: _answered, ...answerHeaders } = answer.headers;
-      response.writeHead(answer.statusCode ?? 0, answerHeaders);
+      response.writeHead(answer.statusCode ?? 0, { ...answerHeaders, ...this.#said });
       answer.on('data', (piece: Buffer) => answered.push(piece));
       answer.on('end', () => {
         response.addTrailers(answer.trailers);

@@ -4,7 +4,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InvariantViolation } from '../../../src/protocol/invariant.js';
 import { toEpoch } from '../../../src/protocol/tag.js';
 import { StoreError } from '../../../src/store/object-store.js';
-import { HEADER_EPOCH, MEDIA_BYTES, MEDIA_FRAME, MEDIA_JSON, OSD_PATHS } from '../../../src/wire/contract.js';
+import {
+  HEADER_EPOCH,
+  MEDIA_BYTES,
+  MEDIA_FRAME,
+  MEDIA_JSON,
+  MEDIA_TRANSACTIONS,
+  OSD_PATHS,
+} from '../../../src/wire/contract.js';
 import { HttpOsdConnection } from '../../../src/wire/http-osd-connection.js';
 import { STAGE_BUFFER_BYTES_MAX } from '../../../src/wire/http-stage.js';
 import { type OsdConnection, OsdRefusal, type OsdUnreachable } from '../../../src/wire/osd-connection.js';
@@ -153,8 +160,13 @@ it('F29: a fence that is meant for another run of the OSD does nothing', async (
 describe('batches go the short way, past fastify', () => {
   beforeEach(() => start());
 
-  const hotPaths = [OSD_PATHS.transactions, OSD_PATHS.reads];
-  const mediaTypeOf = (path: string): string => (path === OSD_PATHS.reads ? MEDIA_JSON : MEDIA_FRAME);
+  const mediaTypes: ReadonlyMap<string, string> = new Map([
+    [OSD_PATHS.byteTransactions, MEDIA_TRANSACTIONS],
+    [OSD_PATHS.transactions, MEDIA_FRAME],
+    [OSD_PATHS.reads, MEDIA_JSON],
+  ]);
+  const hotPaths = [...mediaTypes.keys()];
+  const mediaTypeOf = (path: string): string => mediaTypes.get(path) ?? '';
   const reads = JSON.stringify({ epoch: 1, reads: [{ id: ID, range: null }] });
 
   it('one without a length (in chunks) goes the long way, and is answered the same', async () => {
@@ -252,6 +264,13 @@ describe('requests that are none', () => {
       'POST',
       OSD_PATHS.transactions,
       { headers: { 'content-type': MEDIA_FRAME }, body: 'garbage' },
+      400,
+      'bad-request',
+    ],
+    [
+      'POST',
+      OSD_PATHS.byteTransactions,
+      { headers: { 'content-type': MEDIA_TRANSACTIONS }, body: 'garbage' },
       400,
       'bad-request',
     ],

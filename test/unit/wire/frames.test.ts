@@ -1,14 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { COMPOSE_SOURCES_MAX } from '../../../src/protocol/compose.js';
+import { toToken } from '../../../src/protocol/token.js';
 import { FRAME_HEADER_BYTES_MAX } from '../../../src/wire/contract.js';
 import { encodeFrame, splitFrame } from '../../../src/wire/frame.js';
 import { decodeListPage } from '../../../src/wire/list-page.js';
 import { MalformedMessage } from '../../../src/wire/malformed-message.js';
-import type {
-  RemoteListPage,
-  RemotePush,
-  TransactionBatch,
-  TransactionBatchReply,
+import {
+  BATCH_CLEARS_MAX,
+  BATCH_CONTENT_BYTES_MAX,
+  BATCH_WRITES_MAX,
+  type RemoteListPage,
+  type RemotePush,
+  type TransactionBatch,
+  type TransactionBatchReply,
 } from '../../../src/wire/osd-connection.js';
 import {
   type BatchedPushReply,
@@ -27,6 +32,7 @@ import {
   encodeReadsReply,
   type ReadBatch,
 } from '../../../src/wire/reads-frame.js';
+import * as inBytes from '../../../src/wire/transaction-bytes.js';
 import {
   decodeTransactions,
   decodeTransactionsReply,
@@ -42,6 +48,7 @@ import {
   readBatches,
   readBatchReplies,
 } from './arbitraries.js';
+import { EPOCH, itemOf, objectNamed, SET_ID, tagAt } from '../osd/osd-writer.js';
 
 const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
 
@@ -105,6 +112,20 @@ describeCodec<TransactionBatch>({
   decode: decodeTransactions,
 });
 
+describeCodec<TransactionBatch>({
+  name: 'the request of transactions in bytes',
+  values: batches,
+  encode: inBytes.encodeTransactions,
+  decode: inBytes.decodeTransactions,
+});
+
+describeCodec<TransactionBatchReply>({
+  name: 'the answer to transactions in bytes',
+  values: batchReplies,
+  encode: inBytes.encodeTransactionsReply,
+  decode: (body) => inBytes.decodeTransactionsReply(body, writeCountOf(body)),
+});
+
 describeCodec<RemotePush>({
   name: 'the request of a push',
   values: pushes,
@@ -154,6 +175,11 @@ describeCodec<RemoteListPage>({
   decode: decodeListPage,
 });
 
+/** As `countOf`: behind the store id. */
+function writeCountOf(body: Buffer): number {
+  return body.length < 20 ? 0 : body.readUInt32BE(16);
+}
+
 /** As `countOf`. */
 function readCountOf(frame: Buffer): number {
   try {
@@ -194,13 +220,66 @@ describe('frames', () => {
   });
 
   it('an answer without one reply for each write, read or push is refused', () => {
-    const reply = encodeTransactionsReply({
-      storeId: fc.sample(batchReplies, 1)[0]!.storeId,
-      writes: [],
-      clears: null,
-    });
-    expect(() => decodeTransactionsReply(reply, 1)).toThrow(MalformedMessage);
+    const reply = { storeId: fc.sample(batchReplies, 1)[0]!.storeId, writes: [], clears: null };
+    expect(() => decodeTransactionsReply(encodeTransactionsReply(reply), 1)).toThrow(MalformedMessage);
+    const replyInBytes = inBytes.encodeTransactionsReply(reply);
+    expect(() => inBytes.decodeTransactionsReply(replyInBytes, 1)).toThrow(MalformedMessage);
     expect(() => decodeReadsReply(encodeReadsReply([]), 1)).toThrow(MalformedMessage);
     expect(() => decodePushesReply(encodePushesReply([]), 1)).toThrow(MalformedMessage);
+  });
+});
+
+describe('transactions in bytes', () => {
+  const limits = {
+    writes: BATCH_WRITES_MAX,
+    clears: BATCH_CLEARS_MAX,
+    sources: COMPOSE_SOURCES_MAX,
+    contents: BATCH_CONTENT_BYTES_MAX,
+  };
+  const objectId = objectNamed('a');
+  const head = { setId: SET_ID, epoch: EPOCH, floor: tagAt(1, 0) };
+  const removal = itemOf({ kind: 'remove', objectId, tag: tagAt(1, 1) });
+  const clear = { token: toToken('a token'), witnesses: [] };
+  const source = { objectId, expectedTag: tagAt(1, 1), extent: { offset: 0, length: 1 } };
+  const composed = (count: number) => ({
+    ...removal,
+    content: { kind: 'compose' as const, sources: Array.from({ length: count }, () => source) },
+  });
+  const filled = itemOf({
+    ...{ kind: 'replace', objectId, tag: tagAt(1, 1) },
+    bytes: Buffer.alloc(BATCH_CONTENT_BYTES_MAX / 16),
+  });
+  const tooMany: Record<keyof typeof limits, (count: number) => TransactionBatch> = {
+    writes: (count) => ({ ...head, writes: Array.from({ length: count }, () => removal), clears: [] }),
+    clears: (count) => ({ ...head, writes: [], clears: Array.from({ length: count }, () => clear) }),
+    sources: (count) => ({ ...head, writes: [composed(count)], clears: [] }),
+    contents: (bytes) => ({
+      ...head,
+      writes: Array.from({ length: Math.ceil((16 * bytes) / BATCH_CONTENT_BYTES_MAX) }, () => filled),
+      clears: [],
+    }),
+  };
+
+  it.each(Object.keys(limits) as (keyof typeof limits)[])('%s over their limit are refused', (what) => {
+    const atMost = inBytes.encodeTransactions(tooMany[what](limits[what]));
+    expect(inBytes.encodeTransactions(inBytes.decodeTransactions(atMost)).equals(atMost)).toBe(true);
+    const more = inBytes.encodeTransactions(tooMany[what](limits[what] + 1));
+    expect(() => inBytes.decodeTransactions(more)).toThrow(MalformedMessage);
+  });
+
+  it('a write is encoded once for all mirrors, and looks the same to each', () => {
+    const item = { ...removal, encoded: null };
+    const batch = { ...head, writes: [item], clears: [] };
+    const first = inBytes.encodeTransactions(batch);
+    expect(item.encoded).not.toBeNull();
+    expect(inBytes.encodeTransactions(batch)).toEqual(first);
+    expect(inBytes.encodeTransactions({ ...head, writes: [removal], clears: [] })).toEqual(first);
+  });
+
+  it('a content that is not as long as its write says is a bug of the caller, and is not sent', () => {
+    const { transaction } = filled;
+    const wrong = { ...filled, transaction: { ...transaction, length: transaction.length - 1 } };
+    for (const { encodeTransactions: encode } of [inBytes, { encodeTransactions }])
+      expect(() => encode({ ...head, writes: [wrong], clears: [] })).toThrow(/length of its content/);
   });
 });
