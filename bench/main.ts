@@ -1,9 +1,10 @@
 /** `npm run bench -- [options]`; `--help` names them. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildProgram, repositoryRoot } from '../test/support/repository.js';
+import { benchByTurns } from './by-turns.js';
 import { benchMultipart, benchPointers, benchStream } from './large-objects.js';
 import type { MeasuredProcess } from './load.js';
 import { type Measurement, type Syncs, tableOf } from './measurement.js';
@@ -16,7 +17,14 @@ import { DEFAULT_SUITES, findSuites, SUITE_NAMES, type Suite } from './suites.js
 import { benchStore } from './store.js';
 import { benchTail } from './tail.js';
 import { type BenchTable, toMarkdown, toText } from './table.js';
-import { type BenchTarget, startFloor, startMemoryFloor, startTally, useEndpoint } from './target.js';
+import {
+  type BenchTarget,
+  startFloor,
+  startMemoryFloor,
+  startTally,
+  type TallyBuild,
+  useEndpoint,
+} from './target.js';
 
 const MIB = 1024 * 1024;
 const NOTE =
@@ -39,6 +47,9 @@ const HELP = `Usage: npm run bench -- [options]
   --stored LIST --missed LIST
                        for recovery: objects stored, and writes missed, such as 1000,10000 and 100,1000
   --data FOLDER        where Tally keeps its stores; it must be new (default: a temporary folder)
+  --beside NAME=FOLDER another build of Tally, a folder in which \`npm run build\` was run; as often as you like. Suites of
+                       many requests then compare the builds by turns
+  --turns N            of each build (default 8)
 
 Another S3 server instead of a Tally of our own:
 
@@ -85,6 +96,12 @@ function workersOf(text: string): readonly [number, ...number[]] {
   return [all[0], ...others];
 }
 
+function buildOf(text: string): TallyBuild {
+  const [, name = '', folder = ''] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  const entry = resolve(folder, 'dist', 'cli', 'main.js');
+  return existsSync(entry) ? { name, entry } : fail(`--beside ${text}: ${entry} is not there`);
+}
+
 function readOptions() {
   const { values } = parseArgs({
     options: {
@@ -99,6 +116,8 @@ function readOptions() {
       stored: { type: 'string', default: '1000,10000,100000' },
       missed: { type: 'string', default: '100,1000,10000' },
       data: { type: 'string' },
+      beside: { type: 'string', multiple: true, default: [] },
+      turns: { type: 'string', default: '8' },
       workers: { type: 'string', default: '1' },
       endpoint: { type: 'string' },
       'access-key': { type: 'string', default: '' },
@@ -133,6 +152,8 @@ function readOptions() {
     },
     data: values.data ?? null,
     workers: workersOf(values.workers),
+    builds: values.beside.map(buildOf),
+    turns: countsOf('turns', values.turns)[0] ?? 1,
     endpoint: values.endpoint ?? null,
   };
 }
@@ -163,6 +184,8 @@ interface Targets {
   readonly measured: BenchTarget;
   /** Ours with other numbers of workers, for small objects. */
   readonly variants: readonly BenchTarget[];
+  /** Other builds of ours. */
+  readonly builds: readonly BenchTarget[];
   readonly floors: readonly BenchTarget[];
 }
 
@@ -176,7 +199,7 @@ interface SuiteResult {
 
 async function runSuite(
   suite: Suite,
-  { tally, measured, variants, floors }: Targets,
+  { tally, measured, variants, builds, floors }: Targets,
   options: Options,
   report: Report,
 ): Promise<SuiteResult | null> {
@@ -199,6 +222,8 @@ async function runSuite(
     case 'small': {
       const { operation, sizeBytes } = suite;
       const small = { suite: name, operation, sizeBytes, ...options.pace };
+      if (builds.length > 0)
+        return onlyTable(await benchByTurns([measured, ...builds], small, options.turns, report));
       return withTable(await benchSmallObjects([measured, ...variants, ...floors], small, report));
     }
     case 'list':
@@ -232,20 +257,22 @@ async function runSuite(
 
 async function measure(options: Options, report: Report): Promise<SuiteResult[]> {
   const [workers, ...others] = options.workers;
-  const tally = options.endpoint === null ? await startTally(options.data, workers) : null;
+  const tally = options.endpoint === null ? await startTally({ folder: options.data, workers }) : null;
   const measured = tally ?? (await openEndpoint(options, options.endpoint ?? ''));
   const variants: BenchTarget[] = [];
-  if (tally !== null) for (const count of others) variants.push(await startTally(null, count));
+  if (tally !== null) for (const count of others) variants.push(await startTally({ workers: count }));
+  const builds: BenchTarget[] = [];
+  if (tally !== null) for (const build of options.builds) builds.push(await startTally({ workers, build }));
   const floors = [await startFloor(options.data), await startMemoryFloor()];
   const results: SuiteResult[] = [];
   try {
     for (const suite of options.suites) {
       report(`\n${suite.name}`);
-      const result = await runSuite(suite, { tally, measured, variants, floors }, options, report);
+      const result = await runSuite(suite, { tally, measured, variants, builds, floors }, options, report);
       if (result !== null) results.push(result);
     }
   } finally {
-    for (const target of [...floors, ...variants, measured]) await target.dispose();
+    for (const target of [...floors, ...variants, ...builds, measured]) await target.dispose();
   }
   return results;
 }

@@ -55,11 +55,11 @@ export function rateOf({ requests, seconds }: Measurement): number {
   return requests / seconds;
 }
 
-function microseconds(seconds: number, requests: number): number {
+export function microseconds(seconds: number, requests: number): number {
   return Math.round((seconds * 1e6) / Math.max(1, requests));
 }
 
-function cpuMicrosecondsOf({ usage, requests }: Measurement): number {
+export function cpuMicrosecondsOf({ usage, requests }: Measurement): number {
   return microseconds(
     Object.values(usage.cpuSeconds).reduce((sum, seconds) => sum + seconds, 0),
     requests,

@@ -30,7 +30,7 @@ export interface SmallOptions {
 }
 
 /** The order without what differs from one load to the next. */
-type BaseOrder = Omit<LoadOrder, 'methods' | 'connections' | 'seconds' | 'amount'>;
+export type BaseOrder = Omit<LoadOrder, 'methods' | 'connections' | 'seconds' | 'amount'>;
 
 async function put(base: BaseOrder, amount: number): Promise<void> {
   const order: LoadOrder = { ...base, methods: ['PUT'], connections: FILL_CONNECTIONS, seconds: 0, amount };
@@ -49,22 +49,28 @@ function contentBytesOf(methods: readonly LoadMethod[], requests: number, sizeBy
   return (requests * sizeBytes * carrying) / methods.length;
 }
 
-async function measureOne(
+/** Loads a target without counting. `base.keyPrefix` is of this load alone. */
+export async function warmUp(base: BaseOrder, connections: number, options: SmallOptions): Promise<void> {
+  const { operation, warmUpSeconds: seconds } = options;
+  await generateLoad({
+    ...base,
+    ...{ methods: METHODS[operation], connections, seconds, amount: null },
+    keyPrefix: `warm-up-${base.keyPrefix}`,
+  });
+}
+
+/** `base.keyPrefix` is of this load alone. */
+export async function measureLoad(
   target: BenchTarget,
   base: BaseOrder,
   connections: number,
   options: SmallOptions,
 ): Promise<Measurement> {
-  const { operation, seconds, warmUpSeconds, sizeBytes, suite } = options;
+  const { operation, seconds, sizeBytes, suite } = options;
   const methods = METHODS[operation];
-  const order: LoadOrder = {
-    ...base,
-    ...{ methods, connections, seconds, amount: null },
-    keyPrefix: `${suite}-${connections}-`,
-  };
+  const order: LoadOrder = { ...base, ...{ methods, connections, seconds, amount: null } };
   const deletes = seconds * DELETES_PER_SECOND_WISHED;
   if (operation === 'delete') await put(order, deletes);
-  else await generateLoad({ ...order, keyPrefix: `warm-up-${order.keyPrefix}`, seconds: warmUpSeconds });
   const load = operation === 'delete' ? { ...order, amount: deletes } : order;
   const { result, usage } = await measureUsage(target.processes, () => generateLoad(load));
   return {
@@ -84,6 +90,20 @@ async function measureOne(
   };
 }
 
+/** Stores what the loads of a target need. */
+export async function prepare(
+  target: BenchTarget,
+  { suite, operation, sizeBytes }: SmallOptions,
+): Promise<BaseOrder> {
+  const keyCount = Math.max(16, Math.min(FILL_KEYS_MAX, FILL_BYTES_MAX / sizeBytes));
+  const stored = { keyPrefix: `stored-${suite}-`, keyCount };
+  const base: BaseOrder = {
+    ...{ access: target.access, bucket: BENCH_BUCKET, keyPrefix: '', firstIndex: 0, sizeBytes, stored },
+  };
+  if (operation !== 'put' && operation !== 'delete') await fill(base);
+  return base;
+}
+
 /** One target after the other, so that they don't share the processors. */
 export async function benchSmallObjects(
   targets: readonly BenchTarget[],
@@ -91,17 +111,14 @@ export async function benchSmallObjects(
   report: (line: string) => void,
 ): Promise<Measurement[]> {
   const measurements: Measurement[] = [];
-  const { suite, operation, sizeBytes } = options;
-  const keyCount = Math.max(16, Math.min(FILL_KEYS_MAX, FILL_BYTES_MAX / sizeBytes));
+  const { suite, operation } = options;
   for (const target of targets) {
     if (!target.serves(operation)) continue;
-    const stored = { keyPrefix: `stored-${suite}-`, keyCount };
-    const base: BaseOrder = {
-      ...{ access: target.access, bucket: BENCH_BUCKET, keyPrefix: '', firstIndex: 0, sizeBytes, stored },
-    };
-    if (operation !== 'put' && operation !== 'delete') await fill(base);
+    const base = await prepare(target, options);
     for (const connections of options.connections) {
-      const measurement = await measureOne(target, base, connections, options);
+      const load = { ...base, keyPrefix: `${suite}-${connections}-` };
+      if (operation !== 'delete') await warmUp(load, connections, options);
+      const measurement = await measureLoad(target, load, connections, options);
       report(
         `${suite}  ${target.name}  ${connections} connections  ${rateOf(measurement).toFixed(0)} requests/s`,
       );

@@ -27,18 +27,35 @@ const LOG_LEVEL = 'warn';
 
 const servesAll = (): boolean => true;
 
-export async function startTally(
-  folder: string | null,
+/** A build of Tally. */
+export interface TallyBuild {
+  readonly name: string;
+  /** Its dist/cli/main.js. */
+  readonly entry: string;
+}
+
+interface TallyOptions {
+  /** A new one; null: a temporary one. */
+  readonly folder?: string | null;
+  readonly workers?: number;
+  /** Default: what was built here. */
+  readonly build?: TallyBuild;
+}
+
+export async function startTally({
+  folder = null,
   workers = 1,
-): Promise<BenchTarget & { readonly system: TallySystem }> {
+  build,
+}: TallyOptions): Promise<BenchTarget & { readonly system: TallySystem }> {
   const system = await TallySystem.start({
     ...(folder !== null && { folder }),
+    ...(build !== undefined && { entry: build.entry, hasSockets: true }),
     logLevel: LOG_LEVEL,
     workers,
   });
   await system.s3.createBucket(BENCH_BUCKET);
   return {
-    name: workers > 1 ? `Tally, ${workers} workers` : 'Tally',
+    name: build?.name ?? (workers > 1 ? `Tally, ${workers} workers` : 'Tally'),
     access: system.access,
     syncs: 'yes',
     processes: [

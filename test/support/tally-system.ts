@@ -59,6 +59,8 @@ export interface SystemOptions {
   readonly configurationFile?: string;
   /** The program of all of them, as `cliEntry()`, which is the default. With one they meet over TCP: earlier ones knew nothing else. */
   readonly entry?: string;
+  /** They meet over sockets in the folder. Default: unless `entry` or links say otherwise. */
+  readonly hasSockets?: boolean;
   /** Gateway and OSDs reach the OSDs through proxies, `links`. */
   readonly hasLinks?: boolean;
 }
@@ -102,7 +104,7 @@ export class TallySystem {
     this.#links = links;
     this.#entry = options.entry ?? cliEntry();
     this.#isTemporary = options.folder === undefined;
-    const hasSockets = links === null && options.entry === undefined;
+    const hasSockets = options.hasSockets ?? (links === null && options.entry === undefined);
     const members = OSD_NAMES.map((name, index) => {
       const member = `${name}=http://127.0.0.1:${links?.portOf(name) ?? osdPorts[index]}`;
       return hasSockets ? `${member}+unix:${join(folder, `${name}.sock`)}` : member;
