@@ -2,8 +2,8 @@
  * One attempt at a recovery, from the new epoch to the activation (DESIGN.md section 5, steps 1 to 7).
  *
  * Every attempt has an epoch of its own, so a crash anywhere, or a second attempt, finds this one's fence lower than its
- * own (F28). The authority has the epoch on disk before anyone is fenced, and the new in-sync set before anyone is
- * activated.
+ * own (F28). The authority has the epoch on disk before anyone is fenced, everyone who takes part has the authority's state before
+ * anything is copied or a row goes, and the authority has the new in-sync set before anyone is activated.
  */
 import { activate, beginRecovery, type MirrorId, type Participant } from '../protocol/authority-state.js';
 import {
@@ -101,10 +101,13 @@ async function fenceAll(context: AttemptContext, epoch: Epoch): Promise<Fenced> 
 }
 
 /**
- * What the mirrors are once every full copy of this plan has begun. The trusted ones keep that on record first (F31): the rows of what
- * is copied go before the activation, and a state that was rebuilt without it would take back a disk of before the copy by rows alone.
+ * What the mirrors are once every full copy of this plan has begun, and everyone who takes part keeps on record what the recovery goes by (F31).
+ *
+ * The trusted ones do before any copy begins: the rows of what is copied go before the activation, and a state that was rebuilt without it would
+ * take back a disk of before the copy by rows alone. So does one that was put back to an older state and is made whole by rows, of which nobody
+ * knows that it has forgotten what it kept: once it counts as whole others may fail.
  */
-async function beginFullCopies(
+async function beginOnMirrors(
   set: MirrorSet,
   plan: ProceedPlan,
   reports: readonly MirrorReport[],
@@ -118,9 +121,11 @@ async function beginFullCopies(
     }
     begun.push(await recordFullCopyBegin(set, { report, reason: need.reason, reports }));
   }
-  if (plan.stale.some(({ need }) => need.kind === 'full-copy')) await set.keepRecord(plan.trusted);
+  await set.keepRecord(plan.trusted);
   for (const { mirror, storeId } of begun.filter((report) => !reports.includes(report)))
     await set.connectionOf(mirror).beginFullCopy(set.epoch, storeId);
+  // A copy that begins makes a store forget what it kept.
+  await set.keepRecord(plan.stale.map(({ mirror }) => mirror));
   return begun;
 }
 
@@ -256,7 +261,7 @@ export async function attemptRecovery(context: AttemptContext): Promise<AttemptR
   if (readable !== null) set.openReads(readable);
   let taking: readonly MirrorReport[] = reports;
   try {
-    const participants = await beginFullCopies(set, plan, reports);
+    const participants = await beginOnMirrors(set, plan, reports);
     taking = participants;
     if (participants.length > 1) await reconcile(context, makeOrder(context, epoch, plan, participants));
     await activateAll(context, epoch, participants);

@@ -2,13 +2,16 @@
  * F31: the authority's state is lost, or an old one was put back in its place. Neither is trusted.
  *
  * Every mirror in sync keeps a copy of the authority's state, put on its disk after the authority has it and before anybody acts
- * on it. From these the state is rebuilt, when it is certain that none is later than the latest one that is seen:
- * every mirror that is in sync by it holds that very one. For whatever came after it would have been given to some mirror that
- * was in sync by it: an exclusion to those that stayed, an activation to those that were trusted, and these are among them. One that it has
- * on record as needing a full copy is trusted by nobody, and has not to hold it: a recovery gives it to the trusted ones before it copies in full.
+ * on it; so does everyone who takes part in a recovery, before anything is copied or a row goes. From these the state is rebuilt,
+ * when it is certain that none is later than the latest one that is seen: every mirror that is in sync by it holds that very one. For whatever came
+ * after it would have been given to some mirror that was in sync by it: an exclusion to those that stayed, a recovery to those that were trusted, and
+ * these are among them. One that it has on record as needing a full copy is trusted by nobody, and has not to hold it.
  *
- * An old state that was acted on makes another history beside the first one, with acknowledged writes of its own. Then
- * nothing is rebuilt: an operator has to say which of the two is given up.
+ * A disk that was put back to an older state has forgotten what it kept, and where its content is whole again by rows nobody notices. Had it to wait
+ * for the activation to be given that anew, then until there another mirror would be alone in keeping what was acted on.
+ *
+ * An old state that was acted on makes another history beside the first one, with acknowledged writes of its own, or with a recovery that mirrors
+ * took part in. Then nothing is rebuilt: an operator has to say which of the two is given up.
  */
 import { type AuthorityState, beginRecovery, type MirrorId, newAuthorityState } from './authority-state.js';
 import { type Epoch, EPOCH_NONE, toEpoch } from './tag.js';
@@ -122,10 +125,10 @@ export function reviewAuthority(
   const known = latest.members.map(({ mirror }) => mirror);
   if (latest.setId !== state.setId || known.join() !== mirrors.join())
     return { kind: 'wait', reason: `${found}; what they keep is of other mirrors` };
-  const strange = [state, ...records].find((other) => !areWrittenInOneHistory(latest, other));
-  if (strange !== undefined) {
+  if ([state, ...records].some((other) => !areWrittenInOneHistory(latest, other)))
     return { kind: 'wait', reason: `${found}; and writes may have been acknowledged by both` };
-  }
+  if (records.some((other) => !isOneHistory(latest, other)))
+    return { kind: 'wait', reason: `${found}; and recoveries have begun by both` };
   const holders = witnesses.filter(({ record }) => record?.epoch === latest.epoch);
   const unsure = latest.members
     .filter(({ mirror, fullCopyReason }) => latest.inSync.includes(mirror) && fullCopyReason === null)

@@ -2,8 +2,8 @@
  * One attempt at a recovery (DESIGN.md section 5), as a JS generator: it yields one call to a mirror at a time and gets
  * its answer, or null when it gave up waiting. Whoever steps it may crash it between any two calls.
  *
- * Order of what becomes durable: the epoch; the fences; the needs of a full copy; pushes; dropped rows with witnesses;
- * the new in-sync set; only then is anyone activated.
+ * Order of what becomes durable: the epoch; the fences; the needs of a full copy; all this on the mirrors; pushes; dropped rows
+ * with witnesses; the new in-sync set, and that on the mirrors; only then is anyone activated.
  */
 import type { AuthorityState, MirrorId } from '../../src/protocol/authority-state.js';
 import { type AuthorityWitness, highestFence } from '../../src/protocol/lost-authority.js';
@@ -112,7 +112,7 @@ function* runAttempt(context: RecoveryContext, epoch: Epoch): Steps<AttemptOutco
   return { kind: 'activated', state };
 }
 
-/** Every mirror in sync has it before anybody acts on it, and whoever is trusted before others are copied in full (F31). */
+/** Every mirror in sync has it before anybody acts on it, and whoever takes part in a recovery before anything is copied or a row goes (F31). */
 export function* keepRecords(
   { rules, authority }: Pick<RecoveryContext, 'rules' | 'authority'>,
   state: AuthorityState,
@@ -195,9 +195,11 @@ function* repair(context: RecoveryContext, { epoch, plan, reports }: Repair): St
     const begun: { readonly mirror: MirrorId; readonly storeId: StoreId }[] = [];
     for (const mirror of needy)
       if (!isResumed(mirror)) begun.push({ mirror, storeId: yield* recordCopyBegin(context, epoch, mirror) });
-    if (needy.length > 0 && context.rules.keepsCopiesOnRecord)
-      yield* keepRecords(context, context.authority.state, plan.trusted);
+    const { state } = context.authority;
+    if (context.rules.keepsRecoveriesOnRecord) yield* keepRecords(context, state, plan.trusted);
     for (const { mirror, storeId } of begun) yield* beginCopy(mirror, epoch, storeId);
+    // A copy that begins makes a store forget what it kept.
+    if (context.rules.keepsRecoveriesOnRecord) yield* keepRecords(context, state, [...byRows, ...needy]);
   }
   const matched = [...plan.trusted, ...byRows, ...(context.rules.matchesFullCopyTargets ? needy : [])];
   yield* repairByRows(context, { epoch, trusted: plan.trusted, mirrors: matched });

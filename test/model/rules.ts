@@ -109,8 +109,8 @@ export interface Rules {
   readonly keepsWhatWasBefore: boolean;
   /** F31: every mirror in sync keeps a copy of what the authority has put on record, before anybody acts on it. */
   readonly keepsAuthorityRecords: boolean;
-  /** F31: whoever is trusted keeps a copy of what says that others are copied in full, before they are. */
-  readonly keepsCopiesOnRecord: boolean;
+  /** F31: whoever takes part in a recovery keeps the state that it goes by, before anybody is copied to or a row goes. */
+  readonly keepsRecoveriesOnRecord: boolean;
   /** F12: an exclusion is on the authority's disk before anyone acts on it. */
   readonly persistsExclusions: boolean;
   /** F16, F28: the need of a full copy is on record before the first byte of it lands. */
@@ -195,7 +195,7 @@ const realRules: Rules = {
   copiesWhatIsLost: true,
   keepsWhatWasBefore: true,
   keepsAuthorityRecords: true,
-  keepsCopiesOnRecord: true,
+  keepsRecoveriesOnRecord: true,
   persistsExclusions: true,
   advancesBeforeExclusion: true,
   recordsFullCopyFirst: true,

@@ -257,6 +257,8 @@ failureCase('F28: what an attempt that crashed has sent does not land in the nex
     set.settle();
     set.rest();
   },
+  // What the mirrors keep of the first attempt would tell: an epoch has one run of the authority.
+  alreadyOff: { keepsRecoveriesOnRecord: false },
   rule: 'each attempt is a new epoch',
   off: { beginRecovery: sameEpochForNextAttempt },
   ends: 'I7',

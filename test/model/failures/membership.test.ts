@@ -487,7 +487,69 @@ failureCase('F31: a full copy whose rows are gone is not forgotten with the stat
     set.rest();
   },
   rule: 'who is trusted keeps on record that others are copied in full, before they are',
-  off: { keepsCopiesOnRecord: false },
+  off: { keepsRecoveriesOnRecord: false },
+  ends: 'lost',
+});
+
+failureCase(
+  'F31: whoever was rolled back and is whole again keeps anew what its disk has forgotten of the authority',
+  {
+    mirrors: 3,
+    trace: (set) => {
+      set.write('replace', 'a', 'base');
+      set.clearAll();
+      const state = set.world.authority.durableState;
+      const before = [set.snapshot(M0), set.snapshot(M1)] as const;
+      set.cutOff(M2);
+      set.write('replace', 'a', 'one');
+      set.crashHost();
+      // Nobody can tell: it stands where it was seen last, and what it lacks has rows.
+      set.rollBackTo(M1, before[1]);
+      set.startRecovery();
+      while (set.world.authority.durableState.phase !== 'active') set.stepOrTimeOut();
+      set.crashHost();
+      set.rollBackTo(M0, before[0]);
+      set.world.putBack(state);
+      set.reconnect(M2);
+      set.recover();
+      set.cutOff(M1);
+      set.recover();
+      set.rest();
+    },
+    rule: 'whoever takes part in a recovery keeps the state that it goes by, before any row goes',
+    off: { keepsRecoveriesOnRecord: false },
+    ends: 'lost',
+  },
+);
+
+failureCase('F31: so does one whose copy in full made it forget', {
+  mirrors: 3,
+  trace: (set) => {
+    const before = set.snapshot(M1);
+    set.write('replace', 'a', 'base');
+    set.cutOff(M1);
+    set.write('replace', 'b', 'without M1');
+    const state = set.world.authority.durableState;
+    const alone = set.snapshot(M0);
+    set.reconnect(M1);
+    set.cutOff(M2);
+    set.recover();
+    set.write('replace', 'a', 'one');
+    set.crashHost();
+    set.rollBackTo(M1, before);
+    set.startRecovery();
+    while (set.world.authority.durableState.phase !== 'active') set.stepOrTimeOut();
+    set.crashHost();
+    set.rollBackTo(M0, alone);
+    set.world.putBack(state);
+    set.reconnect(M2);
+    set.recover();
+    set.cutOff(M1);
+    set.recover();
+    set.rest();
+  },
+  rule: 'whoever takes part in a recovery keeps the state that it goes by, before any row goes',
+  off: { keepsRecoveriesOnRecord: false },
   ends: 'lost',
 });
 

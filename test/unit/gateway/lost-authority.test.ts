@@ -72,6 +72,28 @@ describe('F31: the state is lost', () => {
     ]);
   });
 
+  it.each([
+    ['by rows', () => rig.osd(1).restart()],
+    ['in full', () => rig.osd(1).restartBlank(7)],
+  ])(
+    'that a recovery goes by it is kept by everyone who takes part, before anything is copied: %s',
+    async (_how, comeBack) => {
+      await writeWithoutOne();
+      await rig.gateway.stop();
+      comeBack();
+      const kept: (string | null)[] = [];
+      rig.osd(0).onRequest = async (method) => {
+        if (method !== 'startReconcile') return;
+        for (const { store } of [rig.osd(0), rig.osd(1)]) kept.push(await store.authorityRecord());
+      };
+      rig.suspendsWrites = true;
+      await rig.startAndWait();
+      const { epoch } = rig.gateway.status();
+      const states = kept.map((record) => (record === null ? null : decodeAuthorityState(record)));
+      expect(states).toMatchObject([0, 1].map(() => ({ phase: 'recovering', epoch })));
+    },
+  );
+
   it('every mirror in sync keeps it before anybody writes by it', async () => {
     rig.osd(1).mode = 'down';
     const kept: (string | null)[] = [];

@@ -145,6 +145,25 @@ describe('F31: an old state is put back', () => {
     });
   });
 
+  it('by which a recovery has begun on a mirror is not gone on with past a later one that another mirror keeps', () => {
+    const old = stateAt(5, { inSync: [M0] });
+    const first = stateAt(9, { inSync: [M1] });
+    const tried = stampState(beginRecovery(old, toEpoch(11)), old, 'second');
+    const witnesses = [witness(M0, tried), witness(M1, first)];
+    for (const state of [tried, old, lost]) {
+      expect(reviewAuthority(state, witnesses)).toMatchObject({
+        kind: 'wait',
+        reason: expect.stringMatching(/begun by both/) as unknown,
+      });
+    }
+    // A recovery that went on from the later one has both behind it.
+    const goneOn = stampState(beginRecovery(first), first, 'second');
+    expect(reviewAuthority(lost, [witness(M0, old), witness(M1, goneOn)])).toMatchObject({
+      kind: 'rebuild',
+      state: { inSync: [M1] },
+    });
+  });
+
   it('a mirror that was given up while it was away does not speak against what came since', () => {
     const forced = requireFullCopy(stateAt(6, { inSync: [M0] }), M1, 'an operator went on without it');
     const witnesses = [witness(M0, forced), witness(M1, stateAt(9))];
