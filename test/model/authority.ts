@@ -1,6 +1,7 @@
 /** The simulated synchronization authority: the protocol's state, on a disk of its own, with a crash. */
 import {
   type AuthorityState,
+  type ForcedDecision,
   type MirrorId,
   newAuthorityState,
   stampState,
@@ -44,7 +45,8 @@ export class SimulatedAuthority {
   #latest: AuthorityState;
   readonly #backups: AuthorityState[] = [];
   #kept: AuthorityState;
-  #isDecisionOpen = false;
+  /** An operator's decision that the mirror that it is about does not keep yet. */
+  #openDecision: ForcedDecision | null = null;
   #wasMadeGood = false;
   /** What it was made to go on with. */
   #putBack: AuthorityState | null = null;
@@ -84,6 +86,7 @@ export class SimulatedAuthority {
 
   /** Every mirror in sync keeps this state, so that somebody may have acted on it. */
   noteKept(state: AuthorityState): void {
+    this.noteDecisionKept(state);
     if (isAfter(state, this.#kept)) this.#kept = state;
     this.#onKept();
   }
@@ -203,17 +206,18 @@ export class SimulatedAuthority {
     const { epoch } = this.state;
     const decision = { mirror, epoch, atMs: 0, risks: [], words: '' };
     this.persist(this.#rules.forceTrust(this.state, reports, decision, fencedEpoch), 'operator');
-    this.#isDecisionOpen = true;
+    this.#openDecision = decision;
   }
 
   /** True when an operator's decision is on record, and the mirror that it is about may still speak against it: then it is taken once more. */
   get isDecisionOpen(): boolean {
-    return this.#isDecisionOpen;
+    return this.#openDecision !== null;
   }
 
-  /** The mirror that an operator trusts keeps the decision: what was before it counts no more. */
-  noteDecisionKept(): void {
-    this.#kept = this.state;
-    this.#isDecisionOpen = false;
+  /** The mirrors that are trusted by this state keep it: where it comes by an operator's decision, what was before that counts no more. */
+  noteDecisionKept(state: AuthorityState): void {
+    if (this.#openDecision === null || state.forced?.includes(this.#openDecision) !== true) return;
+    this.#kept = state;
+    this.#openDecision = null;
   }
 }

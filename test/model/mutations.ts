@@ -2,6 +2,7 @@
 import { beginRecovery, recordCleanStop } from '../../src/protocol/authority-state.js';
 import { decidePush } from '../../src/protocol/fence.js';
 import { invariant } from '../../src/protocol/invariant.js';
+import { reviewAuthority } from '../../src/protocol/lost-authority.js';
 import { planObject } from '../../src/protocol/reconcile-plan.js';
 import { FULL_COPY_DOUBT, type MirrorReport, planRecovery } from '../../src/protocol/recovery-plan.js';
 import {
@@ -245,4 +246,14 @@ export const rowsStayAsTheyWere: Rules['rowsAfterPush'] = (target, source) => {
     (row) => !isLater(row.tag, source.lastTag ?? row.tag) && !source.rows.some(({ tag }) => tag === row.tag),
   );
   return [...kept, ...source.rows].sort((left, right) => (left.tag < right.tag ? -1 : 1));
+};
+
+/** Of the copies of the authority's state that mirrors keep, the oldest is the one that counts. */
+export const oldestRecordCounts: Rules['reviewAuthority'] = (state, witnesses) => {
+  const kept = witnesses.map(({ record }) => record).filter((record) => record !== null);
+  const [oldest = null] = kept.sort((left, right) => left.epoch - right.epoch);
+  return reviewAuthority(
+    state,
+    witnesses.map((witness) => ({ ...witness, record: oldest })),
+  );
 };

@@ -122,6 +122,7 @@ export function* keepRecords(
   for (const mirror of mirrors)
     yield* expectDone(mirror, { kind: 'keep-record', epoch: state.epoch, record: state });
   if (mirrors === state.inSync) authority.noteKept(state);
+  else authority.noteDecisionKept(state);
 }
 
 /** The need of a full copy is on record all the same. */

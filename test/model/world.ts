@@ -231,11 +231,14 @@ export class World {
   }
 
   /** What the authority's state is rebuilt to comes after everything that anybody may have acted on. */
-  #judgeRebuilt({ epoch, revision = 0 }: AuthorityState): void {
+  #judgeRebuilt({ epoch, revision = 0, forced = [] }: AuthorityState): void {
     const { kept } = this.authority;
     // An activation that nobody has acted on yet may count others as in sync; but of those who keep what was acted on, none is whole.
     if (kept.inSync.every((mirror) => this.damaged.has(mirror))) return;
-    if (epoch <= kept.epoch || revision < (kept.revision ?? 0))
+    // Revisions are counted in one history: an operator's decision may begin another one.
+    const decision = kept.forced?.at(-1);
+    const isUndone = decision !== undefined && !forced.includes(decision);
+    if (isUndone || epoch <= kept.epoch || revision < (kept.revision ?? 0))
       this.violate(
         'misled',
         `rebuilt at epoch ${epoch} from an older state than the one of epoch ${kept.epoch}`,
@@ -429,7 +432,7 @@ export class World {
       // Nor does it speak for another state of the authority any more (F31).
       this.#handle(trusted, { kind: 'fence', epoch: state.epoch, run: this.mirror(trusted).incarnation });
       const kept = this.#handle(trusted, { kind: 'keep-record', epoch: state.epoch, record: state });
-      if (kept?.kind === 'done') this.authority.noteDecisionKept();
+      if (kept?.kind === 'done') this.authority.noteDecisionKept(state);
     });
   }
 

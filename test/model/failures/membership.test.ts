@@ -8,6 +8,7 @@ import {
   anyStoreIsTrusted,
   noSequences,
   noWitnesses,
+  oldestRecordCounts,
   whateverStandsThere,
 } from '../mutations.js';
 import { withRules } from '../rules.js';
@@ -522,7 +523,7 @@ failureCase(
   },
 );
 
-failureCase('F31: so does one whose copy in full made it forget', {
+failureCase('F31: so does one that forgot it when its copy in full began', {
   mirrors: 3,
   trace: (set) => {
     const before = set.snapshot(M1);
@@ -551,6 +552,33 @@ failureCase('F31: so does one whose copy in full made it forget', {
   rule: 'whoever takes part in a recovery keeps the state that it goes by, before any row goes',
   off: { keepsRecoveriesOnRecord: false },
   ends: 'lost',
+});
+
+failureCase('F31: an operator’s decision stands once a recovery that goes by it has put it on a mirror', {
+  trace: (set) => {
+    set.write('replace', 'a', 'base');
+    // What comes by the decision begins to count its revisions anew.
+    for (let count = 0; count < 5; count += 1) set.recover();
+    set.crashHost();
+    const old = set.world.authority.durableState;
+    set.cutOff(M0);
+    set.world.putBack(newAuthorityState(SET_ID, set.world.mirrorIds));
+    set.recover();
+    set.world.mirror(M1).disk.failsNextSync = true;
+    set.world.force(M1);
+    set.crash(M1);
+    set.restart(M1);
+    set.reconnect(M0);
+    set.startRecovery();
+    while (set.copyRequests(M0, 'begin-full-copy').length === 0) set.stepNetwork();
+    set.crashHost();
+    set.world.putBack(old);
+    set.recover();
+    set.rest();
+  },
+  rule: 'of what the mirrors keep the latest counts',
+  off: { reviewAuthority: oldestRecordCounts },
+  ends: 'misled',
 });
 
 it('F31: a state that is lost is rebuilt from what the mirrors keep', () => {
