@@ -8,6 +8,7 @@ import { createS3Server } from '../s3/server.js';
 import type { S3Locks } from '../s3/shared-lock.js';
 import type { ServerTls } from '../tls/node-server.js';
 import type { Configuration } from './configuration.js';
+import { makeFreeBytes } from './engine.js';
 import type { S3Keyring } from './s3-keyring.js';
 import type { ServiceContext } from './service-life.js';
 import type { ServiceTracing } from './service-tracing.js';
@@ -39,6 +40,7 @@ export function makeS3Endpoint(parts: S3EndpointParts): FastifyInstance {
     tls,
     encryption: { masterKeys, customerKeysOverHttp },
     clock: Date.now,
+    freeBytes: makeFreeBytes(),
     logger: context.logger,
     isStopping: context.isStopping,
     onInvariantViolation: context.onFatal,

@@ -10,6 +10,7 @@ import { crc32c } from '@node-rs/crc32';
 import type { MirrorId } from '../protocol/authority-state.js';
 import { composedBytes, type ComposeSource, composeText } from '../protocol/compose.js';
 import { invariant } from '../protocol/invariant.js';
+import { sharedUse } from '../protocol/shared-use.js';
 import type { Soon } from '../protocol/soon.js';
 import {
   INLINE_CONTENT_BYTES_MAX,
@@ -44,6 +45,11 @@ interface OpenStage extends ContentTarget {
 
 interface FinishedStage extends ContentTarget {
   readonly stageId: string;
+}
+
+interface HeldPiece {
+  readonly bytes: Buffer;
+  readonly onTaken: (() => void) | undefined;
 }
 
 const NOBODY: ReadonlySet<MirrorId> = new Set();
@@ -111,7 +117,7 @@ export class MirroredContentSink implements ContentSink {
   readonly #targets: () => Promise<ContentTargets>;
   readonly #expectedBytes: number | null;
   readonly #logger: Logger;
-  #pieces: Buffer[] = [];
+  #pieces: HeldPiece[] = [];
   #stages: OpenStage[] | null = null;
   #lagging: readonly LaggingTarget[] = [];
   /** Null: nobody. */
@@ -130,14 +136,15 @@ export class MirroredContentSink implements ContentSink {
     this.#logger = logger;
   }
 
-  write(piece: Buffer): Promise<void> | undefined {
+  write(bytes: Buffer, onTaken?: () => void): Promise<void> | undefined {
     invariant(!this.#isOver, 'a content sink takes no pieces after its end');
-    this.#sizeBytes += piece.length;
+    this.#sizeBytes += bytes.length;
     invariant(
       this.#expectedBytes === null || this.#sizeBytes <= this.#expectedBytes,
       'content is no longer than was said',
     );
-    this.#checksum = crc32c(piece, this.#checksum);
+    this.#checksum = crc32c(bytes, this.#checksum);
+    const piece = { bytes, onTaken };
     if (this.#stages !== null) return this.#writeToStages(piece);
     this.#pieces.push(piece);
     // What is known to be too large for that need not wait in memory until it is.
@@ -157,7 +164,8 @@ export class MirroredContentSink implements ContentSink {
 
   #finishInMemory(): ReadyContent {
     const [only] = this.#pieces;
-    const bytes = only !== undefined && this.#pieces.length === 1 ? only : Buffer.concat(this.#pieces);
+    const isOne = only !== undefined && this.#pieces.length === 1;
+    const bytes = isOne ? only.bytes : Buffer.concat(this.#pieces.map((piece) => piece.bytes));
     this.#pieces = [];
     return new ReadyContent({ sizeBytes: this.#sizeBytes, checksum: this.#checksum, bytes, stages: [] });
   }
@@ -204,11 +212,13 @@ export class MirroredContentSink implements ContentSink {
     for (const piece of pieces) await this.#writeToStages(piece);
   }
 
-  async #writeToStages(piece: Buffer): Promise<void> {
+  async #writeToStages({ bytes, onTaken }: HeldPiece): Promise<void> {
     const stages = this.#stages ?? [];
     const [first, second] = stages;
     if (first === undefined) throw this.#lost();
-    for (const { lagging } of this.#lagging) lagging.write(piece);
+    const onUnused = onTaken && sharedUse(stages.length + this.#lagging.length, onTaken);
+    const piece = { bytes, onTaken: onUnused };
+    for (const { lagging } of this.#lagging) lagging.write(bytes, onUnused);
     if (second === undefined) {
       await this.#writeToStage(first, piece);
     } else {
@@ -217,9 +227,9 @@ export class MirroredContentSink implements ContentSink {
     if (this.#stages?.length === 0) throw this.#lost();
   }
 
-  async #writeToStage(open: OpenStage, piece: Buffer): Promise<void> {
+  async #writeToStage(open: OpenStage, { bytes, onTaken }: HeldPiece): Promise<void> {
     try {
-      await open.stage.write(piece);
+      await open.stage.write(bytes, onTaken);
     } catch (error) {
       this.#drop(open, error);
     }

@@ -24,17 +24,21 @@ export class LaggingStage {
     this.#stage = connection.openStage(expectedBytes);
   }
 
-  write(piece: Buffer): void {
-    if (this.#isLost) return;
-    if (this.#queuedBytes > 0 && this.#queuedBytes + piece.length > LAG_BYTES_MAX) {
-      this.abort();
+  /** `onTaken`: it has no need of the piece any more. */
+  write(piece: Buffer, onTaken?: () => void): void {
+    if (this.#queuedBytes > 0 && this.#queuedBytes + piece.length > LAG_BYTES_MAX) this.abort();
+    if (this.#isLost) {
+      onTaken?.();
       return;
     }
     this.#queuedBytes += piece.length;
     this.#written = this.#written.then(async () => {
-      if (this.#isLost) return;
+      if (this.#isLost) {
+        onTaken?.();
+        return;
+      }
       try {
-        await this.#stage.write(piece);
+        await this.#stage.write(piece, onTaken);
         this.#queuedBytes -= piece.length;
       } catch {
         this.abort();

@@ -63,8 +63,11 @@ export interface StagedContent {
 
 /** Takes the content of one write, piece by piece, with backpressure from the slowest mirror. */
 export interface ContentSink {
-  /** Resolves when the next piece may come; undefined: it may come at once. The buffer must not change afterwards. */
-  write(piece: Buffer): Promise<void> | undefined;
+  /**
+   * Resolves when the next piece may come; undefined: it may come at once. The buffer must not change before `onTaken` is called: from then on nobody
+   * looks at it. Of a piece that stays in memory, or is lost on the way, that may never be.
+   */
+  write(piece: Buffer, onTaken?: () => void): Promise<void> | undefined;
   /** All pieces are in. */
   finish(): Soon<StagedContent>;
   /** The content is not wanted: nothing of it remains anywhere. */

@@ -10,13 +10,15 @@ export class LocalStage implements RemoteStage {
     this.#stage = stage;
   }
 
-  async write(piece: Buffer): Promise<void> {
-    if (this.#failure !== null) throw this.#failure;
+  async write(piece: Buffer, onTaken?: () => void): Promise<void> {
     try {
+      if (this.#failure !== null) throw this.#failure;
       await this.#stage.write(piece);
     } catch (error) {
       await this.#stage.abort();
       throw error;
+    } finally {
+      onTaken?.();
     }
   }
 

@@ -57,6 +57,8 @@ export interface S3ServerOptions {
   readonly around?: AroundRequest | null;
   /** True from the moment at which it was asked to stop, which may be long before `close()`: answers then end their connections. */
   readonly isStopping?: () => boolean;
+  /** Gives back the memory of what came from a client and is with the mirrors. Default: the collector does. */
+  readonly freeBytes?: (bytes: Buffer) => void;
   /** Told of our own bugs, after they are logged; must stop the process. By default the process is made to crash. */
   readonly onInvariantViolation?: (violation: InvariantViolation) => void;
 }
@@ -101,6 +103,7 @@ export function createS3Server(options: S3ServerOptions): FastifyInstance {
         region,
         limits,
         clock,
+        freeBytes: options.freeBytes,
       },
       authentication: {
         credentials,

@@ -5,7 +5,6 @@
  * not yet handed a single byte of the request to a socket; once it has, nobody knows (STYLE.md 14).
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { OsdUnreachable } from './osd-connection.js';
 
@@ -14,9 +13,9 @@ export interface HttpRequest {
   readonly path: string;
   /** Names and values, alternating. */
   readonly headers: string[];
-  readonly body: Buffer | Readable | null;
-  /** From now to the head of the answer, the wait for a connection included; null: only the pauses are limited. */
-  readonly answerWithinMs: number | null;
+  readonly body: Buffer | null;
+  /** From now to the head of the answer, the wait for a connection included. */
+  readonly answerWithinMs: number;
   /** Longest pause within a body, either way. */
   readonly idleMs: number;
 }
@@ -44,8 +43,8 @@ function dispatchOptions(request: HttpRequest): Dispatcher.DispatchOptions {
     path: request.path,
     headers: request.headers,
     body: request.body,
-    // The deadline below is for small requests; a body on its way in has only the limit on pauses.
-    headersTimeout: request.answerWithinMs === null ? request.idleMs : 0,
+    // RequestProgress has the deadline.
+    headersTimeout: 0,
     bodyTimeout: request.idleMs,
   };
 }

@@ -1,10 +1,10 @@
 /**
- * An OSD over HTTP/1.1: `OsdConnection` on two undici pools. Small requests have connections of their own, so that they
- * never wait behind uploads and downloads, each of which holds a connection as long as it lasts.
+ * An OSD over HTTP/1.1: `OsdConnection` on an undici pool, and on connections of our own for uploads and downloads (osd-sockets.ts), each of which
+ * holds one as long as it lasts: small requests never wait behind them.
  *
  * No pipelining: undici sends requests that were pipelined behind a failed one again, and a write may be sent once.
  */
-import type { Readable } from 'node:stream';
+import type { OnReadOpts } from 'node:net';
 import Pool from 'undici/lib/dispatcher/pool.js';
 import type { ObjectId } from '../protocol/object-id.js';
 import type { CopyPace } from '../protocol/pace.js';
@@ -30,10 +30,11 @@ import {
 } from './contract.js';
 import { ANSWER_HEADERS_BYTES_MAX } from './answer-parser.js';
 import { BYTE_TRANSACTIONS_SINCE, type ContractRange, TRACED_READS_SINCE } from './contract-version.js';
+import type { Connect } from './connector.js';
 import type { Decoder } from './decoder.js';
 import { exchange, type HttpRequest } from './http-exchange.js';
 import { AnswerBody, ReadChannel, takeAll, takeFrameHeader } from './http-read.js';
-import { HttpStage, STAGE_ROOM, type StagedRemotely } from './http-stage.js';
+import { StageChannel, type StageRequest } from './http-stage.js';
 import { parseJson } from './frame.js';
 import { decodeListPage } from './list-page.js';
 import { MalformedMessage } from './malformed-message.js';
@@ -49,7 +50,6 @@ import {
   pushAnswer,
   readHeader,
   rowsAnswer,
-  stagedAnswer,
   statesAnswer,
   summariesAnswer,
 } from './messages.js';
@@ -97,7 +97,6 @@ import {
   unintelligible,
 } from './osd-answers.js';
 import { PeerContract } from './peer-contract.js';
-import { SharedRoom } from './shared-room.js';
 import { ReadQueue } from './read-queue.js';
 import {
   BATCHED_READ_BYTES_MAX,
@@ -134,8 +133,6 @@ export interface HttpOsdConnectionOptions extends Omit<OsdPlaces, 'connectMs'> {
 
 /** Small requests in flight at once; more wait. */
 const SMALL_CONNECTIONS_MAX = 16;
-/** Uploads in flight at once; more wait. */
-const STREAM_CONNECTIONS_MAX = 512;
 /** From the one who forwards to the writer, and from there to a mirror. */
 const FORWARDED_HOPS = 2;
 const REFUSAL_BYTES_MAX = 64 * 1024;
@@ -155,8 +152,7 @@ export class HttpOsdConnection implements OsdConnection {
   readonly url: string;
   readonly trace: ConnectionTrace | null;
   readonly #small: Pool;
-  readonly #streams: Pool;
-  readonly #stageRoom = new SharedRoom(STAGE_ROOM);
+  readonly #stages: StageChannel;
   readonly #large: ReadChannel;
   readonly #reads = new ReadQueue((batch) => this.#readTogether(batch));
   readonly #pushes = new PushQueue({
@@ -173,13 +169,6 @@ export class HttpOsdConnection implements OsdConnection {
   constructor(options: HttpOsdConnectionOptions) {
     const { timeouts } = options;
     const { origin, host, connect } = wayTo({ ...options, connectMs: timeouts.connectMs });
-    const shared: Pool.Options = {
-      pipelining: 1,
-      keepAliveTimeout: CLIENT_KEEP_ALIVE_MS,
-      keepAliveMaxTimeout: CLIENT_KEEP_ALIVE_MS,
-      maxHeaderSize: ANSWER_HEADERS_BYTES_MAX,
-      connect: connect(),
-    };
     this.url = options.url;
     this.trace = options.trace ?? null;
     this.#secret = options.secret;
@@ -187,15 +176,22 @@ export class HttpOsdConnection implements OsdConnection {
     this.#timeouts = timeouts;
     this.#contract = new PeerContract(options.url, options.contract);
     this.#small = new Pool(origin, {
-      ...shared,
+      pipelining: 1,
+      keepAliveTimeout: CLIENT_KEEP_ALIVE_MS,
+      keepAliveMaxTimeout: CLIENT_KEEP_ALIVE_MS,
+      maxHeaderSize: ANSWER_HEADERS_BYTES_MAX,
+      connect: connect(),
       connections: SMALL_CONNECTIONS_MAX,
       maxResponseSize: ANSWER_BYTES_MAX,
     });
-    this.#streams = new Pool(origin, { ...shared, connections: STREAM_CONNECTIONS_MAX });
     const { hostname, port, protocol } = new URL(origin);
-    this.#large = new ReadChannel(host, (reading) => (onOutcome) => {
-      connect(reading)({ host, hostname, port, protocol }, onOutcome);
-    });
+    const connectLarge =
+      (reading: OnReadOpts): Connect =>
+      (onOutcome) => {
+        connect(reading)({ host, hostname, port, protocol }, onOutcome);
+      };
+    this.#large = new ReadChannel(host, connectLarge);
+    this.#stages = new StageChannel(host, connectLarge);
   }
 
   /** With the secret of now. Throws RangeError for one that can't be one. */
@@ -268,7 +264,7 @@ export class HttpOsdConnection implements OsdConnection {
   }
 
   openStage(lengthBytes: number | null = null): RemoteStage {
-    return new HttpStage(this.#stageRoom, (body) => this.#sendStage(body, lengthBytes));
+    return this.#stages.open(() => this.#stageRequest(), lengthBytes);
   }
 
   async discardStage(stageId: string): Promise<void> {
@@ -480,7 +476,8 @@ export class HttpOsdConnection implements OsdConnection {
   /** Whatever is in flight fails. */
   async close(): Promise<void> {
     this.#large.close();
-    await Promise.all([this.#small.destroy(), this.#streams.destroy()]);
+    this.#stages.close();
+    await this.#small.destroy();
   }
 
   /** Asks who is there, and in which versions of the contract it may be spoken to. The question itself may always be put. */
@@ -502,7 +499,7 @@ export class HttpOsdConnection implements OsdConnection {
     method: HttpRequest['method'],
     path: string,
     mediaType: string | null,
-    body: Buffer | Readable | null,
+    body: Buffer | null,
   ): HttpRequest {
     this.#contract.refuseAcrossGap();
     return this.#anyRequest(method, path, mediaType, body);
@@ -512,7 +509,7 @@ export class HttpOsdConnection implements OsdConnection {
     method: HttpRequest['method'],
     path: string,
     mediaType: string | null,
-    body: Buffer | Readable | null,
+    body: Buffer | null,
   ): HttpRequest {
     const headers = [HEADER_AUTHORIZATION, this.#authorize(), HEADER_CONTRACT, this.#contract.headerText];
     if (mediaType !== null) headers.push('content-type', mediaType);
@@ -550,15 +547,11 @@ export class HttpOsdConnection implements OsdConnection {
     await this.#send('PUT', path, MEDIA_JSON, Buffer.from(JSON.stringify(request)));
   }
 
-  async #sendStage(body: Readable, lengthBytes: number | null): Promise<StagedRemotely> {
-    const request = this.#smallRequest('POST', OSD_PATHS.stages, MEDIA_BYTES, body);
-    // Without it every piece travels in a frame of its own.
-    if (lengthBytes !== null) request.headers.push('content-length', String(lengthBytes));
+  #stageRequest(): StageRequest {
+    const request = this.#smallRequest('POST', OSD_PATHS.stages, MEDIA_BYTES, null);
     const traceparent = this.trace?.traceparent() ?? null;
     if (traceparent !== null) request.headers.push(HEADER_TRACEPARENT, traceparent);
-    const answer = await exchange(this.#streams, { ...request, answerWithinMs: null }, ANSWER_BYTES_MAX);
-    if (answer.status !== 200) throw refusalOf(answer);
-    return understand(() => stagedAnswer.decodeBytes(answer.body));
+    return request;
   }
 }
 

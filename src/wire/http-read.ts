@@ -7,7 +7,6 @@
  * its share of READ_ROOM (and one slab more) waits in this process.
  */
 import type { OnReadOpts } from 'node:net';
-import { invariant } from '../protocol/invariant.js';
 import type { AnswerFields } from './answer-parser.js';
 import type { Connect } from './connector.js';
 import { TRAILER_ERROR } from './contract.js';
@@ -16,27 +15,30 @@ import { type HttpRequest, RequestProgress } from './http-exchange.js';
 import { MalformedMessage } from './malformed-message.js';
 import { OsdUnreachable, type ReadBody } from './osd-connection.js';
 import { ReadSlabs } from './read-slabs.js';
-import { type Asker, type ReadSocket, ReadSockets } from './read-sockets.js';
+import { type Asker, type OsdSocket, OsdSockets } from './osd-sockets.js';
+import { encodeRequestHead } from './request-head.js';
 import { type RoomLimits, SharedRoom } from './shared-room.js';
 
 /** What has come from one OSD, and waits for its readers. */
 const READ_ROOM: RoomLimits = { allBytesMax: 8 * 1024 * 1024, streamBytesMax: 1024 * 1024 };
 /** Downloads in flight at once; more wait. */
 const CONNECTIONS_MAX = 512;
-const LINE_END = /[\r\n]/;
 /** What is left of a body that nobody wants: up to this it is read to its end, so that the connection can be used again. */
 const READ_DISCARD_BYTES_MAX = 64 * 1024;
 
 /** An answer whose head is here and whose body is on its way. */
 class IncomingAnswer implements Asker, AsyncIterator<Buffer, undefined> {
+  /** There is no body, whose end could be missing. */
+  readonly isSent = true;
   status = 0;
   trailers: AnswerFields = new Map();
+  readonly #head: string;
   readonly #progress: RequestProgress;
   readonly #onBegun: (failure: OsdUnreachable | null) => void;
   readonly #channel: ReadChannel;
   readonly #idleMs: number;
   #isInRoom = true;
-  #connection: ReadSocket | null = null;
+  #connection: OsdSocket | null = null;
   #idleTimer: NodeJS.Timeout | null = null;
   #queue: Buffer[] = [];
   /** What the queue holds in memory: of a slab all of it. */
@@ -49,6 +51,7 @@ class IncomingAnswer implements Asker, AsyncIterator<Buffer, undefined> {
 
   constructor(request: HttpRequest, channel: ReadChannel, onBegun: (failure: OsdUnreachable | null) => void) {
     this.#channel = channel;
+    this.#head = encodeRequestHead(channel.host, request);
     this.#idleMs = request.idleMs;
     channel.room.enter();
     this.#onBegun = onBegun;
@@ -61,13 +64,14 @@ class IncomingAnswer implements Asker, AsyncIterator<Buffer, undefined> {
     return !this.#progress.isOver;
   }
 
-  onStart(connection: ReadSocket): void {
+  onStart(connection: OsdSocket): void {
     this.#connection = connection;
     this.#progress.start({
       abort: (reason) => {
         connection.destroy(reason);
       },
     });
+    connection.write(this.#head);
   }
 
   onHead(status: number): void {
@@ -181,25 +185,25 @@ class IncomingAnswer implements Asker, AsyncIterator<Buffer, undefined> {
 
 /** The way on which large reads come from one OSD. */
 export class ReadChannel {
+  readonly host: string;
   readonly room = new SharedRoom(READ_ROOM);
   readonly slabs = new ReadSlabs(this.room);
-  readonly #host: string;
-  readonly #sockets: ReadSockets;
+  readonly #sockets: OsdSockets;
 
   /** `connect` makes what connects to the OSD, whose host it is. */
   constructor(host: string, connect: (reading: OnReadOpts) => Connect) {
-    this.#host = host;
-    this.#sockets = new ReadSockets({ slabs: this.slabs, connectionsMax: CONNECTIONS_MAX, connect });
+    this.host = host;
+    this.#sockets = new OsdSockets({ slabs: this.slabs, connectionsMax: CONNECTIONS_MAX, connect });
   }
 
-  /** Sends a request and resolves when the head of its answer is there. Rejects with OsdUnreachable. */
+  /** Sends a request, which has no body, and resolves when the head of its answer is there. Rejects with OsdUnreachable. */
   open(request: HttpRequest): Promise<IncomingAnswer> {
     return new Promise((resolve, reject) => {
       const answer = new IncomingAnswer(request, this, (failure) => {
         if (failure === null) resolve(answer);
         else reject(failure);
       });
-      this.#sockets.ask(encodeRequest(this.#host, request), answer);
+      this.#sockets.ask(answer);
     });
   }
 
@@ -207,16 +211,6 @@ export class ReadChannel {
   close(): void {
     this.#sockets.close();
   }
-}
-
-/** Precondition: it has no body. */
-function encodeRequest(host: string, { method, path, headers }: HttpRequest): string {
-  const texts = [path, ...headers];
-  invariant(!texts.some((text) => LINE_END.test(text)), 'no part of a request ends a line');
-  let lines = `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\n`;
-  for (let index = 0; index < headers.length; index += 2)
-    lines += `${headers[index] ?? ''}: ${headers[index + 1] ?? ''}\r\n`;
-  return `${lines}\r\n`;
 }
 
 /** Takes the frame's header off an answer, and leaves the bytes behind it there. Throws MalformedMessage. */

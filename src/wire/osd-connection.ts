@@ -306,8 +306,11 @@ export interface ForwardedBatchReply {
 
 /** Content on its way into an OSD (POST /v1/stages), with backpressure from that OSD. */
 export interface RemoteStage {
-  /** Resolves when the next piece may come; rejects with OsdRefusal or OsdUnreachable when the stage is lost. */
-  write(piece: Buffer): Promise<void>;
+  /**
+   * Resolves when the next piece may come; rejects with OsdRefusal or OsdUnreachable when the stage is lost. `onTaken` is called once, sooner or later:
+   * from then on nobody looks at the piece, whatever became of it.
+   */
+  write(piece: Buffer, onTaken?: () => void): Promise<void>;
   finish(): Promise<{
     readonly stageId: string;
     readonly lengthBytes: number;

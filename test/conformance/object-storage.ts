@@ -42,7 +42,9 @@ async function stage(
 ): Promise<StagedContent> {
   const sink = storage.openContent(target, bytes.length);
   for (let offset = 0; offset < bytes.length; offset += pieceBytes) {
-    await sink.write(bytes.subarray(offset, offset + pieceBytes));
+    const piece = Buffer.from(bytes.subarray(offset, offset + pieceBytes));
+    // From then on its memory is ours again.
+    await sink.write(piece, () => piece.fill(0xff));
   }
   return sink.finish();
 }

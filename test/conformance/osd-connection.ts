@@ -47,8 +47,17 @@ async function collect(read: RemoteRead | null): Promise<Buffer> {
 
 async function stageOf(osd: OsdConnection, ...pieces: Buffer[]): ReturnType<RemoteStage['finish']> {
   const stage = osd.openStage();
-  for (const piece of pieces) await stage.write(piece);
+  for (const piece of pieces) await writePiece(stage, piece);
   return stage.finish();
+}
+
+/** Changes its memory as soon as it may. */
+function writePiece(stage: RemoteStage, bytes: Buffer, onTaken?: () => void): Promise<void> {
+  const piece = Buffer.from(bytes);
+  return stage.write(piece, () => {
+    piece.fill(0xff);
+    onTaken?.();
+  });
 }
 
 export function describeOsdConnection(name: string, make: () => Promise<OsdUnderTest>): void {
@@ -427,6 +436,48 @@ function describeStages(get: () => OsdConnection): void {
       const draft = { kind: 'replace', objectId: ID, tag: tagAt(1, 1), staged } as const;
       expect(await replyTo(osd, draft)).toMatchObject({ code: 'unknown-stage' });
     });
+
+    it('content of a known length, and many stages at once, arrive whole', async () => {
+      const contents = Array.from({ length: 40 }, (_, index) => patternBytes(300_000 + index, index));
+      const staging = contents.map(async (bytes, index) => {
+        const stage = osd.openStage(index % 2 === 0 ? bytes.length : null);
+        for (let at = 0; at < bytes.length; at += 65_536)
+          await writePiece(stage, bytes.subarray(at, at + 65_536));
+        return stage.finish();
+      });
+      for (const [index, { lengthBytes, contentChecksum }] of (await Promise.all(staging)).entries()) {
+        const bytes = contents[index]!;
+        expect({ lengthBytes, contentChecksum }).toEqual({
+          lengthBytes: bytes.length,
+          contentChecksum: crc32c(bytes),
+        });
+      }
+    });
+
+    it.each([null, 2, 30])(
+      'each piece is let go of once, also when its stage is aborted (%s)',
+      async (abortedAfter) => {
+        const stage = osd.openStage();
+        const takenCounts: number[] = [];
+        const contents: Buffer[] = [];
+        let writing: Promise<unknown> = Promise.resolve();
+        for (let index = 0; index < 30; index += 1) {
+          const bytes = patternBytes(100_000, index);
+          contents.push(bytes);
+          takenCounts.push(0);
+          writing = writePiece(stage, bytes, () => {
+            takenCounts[index] = (takenCounts[index] ?? 0) + 1;
+          });
+          if (index + 1 === abortedAfter) break;
+          await writing;
+        }
+        if (abortedAfter === null)
+          expect((await stage.finish()).contentChecksum).toBe(crc32c(Buffer.concat(contents)));
+        else stage.abort();
+        await Promise.allSettled([writing]);
+        await expect.poll(() => takenCounts).toEqual(takenCounts.map(() => 1));
+      },
+    );
 
     it('an aborted stage takes nothing more, and the connection goes on', async () => {
       const stage = osd.openStage();

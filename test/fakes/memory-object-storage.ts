@@ -171,10 +171,11 @@ export class MemoryObjectStorage implements ObjectStorage {
       isOpen = false;
     };
     return {
-      write: async (piece) => {
+      write: async (piece, onTaken) => {
         invariant(isOpen, 'nothing is written to a sink that is closed');
         await this.#before('write');
-        pieces.push(piece);
+        pieces.push(onTaken === undefined ? piece : Buffer.from(piece));
+        onTaken?.();
       },
       finish: async () => {
         await this.#before('finish');

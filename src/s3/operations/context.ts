@@ -26,6 +26,8 @@ export interface Services {
   readonly limits: S3Limits;
   /** Milliseconds since 1970. Only Last-Modified and signature ages come of it, never an order. */
   readonly clock: () => number;
+  /** Gives back the memory of bytes that came from a socket and that nobody needs any more; absent: the collector does. */
+  readonly freeBytes: ((bytes: Buffer) => void) | undefined;
 }
 
 export interface ServiceContext {

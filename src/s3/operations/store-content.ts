@@ -32,7 +32,10 @@ function receive(
   sink: ContentSink,
 ): Soon<ReceivedPayload> {
   const { body } = request;
-  return receivePayload({ mode: payload, body, expectations }, services.limits, (piece) => sink.write(piece));
+  const { limits, freeBytes } = services;
+  return receivePayload({ mode: payload, body, expectations, freeBytes }, limits, (piece, onTaken) =>
+    sink.write(piece, onTaken),
+  );
 }
 
 async function stage(

@@ -69,7 +69,7 @@ export class AwsChunkedDecoder {
     return this.#trailers;
   }
 
-  /** Returns the payload in this piece of the body, as views of it. Throws S3Error. */
+  /** Returns the payload in this piece of the body, as views of it, and remembers nothing of its memory. Throws S3Error. */
   push(piece: Buffer): Buffer[] {
     const decoded: Buffer[] = [];
     let offset = 0;
@@ -87,7 +87,8 @@ export class AwsChunkedDecoder {
       if (this.#line.length + rest.length > LINE_BYTES_MAX) throw badSize('a line is too long');
       const line = this.#line.length === 0 ? rest : Buffer.concat([this.#line, rest]);
       if (end < 0) {
-        this.#line = line;
+        // The memory of the piece is its owner's again.
+        this.#line = Buffer.from(line);
         break;
       }
       this.#line = NOTHING;

@@ -3,6 +3,7 @@
  * was promised with what came. When `receivePayload` resolves the payload is whole and right; only then may it be
  * committed.
  */
+import { sharedUse } from '../../protocol/shared-use.js';
 import { type Soon, whenKnown } from '../../protocol/soon.js';
 import type { PayloadMode } from '../auth/authenticate.js';
 import type { RequestBody } from '../body.js';
@@ -17,6 +18,8 @@ interface Payload {
   readonly mode: PayloadMode;
   readonly body: Pick<RequestBody, 'read'>;
   readonly expectations: PayloadExpectations;
+  /** Called with pieces of the body of which nobody needs the memory any more: all of a long one but the first. Default: those are left to the collector. */
+  readonly freeBytes?: ((piece: Buffer) => void) | undefined;
 }
 
 export interface ReceivedPayload {
@@ -26,8 +29,8 @@ export interface ReceivedPayload {
   readonly checksum: ChecksumValue | null;
 }
 
-/** Takes a piece of the payload; resolves when the next may come, undefined: at once. */
-type PayloadConsumer = (piece: Buffer) => Promise<void> | undefined;
+/** Takes a piece of the payload; resolves when the next may come, undefined: at once. Calls `onTaken`, or not, when the piece is not needed any more. */
+type PayloadConsumer = (piece: Buffer, onTaken?: () => void) => Promise<void> | undefined;
 
 function openDecoder(mode: PayloadMode, sizeBytes: number | null): AwsChunkedDecoder | null {
   const decodedBytes = sizeBytes ?? 0;
@@ -113,18 +116,36 @@ function decoding(
   take: PayloadConsumer,
   accept: PayloadConsumer,
 ): PayloadConsumer {
-  return (piece) => {
+  return (piece, onTaken) => {
     const decoded = decoder.push(piece);
     const [only, second] = decoded;
     if (only === undefined) return undefined;
-    if (second === undefined) return take(only);
+    if (second === undefined) return take(only, onTaken);
     for (const part of decoded) digests.update(part);
-    return acceptAll(decoded, accept);
+    return acceptAll(decoded, accept, onTaken && sharedUse(decoded.length, onTaken));
   };
 }
 
-async function acceptAll(pieces: readonly Buffer[], accept: PayloadConsumer): Promise<void> {
-  for (const piece of pieces) await accept(piece);
+async function acceptAll(
+  pieces: readonly Buffer[],
+  accept: PayloadConsumer,
+  onTaken?: () => void,
+): Promise<void> {
+  for (const piece of pieces) await accept(piece, onTaken);
+}
+
+/** Small bodies are one piece, which stays in memory. Of others the first one is what digests may still hold (running-hash.ts). */
+function freeing(
+  freeBytes: (piece: Buffer) => void,
+  digests: Digests,
+  take: PayloadConsumer,
+): PayloadConsumer {
+  return (piece) => {
+    if (digests.sizeBytes === 0) return take(piece);
+    return take(piece, () => {
+      freeBytes(piece);
+    });
+  };
 }
 
 /**
@@ -146,23 +167,24 @@ export function receivePayload(
 /** `checksum` is the one to compute; null: none. */
 function receiveWith(
   checksum: Checksum | null,
-  { mode, body, expectations }: Payload,
+  { mode, body, expectations, freeBytes }: Payload,
   limits: S3Limits,
   accept: PayloadConsumer,
 ): Soon<ReceivedPayload> {
   const digests = new Digests(mode, checksum);
   const decoder = openDecoder(mode, expectations.sizeBytes);
-  const take = (piece: Buffer): Promise<void> | undefined => {
+  const take = (piece: Buffer, onTaken?: () => void): Promise<void> | undefined => {
     digests.update(piece);
     if (digests.sizeBytes > limits.singlePutBytesMax) {
       throw new S3Error('EntityTooLarge', { details: { MaxSizeAllowed: String(limits.singlePutBytesMax) } });
     }
-    return piece.length === 0 ? undefined : accept(piece);
+    return piece.length === 0 ? undefined : accept(piece, onTaken);
   };
+  const takeCoded = decoder === null ? take : decoding(decoder, digests, take, accept);
   const taking =
     mode.kind === 'buffered'
       ? take(mode.bytes)
-      : body.read(decoder === null ? take : decoding(decoder, digests, take, accept));
+      : body.read(freeBytes === undefined ? takeCoded : freeing(freeBytes, digests, takeCoded));
   return whenKnown<unknown, ReceivedPayload>(taking, () => {
     decoder?.finish();
     checkSha256(mode, digests.sha256);

@@ -29,9 +29,13 @@ class StageTaker {
 
   get target() {
     const stage: RemoteStage = {
-      write: async (piece) => {
-        await this.onWrite();
-        this.taken.push(piece);
+      write: async (piece, onTaken) => {
+        try {
+          await this.onWrite();
+          this.taken.push(Buffer.from(piece));
+        } finally {
+          onTaken?.();
+        }
       },
       finish: async () => {
         await this.onFinish();
@@ -55,8 +59,10 @@ const never = (): Promise<void> => new Promise(() => undefined);
 async function upload(inSync: StageTaker, rebuilding: StageTaker, bytes: Buffer): Promise<ReadyContent> {
   const targets = { inSync: [inSync.target], rebuilding: [rebuilding.target] };
   const sink = new MirroredContentSink(async () => targets, bytes.length, silentLogger());
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES)
-    await sink.write(bytes.subarray(at, at + PIECE_BYTES));
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+    const piece = Buffer.from(bytes.subarray(at, at + PIECE_BYTES));
+    await sink.write(piece, () => piece.fill(0xff));
+  }
   const content = await sink.finish();
   if (!(content instanceof ReadyContent)) throw new Error('it is of another kind');
   return content;
@@ -111,5 +117,63 @@ describe('an upload while a mirror is being rebuilt', () => {
     const [a, b] = [new StageTaker(A), new StageTaker(B)];
     a.onWrite = async () => Promise.reject(new Error('the line is dead'));
     await expect(upload(a, b, bytes)).rejects.toMatchObject({ kind: 'unavailable' });
+  });
+});
+
+describe('the pieces of an upload', () => {
+  /** Lets each write of a taker go on when it is told to. */
+  function hold(taker: StageTaker): { release: () => void; fail: () => void } {
+    let settle: { resolve: () => void; reject: (error: Error) => void } | null = null;
+    taker.onWrite = () =>
+      new Promise((resolve, reject) => {
+        settle = { resolve, reject };
+      });
+    return {
+      release: () => settle?.resolve(),
+      fail: () => settle?.reject(new Error('the line is dead')),
+    };
+  }
+
+  it.each(['release', 'fail'] as const)(
+    'are their owner’s again when every mirror is through with them, the slowest one too (%s)',
+    async (ending) => {
+      const [a, b, c] = [new StageTaker(A), new StageTaker(B), new StageTaker(toMirrorId('osd-c'))];
+      const [first, second, rebuilding] = [hold(a), hold(b), hold(c)];
+      const targets = { inSync: [a.target, b.target], rebuilding: [c.target] };
+      const sink = new MirroredContentSink(async () => targets, MEBIBYTE, silentLogger());
+      let takenCount = 0;
+      const writing = sink.write(Buffer.alloc(PIECE_BYTES), () => {
+        takenCount += 1;
+      });
+      for (const { release } of [first, rebuilding]) {
+        await new Promise(setImmediate);
+        release();
+        await new Promise(setImmediate);
+        expect(takenCount).toBe(0);
+      }
+      second[ending]();
+      await writing;
+      expect(takenCount).toBe(1);
+    },
+  );
+
+  it('are let go of by a mirror that is being rebuilt and takes nothing', async () => {
+    const [a, b] = [new StageTaker(A), new StageTaker(B)];
+    const { fail } = hold(b);
+    const targets = { inSync: [a.target], rebuilding: [b.target] };
+    const sink = new MirroredContentSink(async () => targets, 20 * MEBIBYTE, silentLogger());
+    let takenCount = 0;
+    const count = (20 * MEBIBYTE) / PIECE_BYTES;
+    for (let index = 0; index < count; index += 1) {
+      await sink.write(Buffer.alloc(PIECE_BYTES), () => {
+        takenCount += 1;
+      });
+    }
+    await sink.finish();
+    expect(b.isAborted).toBe(true);
+    // The stage itself has one, and what waits behind it is let go of when that one is.
+    expect(takenCount).toBeGreaterThan(count - MEBIBYTE / PIECE_BYTES);
+    fail();
+    await expect.poll(() => takenCount).toBe(count);
   });
 });

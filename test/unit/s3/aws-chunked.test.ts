@@ -22,7 +22,15 @@ function makeDecoder(options: EncodeOptions, decodedBytes: number): AwsChunkedDe
 
 function decode(options: EncodeOptions, decodedBytes: number, pieces: readonly Buffer[]): Buffer {
   const decoder = makeDecoder(options, decodedBytes);
-  const content = Buffer.concat(pieces.flatMap((piece) => decoder.push(piece)));
+  const content = Buffer.concat(
+    pieces.map((piece) => {
+      const own = Buffer.from(piece);
+      const decoded = Buffer.concat(decoder.push(own));
+      // Its memory is used again while the next one comes.
+      own.fill(0xff);
+      return decoded;
+    }),
+  );
   decoder.finish();
   return content;
 }

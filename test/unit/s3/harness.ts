@@ -161,6 +161,7 @@ export class TestServer {
     const app = createS3Server({
       storage,
       credentials: fixedCredentials([KEY, OTHER_KEY]),
+      freeBytes: (bytes) => bytes.fill(0xff),
       ...(limits !== undefined && { limits }),
       ...options,
     });

@@ -69,6 +69,60 @@ function flipInData(body: Buffer): Buffer {
   return changed;
 }
 
+describe('the memory of a long body', () => {
+  let freedBytes: number;
+  let freeing: TestServer;
+  beforeAll(async () => {
+    freeing = await TestServer.start({
+      options: {
+        freeBytes: (bytes) => {
+          // A piece that shares its memory with others is not its own to give back.
+          expect(bytes.length).toBe(bytes.buffer.byteLength);
+          freedBytes += bytes.length;
+          bytes.fill(0xff);
+        },
+      },
+    });
+    await freeing.send({ method: 'PUT', target: '/bucket' });
+  });
+  afterAll(async () => {
+    await freeing.close();
+  });
+
+  it.each(['UNSIGNED-PAYLOAD', SIGNED, UNSIGNED_TRAILER])(
+    '%s: is given back once the store has it, but for the first piece',
+    async (payload) => {
+      const content = Buffer.alloc(1_500_000, 'some other content ');
+      freedBytes = 0;
+      const isChunked = payload !== 'UNSIGNED-PAYLOAD';
+      const wish = {
+        ...{ method: 'PUT', target: '/bucket/long', payload },
+        headers: isChunked ? { 'x-amz-decoded-content-length': String(content.length) } : {},
+      };
+      const signed = freeing.sign(wish);
+      const chunks = Array.from({ length: 15 }, (_, index) =>
+        content.subarray(index * 100_000, (index + 1) * 100_000),
+      );
+      const seed = payload === SIGNED ? signed.seed : null;
+      const trailers = payload === SIGNED ? null : [];
+      const body = isChunked ? encodeAwsChunked(chunks, { seed, trailers }) : content;
+      const answer = await freeing.sendWith({ ...wish, body }, signed.headers);
+      expect(answer.headers.etag).toBe(`"${md5(content)}"`);
+      expect((await freeing.send({ target: '/bucket/long' })).body.equals(content)).toBe(true);
+      const pieceBytesMax = 64 * 1024;
+      expect(freedBytes).toBeGreaterThanOrEqual(body.length - 2 * pieceBytesMax);
+      expect(freedBytes).toBeLessThan(body.length);
+    },
+  );
+
+  it('stays when it is one piece', async () => {
+    freedBytes = 0;
+    await freeing.send({ method: 'PUT', target: '/bucket/short', body: 'short' });
+    expect((await freeing.send({ target: '/bucket/short' })).text).toBe('short');
+    expect(freedBytes).toBe(0);
+  });
+});
+
 describe('payload modes (x-amz-content-sha256)', () => {
   it.each([SIGNED, SIGNED_TRAILER, UNSIGNED_TRAILER])(
     '%s: the decoded content is stored, aws-chunked is not',

@@ -1,8 +1,8 @@
 /**
- * The connections over which large objects come from one OSD: HTTP/1.1, one request at a time on each.
+ * Connections to one OSD for what is large: HTTP/1.1, one request at a time on each.
  *
- * Not undici: its parser copies every byte, and each read of a socket makes a new buffer. Here a socket is read into slabs (read-slabs.ts) of which the
- * pieces are handed out as they are. No retry, no redirect, no pipelining; a connection on which anything unexpected comes is closed.
+ * Not undici: its parser copies every byte that comes, each read of a socket makes a new buffer, and nobody hears when a piece of what goes out was taken, so
+ * that its memory can be used again. No retry, no redirect, no pipelining; a connection on which anything unexpected comes is closed.
  */
 import type { OnReadOpts, Socket } from 'node:net';
 import { invariant } from '../protocol/invariant.js';
@@ -16,8 +16,10 @@ import type { ReadSlabs } from './read-slabs.js';
 export interface Asker {
   /** False: it does not want an answer any more. */
   readonly isWaiting: boolean;
-  /** The request is about to be sent. */
-  readonly onStart: (connection: ReadSocket) => void;
+  /** It has written all of its request. */
+  readonly isSent: boolean;
+  /** It may write its request now. */
+  readonly onStart: (connection: OsdSocket) => void;
   readonly onHead: (status: number, headers: AnswerFields) => void;
   /** The piece is its own until it gives it back. */
   readonly onPiece: (piece: Buffer) => void;
@@ -28,23 +30,29 @@ export interface Asker {
 /** Before a body and between two requests a socket is read into this, of which pieces are copied. */
 const HEAD_BYTES = 16 * 1024;
 
-export class ReadSocket {
-  readonly #slabs: ReadSlabs;
-  readonly #onFree: (connection: ReadSocket, isReusable: boolean) => void;
-  readonly #headBuffer = Buffer.allocUnsafeSlow(HEAD_BYTES);
+interface OsdSocketSetup {
+  /** Bodies are read into these; null: what comes is small, and is copied. */
+  readonly slabs: ReadSlabs | null;
+  /** All sockets of one owner have the same: what a read brings is looked at before the next one begins. */
+  readonly headBuffer: Buffer;
+  readonly onFree: (connection: OsdSocket, isReusable: boolean) => void;
+}
+
+export class OsdSocket {
+  readonly #setup: OsdSocketSetup;
   #socket: Socket | null = null;
   #parser: AnswerParser | null = null;
   #asker: Asker | null = null;
 
-  constructor(slabs: ReadSlabs, onFree: (connection: ReadSocket, isReusable: boolean) => void) {
-    this.#slabs = slabs;
-    this.#onFree = onFree;
+  constructor(setup: OsdSocketSetup) {
+    this.#setup = setup;
   }
 
   /** How a socket without TLS is told to read. */
   get reading(): OnReadOpts {
+    const { slabs, headBuffer } = this.#setup;
     return {
-      buffer: () => (this.#parser?.isInBody === true ? this.#slabs.take() : this.#headBuffer),
+      buffer: () => (slabs !== null && this.#parser?.isInBody === true ? slabs.take() : headBuffer),
       callback: (filledBytes, buffer) => {
         this.#take(Buffer.from(buffer.buffer, buffer.byteOffset, filledBytes));
         return true;
@@ -57,12 +65,11 @@ export class ReadSocket {
     socket.on('error', (error) => {
       this.#fail(error);
     });
-    socket.on('close', () => {
-      this.#fail(new Error('the connection was closed'));
-    });
-    socket.on('end', () => {
-      socket.destroy();
-    });
+    for (const ending of ['end', 'close']) {
+      socket.on(ending, () => {
+        this.#fail(new Error('the connection was closed'));
+      });
+    }
     // Comes only where it was not read as we say: over TLS.
     socket.on('data', (bytes: Buffer) => {
       this.#take(bytes);
@@ -74,7 +81,7 @@ export class ReadSocket {
   }
 
   /** Precondition: it is open, and nobody else asks. */
-  ask(request: string, asker: Asker): void {
+  ask(asker: Asker): void {
     invariant(this.#asker === null && this.#socket !== null, 'one request at a time');
     this.#asker = asker;
     this.#parser = new AnswerParser({
@@ -88,9 +95,27 @@ export class ReadSocket {
         asker.onEnd(trailers);
       },
     });
-    asker.onStart(this);
     this.#socket.ref();
-    this.#socket.write(request);
+    asker.onStart(this);
+  }
+
+  /** Bytes that were written and that the operating system has not taken. */
+  get unsentBytes(): number {
+    return this.#socket?.writableLength ?? 0;
+  }
+
+  /** `onTaken`: nobody looks at the bytes any more, whether they were sent or not. Precondition: the caller asks. */
+  write(bytes: Buffer | string, onTaken?: () => void): void {
+    invariant(this.#socket !== null, 'who asks has a connection');
+    if (typeof bytes === 'string') this.#socket.write(bytes, 'latin1', onTaken);
+    else this.#socket.write(bytes, onTaken);
+  }
+
+  /** What `writing` writes goes out at once. */
+  together(writing: () => void): void {
+    this.#socket?.cork();
+    writing();
+    this.#socket?.uncork();
   }
 
   pause(): void {
@@ -107,11 +132,12 @@ export class ReadSocket {
   }
 
   #handOut(piece: Buffer, asker: Asker): void {
-    if (piece.buffer === this.#headBuffer.buffer) {
+    const { slabs, headBuffer } = this.#setup;
+    if (slabs === null || piece.buffer === headBuffer.buffer) {
       asker.onPiece(Buffer.from(piece));
       return;
     }
-    this.#slabs.keep(piece);
+    slabs.keep(piece);
     asker.onPiece(piece);
   }
 
@@ -123,17 +149,18 @@ export class ReadSocket {
       if (!(error instanceof MalformedMessage)) throw error;
       this.#fail(error);
     } finally {
-      this.#slabs.giveBack(bytes);
+      this.#setup.slabs?.giveBack(bytes);
     }
     if (this.#parser?.isEnded === true) this.#finish(this.#parser.isReusable);
   }
 
-  #finish(isReusable: boolean): void {
+  #finish(isAnswerReusable: boolean): void {
+    const isReusable = isAnswerReusable && this.#asker?.isSent === true && this.unsentBytes === 0;
     this.#parser = null;
     this.#asker = null;
     if (!isReusable) this.#socket?.destroy();
     else this.#socket?.resume().unref();
-    this.#onFree(this, isReusable);
+    this.#setup.onFree(this, isReusable);
   }
 
   /** Once: later ones find nobody who asks. */
@@ -143,44 +170,50 @@ export class ReadSocket {
     this.#parser = null;
     this.#socket?.destroy();
     asker?.onFailure(error);
-    this.#onFree(this, false);
+    this.#setup.onFree(this, false);
   }
 }
 
-export interface ReadSocketsSetup {
-  readonly slabs: ReadSlabs;
+export interface OsdSocketsSetup {
+  /** Bodies of answers are read into these; null: they are small. */
+  readonly slabs: ReadSlabs | null;
   readonly connectionsMax: number;
   /** Connects, and reads as it is told, unless that is TLS. */
   readonly connect: (reading: OnReadOpts) => Connect;
 }
 
-export class ReadSockets {
-  readonly #setup: ReadSocketsSetup;
+export class OsdSockets {
+  readonly #setup: OsdSocketsSetup;
+  readonly #headBuffer = Buffer.allocUnsafeSlow(HEAD_BYTES);
   /** Open, connecting or asked. */
-  readonly #all = new Set<ReadSocket>();
-  readonly #idle: ReadSocket[] = [];
-  readonly #waiting: { readonly request: string; readonly asker: Asker }[] = [];
+  readonly #all = new Set<OsdSocket>();
+  readonly #idle: OsdSocket[] = [];
+  readonly #waiting: Asker[] = [];
   #isClosed = false;
 
-  constructor(setup: ReadSocketsSetup) {
+  constructor(setup: OsdSocketsSetup) {
     this.#setup = setup;
   }
 
-  /** Sends a request, as it stands, once there is a connection for it. */
-  ask(request: string, asker: Asker): void {
+  /** Lets it write its request once there is a connection for it. */
+  ask(asker: Asker): void {
     if (this.#isClosed) {
       asker.onFailure(new Error('closed'));
       return;
     }
     const idle = this.#idle.pop();
-    if (idle !== undefined) idle.ask(request, asker);
-    else if (this.#all.size >= this.#setup.connectionsMax) this.#waiting.push({ request, asker });
-    else this.#askAnew(request, asker);
+    if (idle !== undefined) idle.ask(asker);
+    else if (this.#all.size >= this.#setup.connectionsMax) this.#waiting.push(asker);
+    else this.#askAnew(asker);
   }
 
-  #askAnew(request: string, asker: Asker): void {
-    const connection = new ReadSocket(this.#setup.slabs, (freed, isReusable) => {
-      this.#onFree(freed, isReusable);
+  #askAnew(asker: Asker): void {
+    const connection = new OsdSocket({
+      slabs: this.#setup.slabs,
+      headBuffer: this.#headBuffer,
+      onFree: (freed, isReusable) => {
+        this.#onFree(freed, isReusable);
+      },
     });
     this.#all.add(connection);
     this.#setup.connect(connection.reading)((error, socket) => {
@@ -194,12 +227,12 @@ export class ReadSockets {
       if (this.#isClosed) {
         connection.destroy(new Error('closed'));
         asker.onFailure(new Error('closed'));
-      } else if (asker.isWaiting) connection.ask(request, asker);
+      } else if (asker.isWaiting) connection.ask(asker);
       else this.#onFree(connection, true);
     });
   }
 
-  #onFree(connection: ReadSocket, isReusable: boolean): void {
+  #onFree(connection: OsdSocket, isReusable: boolean): void {
     if (!this.#all.has(connection)) return;
     if (!isReusable) {
       this.#all.delete(connection);
@@ -209,22 +242,22 @@ export class ReadSockets {
     const next = this.#nextWaiting();
     if (next === null) {
       if (isReusable) this.#idle.push(connection);
-    } else if (isReusable) connection.ask(next.request, next.asker);
-    else this.#askAnew(next.request, next.asker);
+    } else if (isReusable) connection.ask(next);
+    else this.#askAnew(next);
   }
 
-  #nextWaiting(): { readonly request: string; readonly asker: Asker } | null {
+  #nextWaiting(): Asker | null {
     for (;;) {
       const next = this.#waiting.shift();
       if (next === undefined) return null;
-      if (next.asker.isWaiting) return next;
+      if (next.isWaiting) return next;
     }
   }
 
   /** Whatever is in flight fails. */
   close(): void {
     this.#isClosed = true;
-    for (const { asker } of this.#waiting.splice(0)) asker.onFailure(new Error('closed'));
+    for (const asker of this.#waiting.splice(0)) asker.onFailure(new Error('closed'));
     for (const connection of [...this.#all]) connection.destroy(new Error('closed'));
   }
 }
