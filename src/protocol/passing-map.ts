@@ -51,4 +51,9 @@ export class PassingMap<Key, Value> {
   values(): IterableIterator<Value> {
     return this.#entries.values();
   }
+
+  /** Those of the moment: what goes meanwhile may still come, what comes may not. */
+  entries(): IterableIterator<[Key, Value]> {
+    return this.#entries.entries();
+  }
 }

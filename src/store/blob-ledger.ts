@@ -12,6 +12,7 @@
  * commit head's `settledBlobId` on may lack a row: they are removed when the store opens.
  */
 import { invariant } from '../protocol/invariant.js';
+import { PassingMap } from '../protocol/passing-map.js';
 import type { BlobReaper } from './blob-reaper.js';
 import { asReadError, type Database } from './database.js';
 import type { ReferenceChange } from './extent-map.js';
@@ -21,6 +22,7 @@ import { StoreError } from './object-store.js';
 import type { Fragment } from './segment-format.js';
 import type { SegmentTable } from './segment-table.js';
 import type { FinishedBlob } from './segment-writer.js';
+import { TwoGenerations } from './two-generations.js';
 import { type BlobRow, decodeBlobRow, encodeBlobRow, encodeNothing, fragmentsOf } from './small-values.js';
 
 interface LedgerRow {
@@ -29,7 +31,10 @@ interface LedgerRow {
   holds: number;
 }
 
-const IDLE_ROWS_MAX = 16_384;
+/** Few, so that what is written and not read dies young in V8's eyes (object-table.ts). */
+const IDLE_ROWS_MAX = 256;
+/** Kept for the next read. */
+const READ_ROWS_MAX = 16_384;
 
 export interface BlobLedgerParts {
   readonly database: Database;
@@ -58,12 +63,14 @@ export class BlobLedger {
   readonly #database: Database;
   readonly #reaper: BlobReaper;
   readonly #segments: SegmentTable;
-  /** Rows in memory, least recently loaded first; always the newest state. */
-  readonly #rows = new Map<BlobId, LedgerRow>();
+  /** Rows that change, are held, or did so a moment ago: always the newest state. */
+  readonly #rows = new PassingMap<BlobId, LedgerRow>();
+  /** Rows that were loaded to read their blobs, and are as they are on disk. None of them is in `#rows`. */
+  readonly #readRows = new TwoGenerations<BlobId, BlobRow>(READ_ROWS_MAX, () => 1);
   /** Files of an earlier run that have no row and are not gone yet, lowest id first. */
   readonly #unsettled = new Set<BlobId>();
   /** Rows of blobs that are dead but may still be read. */
-  readonly #dying = new Map<BlobId, BlobRow>();
+  readonly #dying = new PassingMap<BlobId, BlobRow>();
   #loadCount = 0;
   /** Idle rows go once there are more rows than this. */
   #rowsMax = IDLE_ROWS_MAX;
@@ -144,7 +151,18 @@ export class BlobLedger {
   }
 
   #known(blobId: BlobId): BlobRow | undefined {
-    return this.#rows.get(blobId)?.row ?? this.#dying.get(blobId);
+    return this.#rows.get(blobId)?.row ?? this.#readRows.get(blobId) ?? this.#dying.get(blobId);
+  }
+
+  /** A row in memory, among those that change. */
+  #changeable(blobId: BlobId): LedgerRow | undefined {
+    const known = this.#rows.get(blobId);
+    if (known !== undefined) return known;
+    const row = this.#readRows.take(blobId);
+    if (row === undefined) return undefined;
+    const held = { row, holds: 0 };
+    this.#rows.set(blobId, held);
+    return held;
   }
 
   async #load(blobId: BlobId): Promise<BlobRow | null> {
@@ -162,15 +180,14 @@ export class BlobLedger {
     if (known !== undefined) return known;
     if (value === undefined) return null;
     const row = decodeRowOf(blobId, value);
-    this.#rows.set(blobId, { row, holds: 0 });
-    this.#evict();
+    this.#readRows.keep(blobId, row);
     return row;
   }
 
   /** Holds the row of a pinned blob for `relocate`, until `release`. Null: it is dead. */
   async holdAlive(blobId: BlobId): Promise<BlobRow | null> {
     if (this.#known(blobId) === undefined && (await this.#load(blobId)) === null) return null;
-    const held = this.#rows.get(blobId);
+    const held = this.#changeable(blobId);
     if (held === undefined) return null;
     held.holds += 1;
     await this.#segments.load(segmentsOf(held.row));
@@ -208,7 +225,7 @@ export class BlobLedger {
   missing(changes: readonly ReferenceChange[]): BlobId[] {
     const missing: BlobId[] = [];
     for (const { blobId } of changes) {
-      const row = this.#rows.get(blobId)?.row;
+      const row = this.#changeable(blobId)?.row;
       const isHere =
         row !== undefined &&
         fragmentsOf(row.location).every(({ segmentId }) => this.#segments.has(segmentId));
@@ -242,7 +259,7 @@ export class BlobLedger {
     }
     blobIds.forEach((blobId, index) => {
       // Somebody else may have loaded and changed it meanwhile: then what is in memory is newer.
-      const held = this.#rows.get(blobId) ?? { row: decodeRowOf(blobId, values[index]), holds: 0 };
+      const held = this.#changeable(blobId) ?? { row: decodeRowOf(blobId, values[index]), holds: 0 };
       held.holds += 1;
       this.#rows.set(blobId, held);
     });
@@ -259,9 +276,7 @@ export class BlobLedger {
   #evict(): void {
     if (this.#loadCount > 0) return; // what is being loaded may be older than what would be forgotten
     if (this.#rows.size <= this.#rowsMax) return;
-    this.#rows.forEach(({ holds }, blobId) => {
-      if (holds === 0) this.#rows.delete(blobId);
-    });
+    for (const [blobId, { holds }] of this.#rows.entries()) if (holds === 0) this.#rows.delete(blobId);
     // All at once and seldom: what can't go now is not looked at again with each batch.
     this.#rowsMax = this.#rows.size + IDLE_ROWS_MAX;
   }

@@ -2,6 +2,7 @@
  * Removes the files of blobs that nobody needs: after their last open read, a bounded number at a time, and durably
  * (the folder is synced) before anyone forgets that they were to be removed. Owned by the store, which stops it and waits for it.
  */
+import { PassingMap } from '../protocol/passing-map.js';
 import type { BlobFiles } from './blob-files.js';
 import { errorCodeOf } from './file-port.js';
 import type { BlobId } from './keys.js';
@@ -21,9 +22,9 @@ export class BlobReaper {
   readonly #blobs: BlobFiles;
   readonly #openBlobs: OpenBlobs;
   readonly #logger: StoreLogger;
-  readonly #pins = new Map<BlobId, number>();
+  readonly #pins = new PassingMap<BlobId, number>();
   /** What is to be done once nobody reads a blob any more. */
-  readonly #afterReads = new Map<BlobId, () => void>();
+  readonly #afterReads = new PassingMap<BlobId, () => void>();
   readonly #ready: Burial[] = [];
   #forgottenKeys: Buffer[] = [];
   #run: Promise<void> | null = null;

@@ -44,6 +44,8 @@ export class ObjectEntry {
   #queue: ObjectTask<ObjectEntry>[] | null = null;
   /** Who looks at it once it is loaded. */
   #lookers: (() => void)[] | null = null;
+  /** Somebody wanted to know of it. */
+  wasLookedAt = false;
   /** What it weighed when it became idle; 0 while it is used. */
   idleBytes = 0;
 

@@ -1,15 +1,18 @@
 /**
- * The objects in memory: one entry (object-entry.ts) for each object that somebody works on, and a bounded number of others.
+ * The objects in memory: one entry (object-entry.ts) for each object that somebody works on, and a bounded number of others: those that were
+ * looked at, and for a moment those that were only written.
  *
  * Whoever changes an object takes its turn at the entry (object-turn.ts), in the order of arrival; the turn is kept while something must
  * be fetched first.
  */
 import { invariant } from '../protocol/invariant.js';
 import type { ObjectId } from '../protocol/object-id.js';
+import { PassingMap } from '../protocol/passing-map.js';
 import type { CommitBatch } from './group-commit.js';
 import { ObjectEntry } from './object-entry.js';
 import { asError, type Attempt, type ObjectTask, PromisedTask, type Wait } from './object-turn.js';
 import type { StoredObject } from './records.js';
+import { TwoGenerations } from './two-generations.js';
 
 /** Hears, once, what the disk has of an object when its entry is made. */
 export interface LoadListener {
@@ -20,17 +23,25 @@ export interface LoadListener {
 
 export type LoadObject = (id: ObjectId, listener: LoadListener) => void;
 
+/**
+ * What was written and not looked at stays as long as its clear takes to come, some milliseconds under load. Longer, and it would be old in V8's
+ * eyes when it goes, which costs more than loading it again does when somebody wants it (bench/README.md).
+ */
+const WRITTEN_BYTES_MAX = 256 * 1024;
+
 export class ObjectTable {
   readonly #load: LoadObject;
-  readonly #idleBytesMax: number;
+  /** Looked at, and not in use. */
+  readonly #looked: TwoGenerations<ObjectId, ObjectEntry>;
+  readonly #writtenBytesMax: number;
   /**
-   * In two generations: once what is idle in the younger one weighs half of what is allowed, the older one is let go and the younger takes
-   * its place; only what is in use then goes along. (A map that loses its oldest entry again and again is walked over its gaps
-   * each time: a third of a put's time, measured. An entry stays where it is while it is used: a put uses it twice.)
+   * In use, or written and not looked at since. In two generations: once what is idle in the younger one weighs half of what is allowed, the older
+   * one is let go and the younger takes its place; only what is in use then goes along. An entry stays where it is while it is used: a put uses it
+   * twice.
    */
-  #young = new Map<ObjectId, ObjectEntry>();
+  #young = new PassingMap<ObjectId, ObjectEntry>();
   /** Nothing in it is in use. */
-  #old = new Map<ObjectId, ObjectEntry>();
+  #old = new PassingMap<ObjectId, ObjectEntry>();
   #youngIdleBytes = 0;
   readonly #onLoaded = (entry: ObjectEntry): void => {
     // Whoever comes later tries again.
@@ -42,11 +53,12 @@ export class ObjectTable {
 
   constructor(load: LoadObject, idleBytesMax: number) {
     this.#load = load;
-    this.#idleBytesMax = idleBytesMax;
+    this.#looked = new TwoGenerations(idleBytesMax, ({ idleBytes }) => idleBytes);
+    this.#writtenBytesMax = Math.min(WRITTEN_BYTES_MAX, idleBytesMax);
   }
 
   #acquire(id: ObjectId): ObjectEntry {
-    const entry = this.#young.get(id) ?? this.#takeOld(id) ?? this.#makeEntry(id);
+    const entry = this.#young.get(id) ?? this.#takeIdle(id) ?? this.#makeEntry(id);
     if (entry.users === 0) {
       this.#youngIdleBytes -= entry.idleBytes;
       entry.idleBytes = 0;
@@ -55,10 +67,11 @@ export class ObjectTable {
     return entry;
   }
 
-  #takeOld(id: ObjectId): ObjectEntry | null {
-    const entry = this.#old.get(id);
+  #takeIdle(id: ObjectId): ObjectEntry | null {
+    const written = this.#old.get(id);
+    if (written !== undefined) this.#old.delete(id);
+    const entry = written ?? this.#looked.take(id);
     if (entry === undefined) return null;
-    this.#old.delete(id);
     entry.idleBytes = 0;
     this.#young.set(id, entry);
     return entry;
@@ -76,19 +89,22 @@ export class ObjectTable {
     if (entry.users > 0 || entry.loadFailure !== null) return;
     invariant(entry.pendingBatch === null, 'an entry with a pending state is in use');
     entry.idleBytes = entry.weightBytes;
+    if (entry.wasLookedAt) {
+      this.#young.delete(entry.id);
+      this.#looked.keep(entry.id, entry);
+      return;
+    }
     this.#youngIdleBytes += entry.idleBytes;
-    if (2 * this.#youngIdleBytes > this.#idleBytesMax) this.#turnGeneration();
+    if (2 * this.#youngIdleBytes > this.#writtenBytesMax) this.#turnGeneration();
   }
 
   #turnGeneration(): void {
-    this.#old = this.#young;
-    this.#young = new Map();
+    for (const entry of this.#old.values()) if (entry.wasLookedAt) this.#looked.keep(entry.id, entry);
+    const all = this.#young;
+    this.#young = new PassingMap();
+    this.#old = new PassingMap();
     this.#youngIdleBytes = 0;
-    for (const entry of this.#old.values()) {
-      if (entry.users === 0) continue;
-      this.#old.delete(entry.id);
-      this.#young.set(entry.id, entry);
-    }
+    for (const entry of all.values()) (entry.users > 0 ? this.#young : this.#old).set(entry.id, entry);
   }
 
   /** Takes note that a batch changes the object to `stored`, or only its rows; that becomes `committed` once it is written. */
@@ -104,13 +120,15 @@ export class ObjectTable {
 
   /** Gives the newest committed state to `look`, at once or when it is loaded. */
   async look<T>(id: ObjectId, look: (entry: ObjectEntry) => T): Promise<Awaited<T>> {
-    const known = this.#young.get(id);
-    if (known?.isLoaded === true && known.loadFailure === null) return await look(known);
-    return await this.#lookOnceLoaded(id, look);
+    const known = this.#young.get(id) ?? this.#looked.get(id);
+    if (known?.isLoaded !== true || known.loadFailure !== null) return await this.#lookOnceLoaded(id, look);
+    known.wasLookedAt = true;
+    return await look(known);
   }
 
   async #lookOnceLoaded<T>(id: ObjectId, look: (entry: ObjectEntry) => T): Promise<T> {
     const entry = this.#acquire(id);
+    entry.wasLookedAt = true;
     try {
       if (!entry.isLoaded) await new Promise<void>((resolve) => entry.addLooker(resolve));
       if (entry.loadFailure !== null) throw entry.loadFailure;

@@ -28,13 +28,16 @@ class TestBatch {
   }
 }
 
-function makeTable(): { readonly table: ObjectTable; readonly loads: ObjectId[] } {
+function makeTable(idleBytesMax = IDLE_BYTES_MAX): {
+  readonly table: ObjectTable;
+  readonly loads: ObjectId[];
+} {
   const loads: ObjectId[] = [];
   const load: LoadObject = (id, listener) => {
     loads.push(id);
     setImmediate(() => listener.loaded(null, true));
   };
-  return { table: new ObjectTable(load, IDLE_BYTES_MAX), loads };
+  return { table: new ObjectTable(load, idleBytesMax), loads };
 }
 
 async function visit(table: ObjectTable, from: number, to: number): Promise<void> {
@@ -57,6 +60,26 @@ describe('the objects in memory', () => {
     expect(loads).toHaveLength(0);
     await visit(table, 0, 5);
     expect(loads).toHaveLength(5);
+  });
+
+  it('that were only written go soon, and those that somebody has looked at stay', async () => {
+    const { table, loads } = makeTable(16 * 1024 * 1024);
+    const write = async (from: number, to: number): Promise<void> => {
+      for (let index = from; index < to; index += 1)
+        await table.perform(idOf(index), () => ({ kind: 'done', result: undefined }));
+    };
+    const loadsOf = (index: number): number => loads.filter((id) => id === idOf(index)).length;
+    await write(0, 2);
+    await visit(table, 0, 1);
+    await write(2, 2000);
+    await visit(table, 0, 2);
+    expect([loadsOf(0), loadsOf(1)]).toEqual([1, 2]);
+    // A write of one that was looked at does not make it one that was only written.
+    await write(1, 2);
+    await write(2000, 4000);
+    await visit(table, 0, 2);
+    expect([loadsOf(0), loadsOf(1)]).toEqual([1, 2]);
+    expect(loads.length).toBeLessThan(4010);
   });
 
   it('stay as long as a batch that changes them is not written, however many others come', async () => {
