@@ -145,8 +145,9 @@ async function putBack({ storage, set }: ForceObjectContext, loss: KnownLoss): P
   if (read === null)
     throw new ForceRefusal('nothing-kept', `the older copy of ${describeId(objectId)} is gone`);
   const sink = storage.openContent(objectId, read.state.sizeBytes);
+  const { body } = read;
   try {
-    for await (const piece of read.body) await sink.write(piece);
+    for await (const piece of body) await sink.write(piece, () => body.giveBack?.(piece));
   } catch (error) {
     sink.abort();
     throw error;

@@ -313,6 +313,7 @@ export class PlacedObjectStorage implements ObjectStorage {
     const range: ReadRange = { kind: 'between', first: extent.offset, last: extentEnd(extent) - 1 };
     const read = await this.#storage(this.#setOfTag(head.lastTag)).read(head.id, range, head.lastTag);
     if (read === null) throw new ObjectStorageError('changed', 'what was to be copied is gone');
-    for await (const piece of read.body) await sink.write(piece);
+    const { body } = read;
+    for await (const piece of body) await sink.write(piece, () => body.giveBack?.(piece));
   }
 }

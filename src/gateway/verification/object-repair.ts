@@ -14,6 +14,7 @@ import type { ObjectId } from '../../protocol/object-id.js';
 import { isLater } from '../../protocol/tag.js';
 import type { ObjectState } from '../../protocol/write.js';
 import { PUSH_EXTENTS_MAX } from '../../wire/contract.js';
+import type { RemoteRead } from '../../wire/osd-connection.js';
 import type { MirrorSet } from '../mirror-set.js';
 import type { MirroredObjectStorage } from '../mirrored-object-storage.js';
 import { type ContentSink, ObjectStorageError, type StagedContent } from '../object-storage.js';
@@ -159,7 +160,7 @@ async function writeAnew(context: RepairContext, patient: Patient): Promise<stri
     throw changedMeanwhile();
   }
   const sink = storage.openContent(objectId, state.sizeBytes);
-  const content = await fill(sink, read.bytes === null ? read.body : [read.bytes], pace);
+  const content = await fill(sink, read, pace);
   try {
     await storage.rewrite({ id: objectId, content, attributes: state.attributes, confirm });
   } finally {
@@ -174,13 +175,15 @@ function changedMeanwhile(): ObjectStorageError {
 
 async function fill(
   sink: ContentSink,
-  body: AsyncIterable<Buffer> | Iterable<Buffer>,
+  { bytes, body }: Pick<RemoteRead, 'bytes' | 'body'>,
   pace: Pace,
 ): Promise<StagedContent> {
   try {
-    for await (const piece of body) {
+    for await (const piece of bytes === null ? body : [bytes]) {
       await pace(piece.length);
-      await sink.write(piece);
+      await sink.write(piece, () => {
+        if (bytes === null) body.giveBack?.(piece);
+      });
     }
     return await sink.finish();
   } catch (error) {

@@ -68,18 +68,18 @@ export async function relayContent(
   const checksum = new ContentChecksum();
   if (lengthBytes <= INLINE_CONTENT_BYTES_MAX) {
     const pieces: Buffer[] = [];
-    for await (const piece of sourcePieces(order, source)) {
-      checksum.update(piece);
-      pieces.push(piece);
+    for await (const { bytes } of sourcePieces(order, source)) {
+      checksum.update(bytes);
+      pieces.push(bytes);
     }
     return { bytes: { kind: 'bytes', bytes: Buffer.concat(pieces) }, contentChecksum: checksum.value };
   }
   const stage = target.openStage(lengthBytes);
   try {
-    for await (const piece of sourcePieces(order, source)) {
-      checksum.update(piece);
-      await goOn(piece.length);
-      await stage.write(piece);
+    for await (const { bytes, giveBack } of sourcePieces(order, source)) {
+      checksum.update(bytes);
+      await goOn(bytes.length);
+      await stage.write(bytes, giveBack);
     }
     return await finishStage(stage, lengthBytes, checksum.value);
   } catch (error) {
@@ -100,8 +100,14 @@ async function finishStage(
   return { bytes: { kind: 'stage', stageId: staged.stageId }, contentChecksum: checksum };
 }
 
+interface SourcePiece {
+  readonly bytes: Buffer;
+  /** Nobody looks at the bytes any more: their memory is used again. */
+  readonly giveBack: () => void;
+}
+
 /** All extents' bytes in order, exactly as many as the extents say. */
-async function* sourcePieces(order: ContentOrder, source: ContentSource): AsyncGenerator<Buffer> {
+async function* sourcePieces(order: ContentOrder, source: ContentSource): AsyncGenerator<SourcePiece> {
   const place = describePlace(order.objectId, source.mirror);
   for (const extent of order.extents) {
     const range = {
@@ -113,9 +119,10 @@ async function* sourcePieces(order: ContentOrder, source: ContentSource): AsyncG
     try {
       const read = await source.osd.read(order.epoch, order.objectId, range);
       if (read?.state.lastTag !== order.lastTag) throw new SourceUnfit(`${place} has another last tag`);
-      for await (const piece of read.body) {
-        remainingBytes -= piece.length;
-        yield piece;
+      const { body } = read;
+      for await (const bytes of body) {
+        remainingBytes -= bytes.length;
+        yield { bytes, giveBack: () => body.giveBack?.(bytes) };
       }
     } catch (error) {
       if (error instanceof OsdRefusal && error.code === 'damaged') {

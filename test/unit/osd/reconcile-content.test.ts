@@ -51,9 +51,9 @@ function watchStages(change: (opened: RemoteStage) => Partial<RemoteStage> = () 
     const opened = pass(lengthBytes);
     const changed = change(opened);
     return {
-      write: (piece) => {
+      write: (piece, onTaken) => {
         seen.events.push(`write ${piece.length}`);
-        return (changed.write ?? opened.write.bind(opened))(piece);
+        return (changed.write ?? opened.write.bind(opened))(piece, onTaken);
       },
       finish: () => {
         seen.events.push('finish');
@@ -75,6 +75,25 @@ describe('content on its way', () => {
     const bytes = Buffer.concat([CONTENT.subarray(5, 15), CONTENT.subarray(200_000, 200_003)]);
     expect(relayed).toEqual({ bytes: { kind: 'bytes', bytes }, contentChecksum: checksumOf(bytes) });
     expect(seen.lengths).toEqual([]);
+  });
+
+  it('is large: each piece is the source’s again once the target has taken it', async () => {
+    const given: Buffer[] = [];
+    steps.intercept(0, 'read', async (pass, ...asked) => {
+      const read = await pass(...asked);
+      if (read === null) return null;
+      const pieces = (async function* () {
+        for await (const piece of read.body) yield Buffer.from(piece);
+      })();
+      const giveBack = (piece: Buffer): void => {
+        piece.fill(0xff);
+        given.push(piece);
+      };
+      return { ...read, body: { [Symbol.asyncIterator]: () => pieces, giveBack } };
+    });
+    await relayContent(orderOf([0, CONTENT.length]), source, target.osd);
+    expect(given.reduce((sum, piece) => sum + piece.length, 0)).toBe(CONTENT.length);
+    expect([...steps.fleet.store(1).stages.values()].map((staged) => staged.equals(CONTENT))).toEqual([true]);
   });
 
   it('is none: nobody is asked for it', async () => {
