@@ -255,24 +255,52 @@ async function runSuite(
   }
 }
 
-async function measure(options: Options, report: Report): Promise<SuiteResult[]> {
+/** Everything that was started: it ends, and leaves no folder, whatever ends the measuring. */
+class OpenTargets {
+  readonly #open: BenchTarget[] = [];
+
+  async add<Target extends BenchTarget>(starting: Promise<Target>): Promise<Target> {
+    const target = await starting;
+    this.#open.push(target);
+    return target;
+  }
+
+  async dispose(): Promise<void> {
+    for (const target of this.#open.splice(0).reverse()) await target.dispose();
+  }
+}
+
+async function openTargets(open: OpenTargets, options: Options): Promise<Targets> {
   const [workers, ...others] = options.workers;
-  const tally = options.endpoint === null ? await startTally({ folder: options.data, workers }) : null;
-  const measured = tally ?? (await openEndpoint(options, options.endpoint ?? ''));
+  const { data: folder, endpoint } = options;
+  const tally = endpoint === null ? await open.add(startTally({ folder, workers })) : null;
+  const measured = tally ?? (await open.add(openEndpoint(options, endpoint ?? '')));
   const variants: BenchTarget[] = [];
-  if (tally !== null) for (const count of others) variants.push(await startTally({ workers: count }));
   const builds: BenchTarget[] = [];
-  if (tally !== null) for (const build of options.builds) builds.push(await startTally({ workers, build }));
-  const floors = [await startFloor(options.data), await startMemoryFloor()];
+  if (tally !== null) {
+    for (const count of others) variants.push(await open.add(startTally({ workers: count })));
+    for (const build of options.builds) builds.push(await open.add(startTally({ workers, build })));
+  }
+  const floors = [await open.add(startFloor(folder)), await open.add(startMemoryFloor())];
+  return { tally, measured, variants, builds, floors };
+}
+
+async function measure(options: Options, report: Report): Promise<SuiteResult[]> {
+  const open = new OpenTargets();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      void open.dispose().finally(() => process.exit(1));
+    });
   const results: SuiteResult[] = [];
   try {
+    const targets = await openTargets(open, options);
     for (const suite of options.suites) {
       report(`\n${suite.name}`);
-      const result = await runSuite(suite, { tally, measured, variants, builds, floors }, options, report);
+      const result = await runSuite(suite, targets, options, report);
       if (result !== null) results.push(result);
     }
   } finally {
-    for (const target of [...floors, ...variants, ...builds, measured]) await target.dispose();
+    await open.dispose();
   }
   return results;
 }
