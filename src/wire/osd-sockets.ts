@@ -75,7 +75,7 @@ export class OsdSocket {
       this.#take(bytes);
     });
     socket.on('timeout', () => {
-      if (this.#asker === null) socket.destroy();
+      if (this.#asker === null) this.#fail(new Error('nobody used the connection'));
     });
     socket.setTimeout(CLIENT_KEEP_ALIVE_MS).unref();
   }

@@ -28,11 +28,14 @@ let onConnection: (socket: Socket) => void;
 /** `allBytes`: that came over this connection so far. */
 let onData: (socket: Socket, bytes: Buffer, allBytes: number) => void;
 let channels: StageChannel[];
+/** Our ends. */
+let clientSockets: Socket[];
 
 beforeEach(async () => {
   sockets = [];
   received = [];
   channels = [];
+  clientSockets = [];
   onConnection = () => undefined;
   onData = answerAtEnd;
   server = createServer((socket) => {
@@ -73,7 +76,10 @@ function openChannel(connectionsMax?: number): StageChannel {
   const channel = new StageChannel(
     place.host,
     (reading) => (onOutcome) => {
-      makeConnector({ timeoutMs: 5000, socketPath: null, reading }, null)(place, onOutcome);
+      makeConnector({ timeoutMs: 5000, socketPath: null, reading }, null)(place, (...outcome) => {
+        if (outcome[0] === null) clientSockets.push(outcome[1]);
+        onOutcome(...outcome);
+      });
     },
     connectionsMax,
   );
@@ -332,6 +338,17 @@ describe('a stage that goes wrong', () => {
       await sleep(5);
     }
     expect(sockets).toHaveLength(3);
+  });
+
+  it('does not, in the moment in which its connection was idle for too long', async () => {
+    const channel = openChannel();
+    for (let round = 1; round <= 2; round += 1) {
+      const stage = channel.open(() => REQUEST, 3);
+      await stage.write(Buffer.from('end'));
+      expect(await stage.finish()).toEqual(STAGED);
+      clientSockets.at(-1)?.emit('timeout');
+    }
+    expect(sockets).toHaveLength(2);
   });
 
   it('was not sent when nobody is there, or the way is closed', async () => {
