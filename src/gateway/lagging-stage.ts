@@ -31,7 +31,9 @@ export class LaggingStage {
       onTaken?.();
       return;
     }
-    this.#queuedBytes += piece.length;
+    // Once it is taken a piece may have no length any more.
+    const lengthBytes = piece.length;
+    this.#queuedBytes += lengthBytes;
     this.#written = this.#written.then(async () => {
       if (this.#isLost) {
         onTaken?.();
@@ -39,7 +41,7 @@ export class LaggingStage {
       }
       try {
         await this.#stage.write(piece, onTaken);
-        this.#queuedBytes -= piece.length;
+        this.#queuedBytes -= lengthBytes;
       } catch {
         this.abort();
       }

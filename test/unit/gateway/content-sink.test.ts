@@ -1,6 +1,7 @@
 /** Uploads on their way to mirrors in sync, and to those that are being rebuilt. */
 import { crc32c } from '@node-rs/crc32';
 import { describe, expect, it } from 'vitest';
+import { makeFreeBytes } from '../../../src/cli/engine.js';
 import { MirroredContentSink, ReadyContent } from '../../../src/gateway/content-sink.js';
 import { toMirrorId } from '../../../src/protocol/authority-state.js';
 import type { OsdConnection, RemoteStage } from '../../../src/wire/osd-connection.js';
@@ -54,6 +55,9 @@ class StageTaker {
   }
 }
 
+/** As in a gateway: nothing is left of a piece then, not even its length. */
+const freeBytes = makeFreeBytes();
+
 const never = (): Promise<void> => new Promise(() => undefined);
 
 async function upload(inSync: StageTaker, rebuilding: StageTaker, bytes: Buffer): Promise<ReadyContent> {
@@ -61,7 +65,9 @@ async function upload(inSync: StageTaker, rebuilding: StageTaker, bytes: Buffer)
   const sink = new MirroredContentSink(async () => targets, bytes.length, silentLogger());
   for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
     const piece = Buffer.from(bytes.subarray(at, at + PIECE_BYTES));
-    await sink.write(piece, () => piece.fill(0xff));
+    await sink.write(piece, () => {
+      freeBytes(piece);
+    });
   }
   const content = await sink.finish();
   if (!(content instanceof ReadyContent)) throw new Error('it is of another kind');
