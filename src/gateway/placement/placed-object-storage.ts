@@ -147,7 +147,7 @@ export class PlacedObjectStorage implements ObjectStorage {
     const set = this.homeOf(target);
     const sink = this.#storage(set).openContent(target, sizeBytes);
     return {
-      write: (piece) => sink.write(piece),
+      write: (piece, onTaken) => sink.write(piece, onTaken),
       finish: async () => new PlacedContent(set, await sink.finish()),
       abort: () => {
         sink.abort();

@@ -136,6 +136,16 @@ describe('PlacedObjectStorage', () => {
     expect(await listAll(storage, '/', 3)).toEqual(top.sort());
   });
 
+  it('says when a piece of content is its owner’s again, as the set itself does', async () => {
+    const sink = new Sets().placed(all).openContent(id('some'), null);
+    let takenCount = 0;
+    await sink.write(Buffer.from('content'), () => {
+      takenCount += 1;
+    });
+    expect(takenCount).toBe(1);
+    sink.abort();
+  });
+
   it('copies within a set without moving bytes, and between sets by reading them', async () => {
     const sets = new Sets();
     const storage = sets.placed(all);
