@@ -6,6 +6,8 @@ import type { OsdConnection, RemoteStage } from '../wire/osd-connection.js';
 
 /** What waits for it in memory, or one piece. */
 const LAG_BYTES_MAX = 512 * 1024;
+/** What a piece takes beside its bytes, which a client may send one by one. */
+const PIECE_EXTRA_BYTES = 1024;
 /** How much longer than the mirrors in sync it may take to finish. */
 const LATENESS_MS_MAX = 50;
 
@@ -26,14 +28,14 @@ export class LaggingStage {
 
   /** `onTaken`: it has no need of the piece any more. */
   write(piece: Buffer, onTaken?: () => void): void {
-    if (this.#queuedBytes > 0 && this.#queuedBytes + piece.length > LAG_BYTES_MAX) this.abort();
+    // Asked here: once it is taken a piece may have no length any more.
+    const heldBytes = piece.length + PIECE_EXTRA_BYTES;
+    if (this.#queuedBytes > 0 && this.#queuedBytes + heldBytes > LAG_BYTES_MAX) this.abort();
     if (this.#isLost) {
       onTaken?.();
       return;
     }
-    // Once it is taken a piece may have no length any more.
-    const lengthBytes = piece.length;
-    this.#queuedBytes += lengthBytes;
+    this.#queuedBytes += heldBytes;
     this.#written = this.#written.then(async () => {
       if (this.#isLost) {
         onTaken?.();
@@ -41,7 +43,7 @@ export class LaggingStage {
       }
       try {
         await this.#stage.write(piece, onTaken);
-        this.#queuedBytes -= lengthBytes;
+        this.#queuedBytes -= heldBytes;
       } catch {
         this.abort();
       }

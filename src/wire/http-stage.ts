@@ -4,8 +4,8 @@
  *   head | bytes                                           the length was known: `content-length`
  *   head | { hex length CRLF, bytes, CRLF }, "0" CRLF CRLF  it was not: `transfer-encoding: chunked`
  *
- * Backpressure: what a stage's share of its room has (and one piece more) waits in this process; `write` resolves when there is
- * room again. A request that fails, or is refused half-way, makes every later `write` and `finish` reject; what was sent is never sent again.
+ * Backpressure: what a stage's share of its room has (and one piece more) waits in this process, in STAGE_PIECES_MAX pieces at the most; `write`
+ * resolves when there is room again. A request that fails, or is refused half-way, makes every later `write` and `finish` reject; what was sent is never sent again.
  */
 import type { OnReadOpts } from 'node:net';
 import type { Connect } from './connector.js';
@@ -25,6 +25,8 @@ const STAGE_ROOM: RoomLimits = {
 };
 /** As much as comes from a socket at once. Who has less room than that waits until the OSD's socket has taken all. */
 const STAGE_PIECE_BYTES = 64 * 1024;
+/** Each takes a kilobyte beside its bytes, and a client may send them one by one. */
+export const STAGE_PIECES_MAX = 256;
 /** Uploads in flight at once; more wait. */
 const STAGE_CONNECTIONS_MAX = 512;
 /** What was staged, or why it was not. */
@@ -55,6 +57,8 @@ class HttpStage implements RemoteStage, Asker {
   /** What was given while there was no connection. */
   #waiting: StagePiece[] = [];
   #waitingBytes = 0;
+  /** Pieces that nobody has taken. */
+  #pieceCount = 0;
   #givenBytes = 0;
   #isHeadSent = false;
   /** All was given. */
@@ -176,10 +180,12 @@ class HttpStage implements RemoteStage, Asker {
   #hasRoom(): boolean {
     const unsentBytes = this.#unsentBytes;
     const { bytesEach } = this.#channel.room;
-    return unsentBytes === 0 || (bytesEach >= STAGE_PIECE_BYTES && unsentBytes < bytesEach);
+    if (unsentBytes === 0) return true;
+    return this.#pieceCount < STAGE_PIECES_MAX && bytesEach >= STAGE_PIECE_BYTES && unsentBytes < bytesEach;
   }
 
   #give(piece: StagePiece): void {
+    this.#pieceCount += 1;
     if (this.#connection !== null) {
       this.#send(this.#connection, piece);
       return;
@@ -222,6 +228,7 @@ class HttpStage implements RemoteStage, Asker {
 
   /** The OSD's socket has taken a piece, or never will. */
   #onTaken(): void {
+    this.#pieceCount -= 1;
     this.#idleTimer?.refresh();
     const leftBytesMax = this.#channel.room.bytesEach >= STAGE_PIECE_BYTES ? STAGE_PIECE_BYTES : 0;
     if (this.#unsentBytes <= leftBytesMax) this.#wakeWriter();

@@ -95,6 +95,16 @@ describe('an upload while a mirror is being rebuilt', () => {
     expect(b.isAborted).toBe(true);
   });
 
+  it('waits for nobody who takes nothing of a client’s single bytes, either, and holds few of them', async () => {
+    const [a, b] = [new StageTaker(A), new StageTaker(B)];
+    b.onWrite = never;
+    const targets = { inSync: [a.target], rebuilding: [b.target] };
+    const sink = new MirroredContentSink(async () => targets, MEBIBYTE, silentLogger());
+    for (let count = 0; count < 1000; count += 1) await sink.write(Buffer.from('x'));
+    expect(b.isAborted).toBe(true);
+    sink.abort();
+  });
+
   it('goes on without one that takes it too late, which keeps nothing of it', async () => {
     const [a, b] = [new StageTaker(A), new StageTaker(B)];
     let finish = (): void => undefined;

@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeConnector } from '../../../src/wire/connector.js';
-import { StageChannel, type StageRequest } from '../../../src/wire/http-stage.js';
+import { STAGE_PIECES_MAX, StageChannel, type StageRequest } from '../../../src/wire/http-stage.js';
 import { OsdRefusal, type RemoteStage } from '../../../src/wire/osd-connection.js';
 
 const REQUEST: StageRequest = {
@@ -95,7 +95,7 @@ interface FullStage {
 }
 
 /** Writes until it has to wait for long. */
-async function fill(stage: RemoteStage): Promise<FullStage> {
+async function fill(stage: RemoteStage, pieceBytes = PIECE_BYTES): Promise<FullStage> {
   let givenCount = 0;
   let takenCount = 0;
   for (;;) {
@@ -104,7 +104,7 @@ async function fill(stage: RemoteStage): Promise<FullStage> {
     const onTaken = (): void => {
       takenCount += 1;
     };
-    const blocked = stage.write(Buffer.alloc(PIECE_BYTES, givenCount), onTaken).finally(() => {
+    const blocked = stage.write(Buffer.alloc(pieceBytes, givenCount), onTaken).finally(() => {
       write.isOver = true;
     });
     blocked.catch(() => undefined);
@@ -259,6 +259,27 @@ describe('the pieces of a stage', () => {
     await sleep(20);
     expect(takenCount()).toBe(givenCount);
     expect(lateTaken).toBe(1);
+  });
+});
+
+describe('pieces of a byte each', () => {
+  it('are no more than a few before one of them is taken', async () => {
+    const channel = openChannel(1);
+    const running = channel.open(() => REQUEST, 3);
+    const late = channel.open(() => REQUEST, LARGE_BYTES);
+    const { givenCount } = await fill(late, 1);
+    expect(givenCount).toBe(STAGE_PIECES_MAX);
+    late.abort();
+    running.abort();
+  });
+
+  it.each([20_000, null])('come one by one (length said: %s)', async (lengthBytes) => {
+    const stage = openChannel().open(() => REQUEST, lengthBytes);
+    let taken = 0;
+    for (let index = 0; index < 20_000; index += 1)
+      await stage.write(Buffer.from(index < 19_997 ? 'x' : 'end'.charAt(index - 19_997)), () => (taken += 1));
+    expect(await stage.finish()).toEqual(STAGED);
+    expect(taken).toBe(20_000);
   });
 });
 
