@@ -47,6 +47,9 @@ interface FinishedStage extends ContentTarget {
   readonly stageId: string;
 }
 
+/** Pieces of small content in memory; more are put together. Each takes a kilobyte beside its bytes, which a client may send one by one. */
+const HELD_PIECES_MAX = 64;
+
 interface HeldPiece {
   readonly bytes: Buffer;
   readonly onTaken: (() => void) | undefined;
@@ -146,10 +149,18 @@ export class MirroredContentSink implements ContentSink {
     this.#checksum = crc32c(bytes, this.#checksum);
     const piece = { bytes, onTaken };
     if (this.#stages !== null) return this.#writeToStages(piece);
-    this.#pieces.push(piece);
+    this.#hold(piece);
     // What is known to be too large for that need not wait in memory until it is.
     const sizeBytes = this.#expectedBytes ?? this.#sizeBytes;
     return sizeBytes > INLINE_CONTENT_BYTES_MAX ? this.#goStreaming() : undefined;
+  }
+
+  #hold(piece: HeldPiece): void {
+    this.#pieces.push(piece);
+    if (this.#pieces.length < HELD_PIECES_MAX) return;
+    const bytes = Buffer.concat(this.#pieces.map((held) => held.bytes));
+    for (const { onTaken } of this.#pieces) onTaken?.();
+    this.#pieces = [{ bytes, onTaken: undefined }];
   }
 
   finish(): Soon<StagedContent> {

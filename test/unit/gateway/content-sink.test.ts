@@ -173,6 +173,24 @@ describe('the pieces of an upload', () => {
     },
   );
 
+  it.each([1000, null])('are put together when many wait in memory (length said: %s)', async (sizeBytes) => {
+    const targets = { inSync: [new StageTaker(A).target], rebuilding: [] };
+    const sink = new MirroredContentSink(async () => targets, sizeBytes, silentLogger());
+    const bytes = patternBytes(1000, 3);
+    let takenCount = 0;
+    for (const byte of bytes) {
+      const piece = Buffer.from(Uint8Array.of(byte).buffer);
+      await sink.write(piece, () => {
+        takenCount += 1;
+        freeBytes(piece);
+      });
+    }
+    expect(takenCount).toBeGreaterThan(900);
+    const content = await sink.finish();
+    expect(content).toMatchObject({ sizeBytes: 1000, checksum: crc32c(bytes) });
+    expect(content instanceof ReadyContent && content.contentFor(A)).toEqual({ kind: 'bytes', bytes });
+  });
+
   it('are let go of by a mirror that is being rebuilt and takes nothing', async () => {
     const [a, b] = [new StageTaker(A), new StageTaker(B)];
     const { fail } = hold(b);
