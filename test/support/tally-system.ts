@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AdminStatus } from '../../src/admin/schemas.js';
-import { nodeArguments } from '../../src/cli/node-arguments.js';
+import { nodeArguments, SERVICE_ENVIRONMENT } from '../../src/cli/node-arguments.js';
 import { makeMasterKeyLine } from '../../src/s3/encryption/master-keys.js';
 import type { WritesMode } from '../../src/protocol/forwarding.js';
 import { HttpOsdConnection } from '../../src/wire/http-osd-connection.js';
@@ -110,6 +110,7 @@ export class TallySystem {
       return hasSockets ? `${member}+unix:${join(folder, `${name}.sock`)}` : member;
     });
     this.#environment = {
+      ...SERVICE_ENVIRONMENT,
       TALLY_DATA: folder,
       TALLY_SET_ID: TEST_SET_ID,
       TALLY_SET_SECRET: OSD_SECRET,

@@ -27,7 +27,7 @@ import { explainError } from '../explain-error.js';
 import { findHolder, FolderSocket } from '../folder-socket.js';
 import type { Invocation } from '../invocation.js';
 import { fetchTrusting } from '../open-tls.js';
-import { nodeArguments } from '../node-arguments.js';
+import { nodeArguments, SERVICE_ENVIRONMENT } from '../node-arguments.js';
 import { OperationalError } from '../operational-error.js';
 import { programFile } from '../program-files.js';
 import { describeBriefly } from '../reconcile-text.js';
@@ -213,7 +213,8 @@ class Up {
       name,
       program: process.execPath,
       args: [...this.#nodeArguments(), main, ...what, '--config', this.#runFile],
-      environment,
+      // What this process itself was started with wins.
+      environment: { ...SERVICE_ENVIRONMENT, ...environment },
     };
   }
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { makeFreeBytes, settleHeap } from '../../../src/cli/engine.js';
-import { nodeArguments, SERVICE_NODE_OPTIONS } from '../../../src/cli/node-arguments.js';
+import { nodeArguments, SERVICE_ENVIRONMENT, SERVICE_NODE_OPTIONS } from '../../../src/cli/node-arguments.js';
 import { repositoryRoot } from '../../support/repository.js';
 
 it('processes that share few processors get one helper thread each, and never more than the four of node', () => {
@@ -30,6 +30,7 @@ it.each([
 ])('%s says it', (path) => {
   const text = readFileSync(join(repositoryRoot, path), 'utf8');
   expect(text).toContain(`NODE_OPTIONS=${SERVICE_NODE_OPTIONS}`);
+  for (const [name, value] of Object.entries(SERVICE_ENVIRONMENT)) expect(text).toContain(`${name}=${value}`);
 });
 
 it('bytes are freed that have their memory to themselves, and no others', () => {
