@@ -54,6 +54,7 @@ import {
   refuseUnknown,
 } from './record-reader.js';
 
+/** In bytes (transaction-bytes.ts) their places are their numbers, and so are those of the modes: an order for ever. */
 export const WRITE_KINDS: readonly WriteKind[] = [
   'replace',
   'range-write',

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { COMPOSE_SOURCES_MAX } from '../../../src/protocol/compose.js';
-import { toToken } from '../../../src/protocol/token.js';
+import { toObjectId } from '../../../src/protocol/object-id.js';
+import { toStoreId, toToken } from '../../../src/protocol/token.js';
 import { FRAME_HEADER_BYTES_MAX } from '../../../src/wire/contract.js';
 import { encodeFrame, splitFrame } from '../../../src/wire/frame.js';
 import { decodeListPage } from '../../../src/wire/list-page.js';
@@ -14,6 +15,7 @@ import {
   type RemotePush,
   type TransactionBatch,
   type TransactionBatchReply,
+  type TransactionItem,
 } from '../../../src/wire/osd-connection.js';
 import {
   type BatchedPushReply,
@@ -259,6 +261,96 @@ describe('transactions in bytes', () => {
       clears: [],
     }),
   };
+
+  it('look as openapi/osd.yaml says, number for number: another build reads them', () => {
+    const tag = (counter: number): string => `000000000001${counter.toString(16).padStart(12, '0')}0000`;
+    const plain = {
+      setId: 's',
+      epoch: EPOCH,
+      objectId: toObjectId('b\0key\0'),
+      previousTag: null,
+      offset: 0,
+    };
+    const base = { ...plain, length: 0, attributes: null, checksum: 1 };
+    const kinds = ['replace', 'range-write', 'extend', 'set-attributes', 'remove'] as const;
+    const bare = kinds.map((kind, number) => ({
+      transaction: {
+        ...base,
+        kind,
+        mode: number % 2 === 0 ? 'overwrite' : 'extend',
+        tag: tagAt(1, 7),
+      } as const,
+      content: { kind: 'none' } as const,
+      contentChecksum: 2,
+    }));
+    const sources = [
+      { objectId: plain.objectId, expectedTag: tagAt(1, 3), extent: { offset: 4, length: 5 } },
+    ];
+    const full = {
+      ...base,
+      kind: 'replace',
+      mode: 'extend',
+      tag: tagAt(1, 8),
+      previousTag: tagAt(1, 7),
+    } as const;
+    const rich: TransactionItem[] = [
+      {
+        transaction: { ...full, length: 2, attributes: '{}' },
+        content: { kind: 'bytes', bytes: Buffer.from('hi') },
+        contentChecksum: 3,
+        traceparent: 'tp',
+      },
+      { transaction: full, content: { kind: 'stage', stageId: 'st' }, contentChecksum: 3 },
+      { transaction: { ...full, length: 5 }, content: { kind: 'compose', sources }, contentChecksum: 3 },
+    ];
+    const storeId = toStoreId('ab'.repeat(16));
+    const clears = [{ token: toToken('tok'), witnesses: [{ storeId, commitSequence: 9 }] }];
+    const writes = [...bare, ...rich];
+    const message = inBytes.encodeTransactions({
+      setId: 's',
+      epoch: EPOCH,
+      floor: tagAt(1, 2),
+      writes,
+      clears,
+    });
+    const u64 = (value: number): string => value.toString(16).padStart(16, '0');
+    const key = '0006' + '62006b657900';
+    const start = (codes: string, counter: number, length: number, checksum: string): string =>
+      codes + tag(counter) + u64(0) + u64(length) + '00000001' + checksum + key;
+    expect(message.toString('hex')).toBe(
+      [
+        ...['0001' + '73', u64(1), tag(2), '00000008'],
+        ...['000000', '010100', '020000', '030100', '040000'].map((codes) => start(codes, 7, 0, '00000002')),
+        start('00010f', 8, 2, '00000003') + tag(7) + '00000002' + '7b7d' + '0002' + '7470' + '6869',
+        start('000111', 8, 0, '00000003') + tag(7) + '0002' + '7374',
+        start('000119', 8, 5, '00000003') + tag(7) + '00000001' + tag(3) + u64(4) + u64(5) + key,
+        ...['00000001', '0003' + '746f6b', '01' + 'ab'.repeat(16) + u64(9)],
+      ].join(''),
+    );
+    const reply = inBytes.encodeTransactionsReply({
+      storeId,
+      writes: [
+        { kind: 'refused', code: 'gap', lastTag: null },
+        { kind: 'refused', code: 'gap', lastTag: tagAt(1, 2) },
+        { kind: 'committed', token: toToken('tok'), commitSequence: 9, isDuplicate: false },
+        { kind: 'committed', token: toToken('tok'), commitSequence: 9, isDuplicate: true },
+      ],
+      clears: { kind: 'cleared', rowCount: 3 },
+    });
+    const gap = '00' + '0003' + '676170';
+    const committed = u64(9) + '0003' + '746f6b';
+    expect(reply.toString('hex')).toBe(
+      [
+        'ab'.repeat(16),
+        '00000004',
+        gap + '00',
+        gap + '01' + tag(2),
+        '01' + committed,
+        '02' + committed,
+        '01' + u64(3),
+      ].join(''),
+    );
+  });
 
   it.each(Object.keys(limits) as (keyof typeof limits)[])('%s over their limit are refused', (what) => {
     const atMost = inBytes.encodeTransactions(tooMany[what](limits[what]));
